@@ -1,0 +1,45 @@
+# Everything a newcomer types. Needs Python >= 3.11, make and a C compiler; nothing else of ours.
+SHELL := /bin/bash
+PYTHON ?= python3
+CORES ?= all
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+export UV_LINK_MODE ?= copy
+
+.PHONY: setup demo test lint lock schema clean
+
+setup: $(VENV)/.ready
+
+# uv installs the locked packages in well under a minute; pip alone would take several.
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "specvit needs Python >= 3.11: make setup PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup
+	$(BIN)/snakemake --cores $(CORES)
+
+test: setup
+	$(BIN)/python -m pytest -n auto
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+# Pins every package, transitive ones too, for every platform; no index address is written.
+lock: setup
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate \
+		--no-header --extra slurm --extra s3 --group dev pyproject.toml -o requirements.lock --upgrade
+
+schema: setup
+	$(BIN)/specvit schema --write workflow/schemas/config.schema.json
+
+clean:
+	rm -rf $(VENV) .snakemake

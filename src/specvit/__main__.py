@@ -1,0 +1,5 @@
+"""`python -m specvit`."""
+
+from specvit.cli import main
+
+main()

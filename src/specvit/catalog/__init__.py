@@ -1,0 +1,1 @@
+"""From survey tables to one catalogue: selection, grouping by object, split, shard plan."""

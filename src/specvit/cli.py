@@ -1,0 +1,86 @@
+"""`specvit STAGE`: each stage of the pipeline as a command, loaded only when it is called."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from specvit import __version__
+from specvit.errors import MachineError, SpecvitError
+
+# Command (a module of specvit.commands that holds it as `command`) and its line in the help.
+# A table, so that each stage imports only what it needs: torch alone takes seconds.
+COMMANDS: dict[str, str] = {
+    "check": "Validate a configuration and print what it plans.",
+    "schema": "Print or write the JSON schema of the configuration.",
+    "survey": "Fetch one survey's catalogue and select rows from it.",
+    "catalog": "Group, split and deal the selected rows to shards.",
+    "download": "Fetch the spectra of a shard.",
+    "shards": "Draw the spectra of a shard as plots.",
+    "plot": "Draw one spectrum as a PNG.",
+    "gallery": "Make a page of plots of each class and mode.",
+    "verify": "Check every hash, count, key and picture of a run.",
+    "train": "Fine-tune the Vision Transformer.",
+    "predict": "Predict a split with the trained ViT.",
+    "baselines": "Train and run one classical baseline.",
+    "evaluate": "Compute every metric from the predictions.",
+    "figures": "Draw the figures from the predictions.",
+    "report": "Write the report.",
+    "bench": "Measure a stage beside a naive reference.",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"specvit.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="specvit")
+@click.option("--verbose", is_flag=True, help="Log details.")
+def app(verbose: bool) -> None:
+    """From sky surveys to trained, honestly evaluated vision transformers for spectra."""
+    from specvit.logs import setup_logging
+
+    setup_logging(verbose)
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run a command: a user's mistake ends in one sentence and a non-zero exit."""
+    try:
+        return app.main(args=args, standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        print("specvit: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except SpecvitError as error:
+        print(f"specvit: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        print(f"specvit: {error}", file=sys.stderr)
+        sys.exit(MachineError.exit_code)
+
+
+if __name__ == "__main__":
+    main()

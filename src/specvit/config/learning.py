@@ -1,0 +1,155 @@
+"""Settings of the model, its training and the baselines."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from specvit.config.base import Section
+
+
+@cache
+def _timm_names() -> frozenset[str]:
+    # Read from timm's sources: importing timm costs seconds of torch at every start, a scan
+    # 30 ms. A test compares the result with timm.list_models().
+    spec = importlib.util.find_spec("timm")
+    if spec is None or spec.origin is None:
+        raise ValueError("cannot be checked: timm is not installed")
+    pattern = re.compile(r"^@register_model\s+def (\w+)\(", re.MULTILINE)
+    sources = (Path(spec.origin).parent / "models").glob("*.py")
+    return frozenset(name for path in sources for name in pattern.findall(path.read_text("utf-8")))
+
+
+class RedshiftHead(Section):
+    """Bins of log(1+z) over which the redshift head gives a probability."""
+
+    z_min: float = Field(-0.02, gt=-1)
+    """Redshift at the first bin's edge."""
+    z_max: float = Field(7.0, gt=-1)
+    """Redshift at the last bin's edge."""
+    bins: int = Field(1024, ge=8, le=65_536)
+    """Number of bins, even in log(1+z)."""
+    smoothing_bins: float = Field(1.5, ge=0)
+    """Width (standard deviation, in bins) of the Gaussian that the true redshift is spread over."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> RedshiftHead:
+        if self.z_min >= self.z_max:
+            raise ValueError("z_min must be below z_max")
+        return self
+
+
+class Model(Section):
+    """The network: a timm backbone and its heads."""
+
+    backbone: str = "vit_tiny_patch16_224"
+    """timm name of the backbone, with its tag after a dot: vit_base_patch16_224.dino ."""
+    backbone_args: dict[str, Any] = {}
+    """Arguments of the timm constructor, for another network: {patch_size: 8, depth: 4}."""
+    pretrained: bool = True
+    """Start from the tag's published weights (needs the model hub once) or from `weights`."""
+    weights: str | None = None
+    """A local weights file (safetensors, pth) used instead of the hub; needs pretrained: true."""
+    drop_path: float = Field(0.0, ge=0, lt=1)
+    """Stochastic depth rate of the last block (rising linearly from 0)."""
+    redshift: RedshiftHead = RedshiftHead()
+    """The redshift head."""
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value.split(".")[0] not in _timm_names():
+            close = difflib.get_close_matches(value.split(".")[0], _timm_names(), n=3)
+            hint = f"; close names: {', '.join(close)}" if close else ""
+            raise ValueError(f"must be a model of timm.list_models(){hint}")
+        return value
+
+    @model_validator(mode="after")
+    def _weights_used(self) -> Model:
+        if self.weights is not None and not self.pretrained:
+            raise ValueError("weights is set but pretrained is false: the file would not be read")
+        return self
+
+
+class Train(Section):
+    """Fine-tuning."""
+
+    epochs: int = Field(10, ge=1, le=10_000)
+    """Passes over the train split."""
+    batch_size: int = Field(64, ge=1, le=65_536)
+    """Spectra a step, over all GPUs and accumulation steps together."""
+    accumulate: int = Field(1, ge=1, le=1024)
+    """Forward passes a step; the batch of one pass is batch_size / accumulate / GPUs."""
+    lr: float = Field(1e-3, gt=0, le=1)
+    """Highest learning rate (AdamW)."""
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """Factor on the learning rate from each block to the one below it."""
+    weight_decay: float = Field(0.05, ge=0, le=1)
+    """Weight decay of matrices; biases and norms have none."""
+    warmup_fraction: float = Field(0.05, ge=0, lt=1)
+    """Share of all steps in which the learning rate rises linearly; then a cosine to 1 % of lr."""
+    clip_grad: float = Field(1.0, gt=0)
+    """Largest norm of the gradient."""
+    ema_decay: float = Field(0.0, ge=0, lt=1)
+    """Decay of the moving average of the weights, which is then what is evaluated; 0: none."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Label smoothing of the classification losses."""
+    freeze_backbone: bool = False
+    """Train the heads only."""
+    loss_weights: dict[str, float] = {}
+    """Weight of each task's loss; 1 for a task not named."""
+    workers: int = Field(1, ge=0, le=256)
+    """Processes that read and decode shards, for each GPU; 0: the training process itself."""
+    gpus: int = Field(0, ge=0, le=1024)
+    """GPUs (torchrun ranks) of the training job; 0: one process on the CPU."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the forward pass; auto: bfloat16 where the hardware has it, else float32."""
+    compile: bool = False
+    """Compile the model with torch.compile."""
+    monitor: str = "loss"
+    """Validation metric that picks the best epoch: loss, class_accuracy, redshift_nmad, ..."""
+    patience: int | None = Field(None, ge=1)
+    """Stop after this many epochs without a better `monitor`; null: never."""
+    checkpoint_minutes: float = Field(10.0, gt=0)
+    """Minutes between checkpoints inside an epoch."""
+    max_bad_samples: int = Field(10, ge=0)
+    """Unreadable samples that are counted and passed over before training stops."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> Train:
+        ranks = max(self.gpus, 1)
+        if self.batch_size % (self.accumulate * ranks):
+            raise ValueError(
+                f"batch_size = {self.batch_size} must be divisible by accumulate x gpus = "
+                f"{self.accumulate * ranks}"
+            )
+        return self
+
+
+BaselineName = Literal["svm", "random_forest", "knn", "cnn1d", "template"]
+
+
+class Baselines(Section):
+    """Classical models on the same rows as the ViT."""
+
+    models: tuple[BaselineName, ...] = ("svm", "random_forest")
+    """Which baselines are trained."""
+    pca_components: int = Field(64, ge=2, le=4096)
+    """Principal components of flux on the common grid, fitted on the train split only."""
+    svm_max_rbf: int = Field(20_000, ge=1)
+    """Largest train split for an exact RBF kernel; above it Nystroem features and a linear SVM."""
+    trees: int = Field(300, ge=1, le=10_000)
+    """Trees of the random forest."""
+
+    @field_validator("models")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("names each baseline at most once")
+        return value

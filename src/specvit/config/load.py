@@ -1,0 +1,117 @@
+"""From YAML files and inline settings to one validated Config, with errors that people can use."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from specvit.config.models import Config
+from specvit.errors import ConfigError
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Put `over` on top of `base`, key by key; lists and scalars are replaced, as in Snakemake."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = (
+            merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        )
+    return merged
+
+
+def read_source(source: str) -> dict[str, Any]:
+    """One configuration source: a YAML file's path, or an inline mapping starting with `{`."""
+    if source.lstrip().startswith("{"):
+        text, where = source, "inline configuration"
+    else:
+        where = source
+        try:
+            text = Path(source).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"configuration file {source}: {error.strerror}") from error
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where} must hold a mapping of keys, not {type(value).__name__}")
+    return value
+
+
+def load_config(sources: Iterable[str]) -> Config:
+    """Merge the sources, later ones on top, and validate. Raises ConfigError."""
+    merged: dict[str, Any] = {}
+    for source in sources:
+        merged = merge(merged, read_source(source))
+    return validate(merged)
+
+
+def validate(data: Mapping[str, Any]) -> Config:
+    """Validate a plain mapping; ConfigError names every wrong key, its value, what is allowed."""
+    if isinstance(data.get("render"), Mapping):
+        data = {**data, "render": [data["render"]]}
+    try:
+        # Through JSON: strict types, yet a YAML list may fill a tuple.
+        return Config.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        lines = [_sentence(dict(e), data) for e in error.errors()]
+        raise ConfigError("configuration:\n" + "\n".join(f"  {line}" for line in lines)) from error
+    except TypeError as error:
+        raise ConfigError(f"configuration holds a value that is not plain YAML: {error}") from error
+
+
+def _sentence(error: dict[str, Any], data: Mapping[str, Any]) -> str:
+    location = list(error["loc"])
+    key = ".".join(str(part) for part in location)
+    message: str = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        allowed = _keys_at(location[:-1])
+        close = difflib.get_close_matches(str(location[-1]), allowed, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        value = _short(error["input"])
+        return f"{key} = {value}: unknown key; {hint}allowed here: {', '.join(allowed)}"
+    if error["type"] == "missing":
+        return f"{key}: must be set"
+    if not location:
+        return message
+    if error["type"] == "string_pattern_mismatch":
+        message = f"must match {error['ctx']['pattern']}"
+    return f"{key} = {_short(error['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _keys_at(location: list[Any]) -> list[str]:
+    """The keys that the section at this place allows."""
+    model: type[BaseModel] = Config
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(str(part))
+        inner = _model_in(field.annotation) if field is not None else None
+        if inner is None:
+            break
+        model = inner
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for part in get_args(annotation):
+        found = _model_in(part)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,43 @@
+"""What can go wrong for a user, each with the exit code that a script can trust."""
+
+from __future__ import annotations
+
+
+class SpecvitError(Exception):
+    """A problem the user can act on: shown as one sentence, never as a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(SpecvitError):
+    """The configuration is wrong; the message names key, value and what is allowed."""
+
+    exit_code = 2
+
+
+class DataError(SpecvitError):
+    """An input file is not what it should be (also raised for what `specvit verify` finds)."""
+
+    exit_code = 3
+
+
+class SpectrumError(DataError):
+    """One spectrum cannot be used; the message is the reason that ledgers and shards record."""
+
+
+class DownloadError(SpecvitError):
+    """Too many spectra of a shard, or a catalogue file, could not be fetched."""
+
+    exit_code = 4
+
+
+class TrainingError(SpecvitError):
+    """Training cannot start or go on (too few shards, a loss that is not finite, ...)."""
+
+    exit_code = 5
+
+
+class MachineError(SpecvitError):
+    """The machine refused: disk full, no permission, no memory."""
+
+    exit_code = 6

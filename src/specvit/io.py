@@ -1,0 +1,108 @@
+"""Files that are whole or absent: written beside their final name, synced and renamed."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from specvit.errors import DataError, MachineError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it there if the block succeeds.
+
+    The temporary file is removed on any exception, so a reader sees the old file, the new file or
+    none, never a part. Raises MachineError when the disk is full or not writable.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The process id keeps two writers of one name apart; the last rename wins, both are whole.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise MachineError(
+                f"no space left on the disk of {path.parent}: {path.name} was not written; "
+                "free some space and start again, nothing already made is lost"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EROFS):
+            raise MachineError(f"cannot write {path}: {error.strerror}") from error
+        raise
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+@contextmanager
+def atomic_open(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a file for writing that appears under its name only when the block succeeds."""
+    encoding = None if "b" in mode else "utf-8"
+    with atomic_path(path) as temporary, temporary.open(mode, encoding=encoding) as handle:
+        yield handle
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with atomic_open(path, "w") as handle:
+        handle.write(text)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically, keys sorted so that equal values give equal bytes."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; DataError where the file is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not valid JSON: {error}") from error
+
+
+def write_parquet(path: Path, table: pa.Table | pd.DataFrame) -> None:
+    """Write a parquet file atomically; the same table gives the same bytes."""
+    if isinstance(table, pd.DataFrame):
+        table = pa.Table.from_pandas(table, preserve_index=False)
+    # pandas' own metadata holds library versions: dropped, so that bytes depend on content alone.
+    table = table.replace_schema_metadata(None)
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a parquet file; DataError where it is missing or broken."""
+    try:
+        return pd.read_parquet(path, columns=columns)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist") from error
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path} is not a readable parquet file: {error}") from error
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, as hex."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def stable_hash(value: Any) -> str:
+    """12 hex digits that depend on the value alone, not on key order or the Python process."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,98 @@
+"""Every file of a run, named in one place: `results/<run>/...`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SPLITS = ("train", "val", "test")
+
+
+def shard_name(split: str, index: int) -> str:
+    """`train-000012`: the name a shard has in the catalogue, downloads and shards."""
+    return f"{split}-{index:06d}"
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The layout below one run's folder; methods take what varies (survey, shard, model)."""
+
+    root: Path
+
+    # catalogue
+    def survey_table(self, survey: str) -> Path:
+        """Selected rows of one survey, before grouping and split."""
+        return self.root / "surveys" / f"{survey}.parquet"
+
+    def survey_cuts(self, survey: str) -> Path:
+        """How many rows each cut of the selection removed."""
+        return self.root / "surveys" / f"{survey}.cuts.csv"
+
+    @property
+    def catalog(self) -> Path:
+        """One row a spectrum: the single source of truth."""
+        return self.root / "catalog.parquet"
+
+    @property
+    def catalog_stats(self) -> Path:
+        """Counts by survey, class and split, and every cut: a table a paper can print."""
+        return self.root / "catalog_stats.csv"
+
+    # downloads
+    def spectra(self, shard: str) -> Path:
+        """The survey's own FITS bytes of one shard, uncompressed tar."""
+        return self.root / "spectra" / f"{shard}.tar"
+
+    def ledger(self, shard: str) -> Path:
+        """What became of each row of the shard: ok, missing, corrupt or failed, and why."""
+        return self.root / "spectra" / f"{shard}.ledger.parquet"
+
+    # plots
+    def shard(self, render: str, shard: str) -> Path:
+        """A WebDataset shard of one set of plots."""
+        return self.root / "shards" / render / f"{shard}.tar"
+
+    def shard_stats(self, render: str, shard: str) -> Path:
+        """Counts, hash and dropped rows of one shard."""
+        return self.root / "shards" / render / f"{shard}.stats.json"
+
+    def shards_index(self, render: str) -> Path:
+        """`shards.json`: all shards of one set of plots, checked to add up."""
+        return self.root / "shards" / render / "shards.json"
+
+    @property
+    def gallery(self) -> Path:
+        """A page of real pictures of each class and mode, at the pixels the model sees."""
+        return self.root / "gallery.html"
+
+    # models
+    def model_dir(self, model: str) -> Path:
+        """Weights (safetensors or skops), settings, logs and checkpoints of one model."""
+        return self.root / "models" / model
+
+    def predictions(self, model: str, split: str = "test") -> Path:
+        """One row a spectrum of the split; test is the headline, val serves calibration."""
+        folder = self.root / "predictions"
+        folder = folder if split == "test" else folder / split
+        return folder / f"{model}.parquet"
+
+    # evaluation
+    @property
+    def metrics(self) -> Path:
+        """Every number of the report."""
+        return self.root / "metrics.json"
+
+    @property
+    def tables(self) -> Path:
+        """The same numbers as CSV and LaTeX."""
+        return self.root / "tables"
+
+    @property
+    def figures(self) -> Path:
+        """Figures as PDF and PNG."""
+        return self.root / "figures"
+
+    @property
+    def report(self) -> Path:
+        """One self-contained page."""
+        return self.root / "report.html"

@@ -1,0 +1,65 @@
+"""The predictions file: one a model and split, one row a spectrum, the same columns for all models.
+
+Columns: `spectrum_id`, `object_id`, `survey`, `snr`, `class`, `subclass`, `z` (the catalogue's),
+then for each task of the model
+
+- classification: `<task>_true`, `<task>_pred` (text, null where there is no label), and
+  `<task>_prob_<LABEL>` (float32, one a label, summing to 1);
+- redshift and regression: `<task>_true`, `<task>_pred`, `<task>_lo`, `<task>_hi` (68 % interval)
+  and `<task>_pit` (the model's cumulative probability at the true value; null without a label).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from specvit.errors import DataError
+from specvit.io import read_parquet, write_parquet
+from specvit.tasks import Task
+
+IDENTITY = ("spectrum_id", "object_id", "survey", "snr", "class", "subclass", "z")
+
+
+def prob_columns(task: Task) -> list[str]:
+    """Names of a classification task's probability columns, in the order of its labels."""
+    return [f"{task.name}_prob_{label}" for label in task.labels]
+
+
+def task_columns(task: Task) -> list[str]:
+    """Every column that a task adds to the predictions file."""
+    if task.kind == "classification":
+        return [f"{task.name}_true", f"{task.name}_pred", *prob_columns(task)]
+    return [f"{task.name}_{part}" for part in ("true", "pred", "lo", "hi", "pit")]
+
+
+def check_predictions(frame: pd.DataFrame, tasks: list[Task]) -> None:
+    """Raise DataError unless the frame has the contract's columns and each spectrum once."""
+    wanted = [*IDENTITY, *(column for task in tasks for column in task_columns(task))]
+    missing = [column for column in wanted if column not in frame.columns]
+    if missing:
+        raise DataError(f"predictions lack the columns {', '.join(missing)}")
+    repeated = frame["spectrum_id"][frame["spectrum_id"].duplicated()]
+    if len(repeated):
+        raise DataError(f"{len(repeated)} spectra are predicted twice, first {repeated.iloc[0]}")
+    for task in tasks:
+        if task.kind == "classification":
+            total = frame[prob_columns(task)].to_numpy(float).sum(axis=1)
+            if len(total) and not np.allclose(total, 1, atol=1e-3):
+                raise DataError(f"probabilities of task {task.name} do not sum to 1")
+
+
+def write_predictions(path: Path, frame: pd.DataFrame, tasks: list[Task]) -> None:
+    """Check and write, ordered by spectrum_id so that equal predictions give equal bytes."""
+    check_predictions(frame, tasks)
+    wanted = [*IDENTITY, *(column for task in tasks for column in task_columns(task))]
+    write_parquet(path, frame[wanted].sort_values("spectrum_id", ignore_index=True))
+
+
+def read_predictions(path: Path, tasks: list[Task]) -> pd.DataFrame:
+    """Read and check a predictions file."""
+    frame = read_parquet(path)
+    check_predictions(frame, tasks)
+    return frame

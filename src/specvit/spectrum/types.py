@@ -1,0 +1,48 @@
+"""One type for a spectrum of any survey."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Layout = Literal["sdss", "lamost_image", "lamost_table"]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself; a value it does not give, or gives as a sentinel, is None."""
+
+    survey: Literal["sdss", "lamost"]
+    layout: Layout
+    identity: str
+    """`plate-mjd-fiber` without padding (266-51602-1) for SDSS, the obsid for LAMOST."""
+    object_name: str | None
+    """The survey's name for the object: LAMOST designation, or None."""
+    release: str | None
+    """As the file says: run2d for SDSS, DATA_V for LAMOST."""
+    class_: str | None
+    subclass: str | None
+    z: float | None
+    z_err: float | None
+    zwarning: int | None
+    snr: float | None
+    ra: float | None
+    dec: float | None
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Flux over vacuum wavelength in the observed (heliocentric) frame; all arrays of shape (N,)."""
+
+    header: Header
+    loglam: NDArray[np.float64]
+    """log10 of vacuum wavelength in Angstrom, rising."""
+    flux: NDArray[np.float32]
+    """1e-17 erg/s/cm2/A (SDSS) or relative (LAMOST)."""
+    ivar: NDArray[np.float32]
+    """Inverse variance of flux; 0 where unknown."""
+    good: NDArray[np.bool_]
+    """Pixels with data: finite, ivar > 0, not masked (see the readers for each survey's rule)."""

@@ -1,0 +1,50 @@
+"""What tests share: the real spectra, weights and cluster that may lie beside the project."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+# Many small test processes side by side: one thread each, or they wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def _shared(name: str) -> Path:
+    path = SHARED / name
+    if not path.exists():
+        reason = f"needs ../shared/{name}, which is not part of the project"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{reason} but must be there in CI")
+        pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_spectra() -> Path:
+    """The folder of real SDSS and LAMOST files (skips where it is absent, fails in CI)."""
+    return _shared("spectra")
+
+
+@pytest.fixture(scope="session")
+def real_index(real_spectra: Path) -> list[dict[str, str]]:
+    """Rows of the real files' index."""
+    with (real_spectra / "index.csv").open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+@pytest.fixture(scope="session")
+def real_weights() -> Path:
+    """A real pretrained ViT (DINOv2 small, safetensors)."""
+    return _shared("weights") / "vit_small_patch14_dinov2.fp16.safetensors"
+
+
+@pytest.fixture(scope="session")
+def slurm_scripts() -> Path:
+    """Scripts that start a real SLURM on one machine."""
+    return _shared("slurm")
