@@ -45,4 +45,4 @@ class Spectrum:
     ivar: NDArray[np.float32]
     """Inverse variance of flux; 0 where unknown."""
     good: NDArray[np.bool_]
-    """Pixels with data: finite, ivar > 0, not masked (see the readers for each survey's rule)."""
+    """Pixels with data: finite, ivar > 0, not masked (each reader states its rule)."""
