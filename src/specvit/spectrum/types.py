@@ -35,7 +35,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Flux over vacuum wavelength in the observed (heliocentric) frame; all arrays of shape (N,)."""
+    """Flux over vacuum wavelength, observed (heliocentric) frame; all arrays of shape (N,)."""
 
     header: Header
     loglam: NDArray[np.float64]
