@@ -1,0 +1,6 @@
+"""One type for a spectrum, and readers for the files of each survey."""
+
+from specvit.spectrum.read import read_header, read_spectrum
+from specvit.spectrum.types import Header, Layout, Spectrum
+
+__all__ = ["Header", "Layout", "Spectrum", "read_header", "read_spectrum"]

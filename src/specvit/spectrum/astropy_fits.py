@@ -1,0 +1,70 @@
+"""The same view of a FITS file through astropy, for files that the quick way does not know."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from specvit.errors import SpectrumError
+from specvit.spectrum.fits import Value
+
+
+@contextmanager
+def _as_spectrum_error() -> Iterator[None]:
+    # A broken file makes astropy raise nearly anything: each is one spectrum's bad luck.
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        text = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise SpectrumError(f"unreadable FITS: {text}") from error
+    except (fits.VerifyError, MemoryError, OverflowError) as error:
+        raise SpectrumError(f"unreadable FITS: {type(error).__name__}") from error
+
+
+class AstropyFits:
+    """A FITS file in memory, read by astropy; SpectrumError where it cannot."""
+
+    def __init__(self, data: bytes) -> None:
+        with _as_spectrum_error():
+            self._hdus = fits.open(io.BytesIO(data), memmap=False, lazy_load_hdus=False)
+
+    @property
+    def count(self) -> int:
+        """Number of HDUs."""
+        return len(self._hdus)
+
+    def get(self, hdu: int, key: str) -> Value:
+        """See FitsSource."""
+        with _as_spectrum_error():
+            value = self._hdus[hdu].header.get(key) if hdu < self.count else None
+            if isinstance(value, str):
+                return value.strip() or None
+            return value if isinstance(value, bool | int | float) else None
+
+    def names(self, hdu: int) -> frozenset[str]:
+        """See FitsSource."""
+        if hdu >= self.count or not isinstance(self._hdus[hdu], fits.BinTableHDU):
+            return frozenset()
+        with _as_spectrum_error():
+            return frozenset(str(name).upper() for name in self._hdus[hdu].columns.names)
+
+    def column(self, hdu: int, name: str) -> NDArray[Any]:
+        """See FitsSource."""
+        with _as_spectrum_error():
+            table = self._hdus[hdu]
+            index = [str(column).upper() for column in table.columns.names].index(name)
+            return np.asarray(table.data.field(index))
+
+    def image(self, hdu: int) -> NDArray[Any]:
+        """See FitsSource."""
+        with _as_spectrum_error():
+            return np.asarray(self._hdus[hdu].data)

@@ -1,0 +1,243 @@
+"""FITS straight from bytes: the few headers and columns a spectrum needs, without copying the rest.
+
+Surveys write plain tables and images, of which a spectrum needs three columns. `BytesFits` finds
+them by card and offset; whatever it does not know for sure raises `UnusualFitsError`, and the
+reader then takes astropy (`specvit.spectrum.astropy_fits`), which knows the whole standard and is
+some fifteen times slower.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specvit.errors import SpectrumError
+
+BLOCK = 2880
+CARD = 80
+END_CARD = b"END" + b" " * (CARD - 3)
+MAX_HDUS = 512  # a full SDSS file has some 20; a loop over garbage must end
+
+# TFORM code -> numpy type. Bits, complex numbers, logicals and heap arrays are left to astropy.
+COLUMN_TYPES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "A": "S"}
+IMAGE_TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+
+_TABLE_CARD = re.compile(rb"(TTYPE|TFORM)(\d+) *= *'([^']*)'")
+_SCALED_CARD = re.compile(rb"(?:TSCAL|TZERO|TNULL)(\d+) *=")
+
+Value = str | int | float | bool | None
+
+
+class UnusualFitsError(Exception):
+    """Legal FITS, perhaps, but nothing that the quick way is sure of."""
+
+
+class FitsSource(Protocol):
+    """What the survey readers ask of a file; HDUs by position, columns by upper-case name."""
+
+    @property
+    def count(self) -> int:
+        """Number of HDUs."""
+        ...
+
+    def get(self, hdu: int, key: str) -> Value:
+        """A header value, text without trailing blanks; None where the key is absent or empty."""
+        ...
+
+    def names(self, hdu: int) -> frozenset[str]:
+        """Upper-case column names of a binary table; empty for any other HDU."""
+        ...
+
+    def column(self, hdu: int, name: str) -> NDArray[Any]:
+        """A column, shape (rows,) or (rows, repeat)."""
+        ...
+
+    def image(self, hdu: int) -> NDArray[Any]:
+        """An image, shape (NAXIS2, NAXIS1)."""
+        ...
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """Where the columns of a binary table lie within a row."""
+
+    row_bytes: int
+    fields: dict[str, tuple[str, int, int]]
+    """Upper-case name -> (numpy type, offset in the row, repeat)."""
+
+
+@dataclass(frozen=True)
+class _Hdu:
+    header: bytes
+    start: int
+
+
+def card_value(header: bytes, key: str) -> Value:
+    """Value of the first card with this key in a header; None where absent or empty."""
+    wanted = key.encode("ascii").ljust(8) + b"="
+    at = header.find(wanted)
+    while at >= 0 and at % CARD:
+        at = header.find(wanted, at + 1)
+    return None if at < 0 else _parse(header[at + 9 : at + CARD])
+
+
+def _parse(field: bytes) -> Value:
+    text = field.decode("ascii", "replace").strip()
+    if text.startswith("'"):
+        # A doubled quote stands for one inside the text.
+        match = re.match(r"'((?:[^']|'')*)'", text)
+        if match is None:
+            raise UnusualFitsError("unterminated text")
+        return match[1].replace("''", "'").strip() or None
+    text = text.split("/", 1)[0].strip()
+    if text in ("T", "F"):
+        return text == "T"
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text.replace("D", "E"))
+    except ValueError as error:
+        raise UnusualFitsError(f"value {text!r}") from error
+
+
+def _whole(header: bytes, key: str, default: int | None = None) -> int:
+    value = card_value(header, key)
+    if value is None and default is not None:
+        return default
+    if type(value) is not int or value < 0:
+        raise UnusualFitsError(f"{key} = {value!r}")
+    return value
+
+
+def _data_bytes(header: bytes) -> int:
+    """Size of the data behind a header, without padding (FITS 4.0, section 4.4.1)."""
+    bitpix = card_value(header, "BITPIX")
+    if bitpix not in IMAGE_TYPES:
+        raise UnusualFitsError(f"BITPIX = {bitpix!r}")
+    axes = _whole(header, "NAXIS")
+    if axes == 0:
+        return 0
+    size = 1
+    for axis in range(1, axes + 1):
+        size *= _whole(header, f"NAXIS{axis}")
+    groups, heap = _whole(header, "GCOUNT", 1), _whole(header, "PCOUNT", 0)
+    return abs(int(bitpix)) // 8 * groups * (heap + size)
+
+
+def _header_end(data: bytes, start: int) -> int:
+    """Offset behind the header that begins at `start`, padding included."""
+    at = data.find(END_CARD, start)
+    while at >= 0 and (at - start) % CARD:
+        at = data.find(END_CARD, at + 1)
+    if at < 0:
+        raise SpectrumError("truncated: a header has no END")
+    return start + -(-(at + CARD - start) // BLOCK) * BLOCK
+
+
+@lru_cache(maxsize=256)
+def table_layout(header: bytes) -> TableLayout:
+    """Parse a binary table's header; cached, since the files of one pipeline share theirs."""
+    cards: dict[tuple[bytes, int], str] = {}
+    for match in _TABLE_CARD.finditer(header):
+        if match.start() % CARD == 0:
+            text = match[3].decode("ascii", "replace").strip()
+            cards[match[1], int(match[2])] = text
+    scaled = {int(m[1]) for m in _SCALED_CARD.finditer(header) if m.start() % CARD == 0}
+    fields: dict[str, tuple[str, int, int]] = {}
+    offset = 0
+    for number in range(1, _whole(header, "TFIELDS") + 1):
+        form = re.fullmatch(r"(\d*)([A-Z])", cards.get((b"TFORM", number), ""))
+        if form is None or form[2] not in COLUMN_TYPES:
+            raise UnusualFitsError(f"TFORM{number}")
+        repeat = int(form[1] or 1)
+        kind = COLUMN_TYPES[form[2]]
+        if kind == "S":
+            kind, width, repeat = f"S{repeat}", repeat, 1
+        else:
+            width = np.dtype(kind).itemsize * repeat
+        name = cards.get((b"TTYPE", number), "").upper()
+        if number not in scaled:  # a scaled column stays unknown here: astropy scales it
+            fields.setdefault(name, (kind, offset, repeat))
+        offset += width
+    if offset != _whole(header, "NAXIS1"):
+        raise UnusualFitsError("row length")
+    return TableLayout(offset, fields)
+
+
+class BytesFits:
+    """A FITS file in memory, read by offset.
+
+    Raises SpectrumError where the bytes end before the headers say, UnusualFitsError where astropy
+    should be asked.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._hdus: list[_Hdu] = []
+        start = 0
+        while start < len(data) and len(self._hdus) < MAX_HDUS:
+            # The standard allows other records behind the last HDU.
+            if start and not data.startswith(b"XTENSION", start):
+                break
+            begin = _header_end(data, start)
+            header = data[start:begin]
+            end = begin + -(-_data_bytes(header) // BLOCK) * BLOCK
+            if end > len(data):
+                raise SpectrumError(
+                    f"truncated: {len(data)} bytes, the headers announce at least {end}"
+                )
+            self._hdus.append(_Hdu(header, begin))
+            start = end
+
+    @property
+    def count(self) -> int:
+        """Number of HDUs."""
+        return len(self._hdus)
+
+    def get(self, hdu: int, key: str) -> Value:
+        """See FitsSource."""
+        return card_value(self._hdus[hdu].header, key) if hdu < self.count else None
+
+    def names(self, hdu: int) -> frozenset[str]:
+        """See FitsSource."""
+        if hdu >= self.count or self.get(hdu, "XTENSION") != "BINTABLE":
+            return frozenset()
+        return frozenset(table_layout(self._hdus[hdu].header).fields)
+
+    def column(self, hdu: int, name: str) -> NDArray[Any]:
+        """See FitsSource."""
+        entry = self._hdus[hdu]
+        layout = table_layout(entry.header)
+        if name not in layout.fields:
+            raise UnusualFitsError(f"column {name}")
+        kind, offset, repeat = layout.fields[name]
+        rows = _whole(entry.header, "NAXIS2")
+        item = np.dtype(kind).itemsize
+        if item == 0 or repeat == 0:
+            raise UnusualFitsError(f"empty column {name}")
+        array = np.ndarray(
+            (rows, repeat),
+            dtype=kind,
+            buffer=self._data,
+            offset=entry.start + offset,
+            strides=(layout.row_bytes, item),
+        )
+        return array[:, 0] if repeat == 1 else array
+
+    def image(self, hdu: int) -> NDArray[Any]:
+        """See FitsSource."""
+        entry = self._hdus[hdu]
+        if any(card_value(entry.header, key) is not None for key in ("BSCALE", "BZERO", "BLANK")):
+            raise UnusualFitsError("scaled image")
+        shape = (_whole(entry.header, "NAXIS2"), _whole(entry.header, "NAXIS1"))
+        kind = IMAGE_TYPES[int(card_value(entry.header, "BITPIX") or 0)]
+        return np.ndarray(shape, dtype=kind, buffer=self._data, offset=entry.start)

@@ -1,0 +1,101 @@
+"""LAMOST low-resolution spectra, in the two layouts that the survey has used.
+
+Which one a file has does not follow from its release, so its structure decides: a (5, N) image in
+HDU 0 (flux, inverse variance, wavelength, and-mask, or-mask), or a one-row table in HDU 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specvit.errors import SpectrumError
+from specvit.spectrum.fits import FitsSource
+from specvit.spectrum.types import Header, Layout, Spectrum
+from specvit.spectrum.values import build, number, text, whole
+
+
+def is_medium_resolution(source: FitsSource) -> bool:
+    """Whether the file has a spectrum for each arm (COADD_B, COADD_R)."""
+    names = [str(source.get(hdu, "EXTNAME") or "") for hdu in range(1, min(source.count, 3))]
+    return any(name in ("COADD_B", "COADD_R") for name in names)
+
+
+def is_lamost_image(source: FitsSource) -> bool:
+    """Whether HDU 0 is an image of spectrum rows with a log-linear wavelength scale."""
+    rows = source.get(0, "NAXIS2") if source.get(0, "NAXIS") == 2 else 0
+    return isinstance(rows, int) and rows >= 2 and source.get(0, "COEFF0") is not None
+
+
+def is_lamost_table(source: FitsSource) -> bool:
+    """Whether HDU 1 is a table with a vector for each quantity."""
+    return {"FLUX", "IVAR", "WAVELENGTH"} <= source.names(1)
+
+
+def lamost_header(source: FitsSource, layout: Layout) -> Header:
+    """Read what a LAMOST file says of itself.
+
+    The redshift counts only with a class: where the pipeline found none it writes class "Unknown"
+    and z = -9999. S/N is the r band's (SNRR, SN_R in older releases).
+    """
+    get = source.get
+    return Header(
+        survey="lamost",
+        layout=layout,
+        identity=_identity(source),
+        object_name=text(get(0, "DESIG")),
+        release=text(get(0, "DATA_V")),
+        class_=text(get(0, "CLASS")),
+        subclass=text(get(0, "SUBCLASS")),
+        z=number(get(0, "Z")),
+        z_err=number(get(0, "Z_ERR")),
+        zwarning=None,
+        snr=_first(number(get(0, "SNRR")), number(get(0, "SN_R"))),
+        ra=number(get(0, "RA")),
+        dec=number(get(0, "DEC")),
+    )
+
+
+def _first(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _identity(source: FitsSource) -> str:
+    obsid = whole(source.get(0, "OBSID"))
+    if obsid is not None:
+        return str(obsid)
+    # The first releases have no OBSID: plan, night, spectrograph and fiber name the same thing.
+    night, plan = whole(source.get(0, "LMJD")), text(source.get(0, "PLANID"))
+    spectrograph, fiber = whole(source.get(0, "SPID")), whole(source.get(0, "FIBERID"))
+    if None in (night, plan, spectrograph, fiber):
+        raise SpectrumError("LAMOST file without OBSID, or LMJD, PLANID, SPID and FIBERID")
+    return f"{night}-{plan}_sp{spectrograph:02d}-{fiber:03d}"
+
+
+def _log_linear(source: FitsSource, pixels: int) -> NDArray[np.float64]:
+    start, step = number(source.get(0, "COEFF0")), number(source.get(0, "COEFF1"))
+    if start is None or step is None or step <= 0:
+        raise SpectrumError(f"no wavelength scale: COEFF0 = {start}, COEFF1 = {step}")
+    return start + step * np.arange(pixels, dtype=np.float64)
+
+
+def lamost_image(source: FitsSource) -> Spectrum:
+    """Read the image layout; row 3 is not used, since in DR1 it is something else."""
+    image = source.image(0)
+    header = lamost_header(source, "lamost_image")
+    return _spectrum(header, _log_linear(source, image.shape[1]), image[0], image[1])
+
+
+def lamost_table(source: FitsSource) -> Spectrum:
+    """Read the table layout."""
+    flux, ivar, wave = (source.column(1, name).ravel() for name in ("FLUX", "IVAR", "WAVELENGTH"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        loglam = np.log10(wave.astype(np.float64))
+    return _spectrum(lamost_header(source, "lamost_table"), loglam, flux, ivar)
+
+
+def _spectrum(
+    header: Header, loglam: NDArray[np.float64], flux: NDArray[np.number], ivar: NDArray[np.number]
+) -> Spectrum:
+    """Assemble; a flux of exactly 0 is no data even where ivar > 0 (also between the arms)."""
+    return build(header, loglam, flux, ivar, masked=flux == 0)

@@ -1,0 +1,69 @@
+"""From what files hold to what a Spectrum promises: sentinels to None, checks that span arrays."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specvit.errors import SpectrumError
+from specvit.spectrum.types import Header, Spectrum
+
+SENTINEL = -9999
+NO_TEXT = frozenset({"", "Unknown", "Non", "NULL", str(SENTINEL)})
+
+
+def text(value: Any) -> str | None:
+    """Text without padding; None for what surveys write where they have nothing."""
+    stripped = "" if value is None else str(value).strip()
+    return None if stripped in NO_TEXT else stripped
+
+
+def number(value: Any) -> float | None:
+    """A float; None for a sentinel, nan, infinity or what is no number."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        return None
+    return None if not math.isfinite(result) or result == SENTINEL else result
+
+
+def whole(value: Any) -> int | None:
+    """An integer (some files write it as text); None where it is none or a sentinel."""
+    try:
+        result = int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return None if result == SENTINEL else result
+
+
+def build(
+    header: Header,
+    loglam: NDArray[np.float64],
+    flux: NDArray[np.number],
+    ivar: NDArray[np.number],
+    masked: NDArray[np.bool_] | None,
+) -> Spectrum:
+    """Check and assemble a spectrum from arrays of shape (N,), any byte order.
+
+    Raises SpectrumError where shapes differ, the wavelength does not rise or no pixel has data.
+    """
+    if loglam.ndim != 1 or not loglam.shape == flux.shape == ivar.shape:
+        shapes = f"{loglam.shape}, {flux.shape}, {ivar.shape}"
+        raise SpectrumError(f"wavelength, flux and ivar have different shapes: {shapes}")
+    if len(loglam) < 2 or not np.isfinite(loglam).all() or not (np.diff(loglam) > 0).all():
+        raise SpectrumError("wavelength is not finite and rising")
+    with np.errstate(over="ignore", invalid="ignore"):
+        flux32, ivar32 = flux.astype(np.float32), ivar.astype(np.float32)
+        finite = np.isfinite(flux32) & np.isfinite(ivar32)
+        good = finite & (ivar32 > 0)
+        if masked is not None:
+            good &= ~masked
+    if not good.any():
+        state = "is all zero" if not flux32.any() else "has no pixel with ivar > 0 and no mask"
+        raise SpectrumError(f"no data: flux {state} ({len(flux32)} pixels)")
+    # Unknown is 0 in ivar by contract; a negative one (seen in the wild) means unknown too.
+    ivar32[~(finite & (ivar32 > 0))] = 0
+    return Spectrum(header, loglam, flux32, ivar32, good)
