@@ -21,6 +21,6 @@ def command(sources: tuple[str, ...]) -> None:
         click.echo(f"  survey {key}: {survey.base_url}")
     click.echo(f"  tasks: {', '.join(config.tasks)}")
     click.echo(f"  shards: {shards}")
-    click.echo(f"  plots: {', '.join(render.label for render in config.render)}")
+    click.echo(f"  plots: {', '.join(config.renders)}")
     click.echo(f"  models: {', '.join(config.model_names)}")
     click.echo(f"  outputs: {config.paths.root}/")

@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from specvit.config.base import Section
 from specvit.config.data import Download, Grid, Render, Split
-from specvit.config.learning import Baselines, Model, Train
+from specvit.config.experiments import Data, Experiment
+from specvit.config.learning import BaselineName, Baselines, Model, Train
 from specvit.config.reporting import Evaluate, Report
 from specvit.config.surveys import Simulated, Surveys
+from specvit.errors import ConfigError
 from specvit.paths import SPLITS, RunPaths, shard_name
 
 TaskName = Literal["class", "stellar_type", "redshift", "teff", "logg", "feh"]
+
+
+MAIN_NETWORK = "vit"
+
+S = TypeVar("S", bound=Section)
+
+
+def _override(section: S, values: dict[str, Any], experiment: Experiment, key: str) -> S:
+    """Put an experiment's values over a section; an error names the experiment and the key."""
+    merged = {**section.model_dump(mode="json"), **values}
+    try:
+        return type(section).model_validate_json(json.dumps(merged))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["experiments", experiment.name, key, *map(str, first["loc"])])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{where} = {first['input']!r}: {reason}") from error
 
 
 class Config(Section):
@@ -41,10 +61,14 @@ class Config(Section):
     """Wavelengths of plots and flux arrays."""
     render: tuple[Render, ...] = (Render(),)
     """One set of plots, or a list of several; models use the first unless they name another."""
+    data: Data = Data()
+    """What the network learns from."""
     model: Model = Model()
     """The network."""
     train: Train = Train()
-    """Fine-tuning."""
+    """How the network is fine-tuned."""
+    experiments: tuple[Experiment, ...] = ()
+    """Further networks to compare, each a variation of this run."""
     baselines: Baselines = Baselines()
     """Classical models."""
     evaluate: Evaluate = Evaluate()
@@ -60,6 +84,15 @@ class Config(Section):
             raise ValueError(f"needs at least one set of plots, each of another name, got {labels}")
         return value
 
+    @field_validator("experiments")
+    @classmethod
+    def _names_free(cls, value: tuple[Experiment, ...]) -> tuple[Experiment, ...]:
+        names = [experiment.name for experiment in value]
+        taken = {MAIN_NETWORK, *get_args(BaselineName)}
+        if len(set(names)) != len(names) or taken & set(names):
+            raise ValueError(f"need names of their own, none of {sorted(taken)}; got {names}")
+        return value
+
     @field_validator("tasks")
     @classmethod
     def _tasks_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -69,17 +102,25 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> Config:
-        if "redshift" in self.tasks and any(render.frame == "rest" for render in self.render):
+        variants = [self.variant(name) for name in self.network_names]
+        renders = [*self.render, *(variant.render[0] for variant in variants)]
+        if "redshift" in self.tasks and any(render.frame == "rest" for render in renders):
             raise ValueError(
                 "render.frame = 'rest' moves a plot by the true redshift, which the task redshift "
                 "would then read off it: use frame: observed or drop redshift from tasks"
             )
-        readers = max(self.train.workers, 1) * max(self.train.gpus, 1)
+        readers = max(max(v.train.workers, 1) * max(v.train.gpus, 1) for v in variants)
         if self.split.shards.train < readers:
             raise ValueError(
                 f"split.shards.train = {self.split.shards.train} is fewer than train.workers x "
                 f"train.gpus = {readers}: each worker needs a shard of its own"
             )
+        by_label: dict[str, Render] = {}
+        for render in renders:
+            if by_label.setdefault(render.label, render) != render:
+                raise ValueError(
+                    f"two different sets of plots are both called {render.label}: set render.name"
+                )
         unknown = set(self.train.loss_weights) - set(self.tasks)
         if unknown:
             raise ValueError(
@@ -97,14 +138,52 @@ class Config(Section):
         splits = SPLITS if split is None else (split,)
         return [shard_name(s, i) for s in splits for i in range(self.split.shards.of(s))]
 
+    @property
+    def renders(self) -> dict[str, Render]:
+        """Every set of plots by name, the run's own first, then those of experiments."""
+        own = [*self.render, *(self.variant(name).render[0] for name in self.network_names)]
+        return {render.label: render for render in own}
+
     def render_named(self, label: str) -> Render:
-        """The set of plots of this name."""
-        return next(render for render in self.render if render.label == label)
+        """Return the set of plots of this name (ConfigError lists the names there are)."""
+        found = next((render for render in self.render if render.label == label), None)
+        if found is None:
+            allowed = ", ".join(render.label for render in self.render)
+            raise ConfigError(f"render {label!r} is not one of this run's: {allowed}")
+        return found
+
+    @property
+    def network_names(self) -> list[str]:
+        """The networks that are trained: the run's own, `vit`, then the experiments."""
+        return [MAIN_NETWORK, *(experiment.name for experiment in self.experiments)]
 
     @property
     def model_names(self) -> list[str]:
-        """Every model that is trained and evaluated, the ViT first."""
-        return ["vit", *self.baselines.models]
+        """Every model that is trained and evaluated: networks, then baselines."""
+        return [*self.network_names, *self.baselines.models]
+
+    def variant(self, network: str) -> Config:
+        """The configuration of one network: one set of plots, no further experiments."""
+        over = next((e for e in self.experiments if e.name == network), None)
+        if over is None:
+            return self.model_copy(update={"render": self.render[:1], "experiments": ()})
+        return self.model_copy(
+            update={
+                "render": (
+                    _override(self.render[0], {"name": None, **over.render}, over, "render"),
+                )
+                if over.render
+                else self.render[:1],
+                "model": _override(self.model, over.model, over, "model"),
+                "train": _override(self.train, over.train, over, "train"),
+                "data": _override(self.data, over.data, over, "data"),
+                "experiments": (),
+            }
+        )
+
+    def render_of(self, network: str) -> str:
+        """Name of the set of plots that a network reads."""
+        return self.variant(network).render[0].label
 
     @property
     def is_simulated(self) -> bool:

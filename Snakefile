@@ -1,0 +1,30 @@
+# From a survey catalogue to a report. Each rule runs one `specvit STAGE` command.
+from snakemake.utils import min_version
+
+min_version("9.10")
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/catalog.smk"
+include: "workflow/rules/download.smk"
+include: "workflow/rules/shards.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/baselines.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    shards,
+    train,
+    baselines,
+
+
+rule all:
+    default_target: True
+    input:
+        final_outputs(),

@@ -1,0 +1,152 @@
+"""The configuration: refusals name key, value and what is allowed; schema and merging agree."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import timm
+import yaml
+
+from specvit.config import (
+    STAGE_KEYS,
+    Config,
+    load_config,
+    load_stage,
+    merge,
+    stage_settings,
+    validate,
+)
+from specvit.config.learning import _timm_names
+from specvit.config.schema import schema_text
+from specvit.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def with_values(**over: object) -> dict[str, object]:
+    return merge(DEMO, over)
+
+
+@pytest.mark.parametrize(
+    ("over", "parts"),
+    [
+        ({"run": "a/b"}, ["run", '"a/b"', "must match"]),
+        ({"render": {"siz": 3}}, ["siz = 3", "unknown key", "did you mean size?"]),
+        ({"train": {"epochs": "many"}}, ["train.epochs", '"many"', "integer"]),
+        ({"train": {"epochs": 0}}, ["train.epochs = 0", "greater than or equal to 1"]),
+        ({"tasks": ["class", "mass"]}, ["tasks", '"mass"', "'redshift'"]),
+        ({"tasks": ["class", "class"]}, ["tasks", "at most once"]),
+        ({"render": {"frame": "rest"}}, ["render.frame", "rest", "redshift"]),
+        ({"train": {"workers": 30}}, ["split.shards.train", "30", "a shard of its own"]),
+        ({"model": {"backbone": "vit_tinny_patch16_224"}}, ["timm", "vit_tiny_patch16_224"]),
+        ({"model": {"weights": "w.pth"}}, ["weights", "pretrained"]),
+        ({"surveys": {"sdss": {"base_url": "ftp://x"}}}, ["surveys.sdss.base_url", "ftp://x"]),
+        ({"surveys": {"sdss": None, "lamost": None}}, ["surveys", "at least one"]),
+        ({"split": {"val_fraction": 0.6, "test_fraction": 0.4}}, ["train split"]),
+        ({"grid": {"wave_max": 3000.0}}, ["wave_max must be above wave_min"]),
+        ({"render": {"rows": 70}}, ["rows = 70", "size = 64"]),
+        ({"train": {"batch_size": 10, "accumulate": 3}}, ["batch_size = 10", "divisible"]),
+        ({"baselines": {"models": ["svm", "svm"]}}, ["baselines.models", "at most once"]),
+        ({"experiments": [{"name": "svm"}]}, ["experiments", "names of their own"]),
+        (
+            {"experiments": [{"name": "x", "render": {"mode": "lines"}}]},
+            ["experiments.x.render.mode", "'lines'", "'overlap'"],
+        ),
+        (
+            {"experiments": [{"name": "x", "render": {"rows": 4}}]},
+            ["two different sets of plots", "stacked-64", "render.name"],
+        ),
+        (
+            {"experiments": [{"name": "x", "data": {"train_surveys": ["desi"]}}]},
+            ["experiments.x.data.train_surveys", "desi", "lamost"],
+        ),
+    ],
+)
+def test_wrong_configuration_is_refused_in_words(over: dict, parts: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(with_values(**over))
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_every_wrong_key_is_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(with_values(run="a b", train={"lr": -1.0}, download={"connections": 0}))
+    for key in ("run", "train.lr", "download.connections"):
+        assert key in str(caught.value)
+
+
+def test_broken_and_missing_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("a: [1,")
+    (tmp_path / "list.yaml").write_text("[1]")
+    for name, words in (("bad", "not valid YAML"), ("list", "a mapping"), ("none", "No such file")):
+        with pytest.raises(ConfigError, match=words):
+            load_config([str(tmp_path / f"{name}.yaml")])
+
+
+def test_sources_override_only_what_they_name() -> None:
+    config = load_config([str(ROOT / "config.yaml"), '{"train": {"epochs": 3}}'])
+    demo = load_config([str(ROOT / "config.yaml")])
+    assert config.train.epochs == 3
+    assert config.train.model_copy(update={"epochs": demo.train.epochs}) == demo.train
+    assert config.model_copy(update={"train": demo.train}) == demo
+
+
+def test_schema_file_is_in_sync() -> None:
+    path = ROOT / "workflow" / "schemas" / "config.schema.json"
+    assert path.read_text() == schema_text(), "run `make schema`"
+
+
+def test_every_key_is_described() -> None:
+    schema = json.loads(schema_text())
+    sections = {"Config": schema, **schema["$defs"]}
+    for name, section in sections.items():
+        for key, field in section.get("properties", {}).items():
+            assert field.get("description"), f"{name}.{key} has no description"
+
+
+def test_timm_names_are_timms_own() -> None:
+    assert _timm_names() == set(timm.list_models())
+
+
+@pytest.mark.parametrize("stage", STAGE_KEYS)
+def test_a_stage_reads_only_its_keys(stage: str) -> None:
+    config = load_stage([str(ROOT / "config.yaml")], stage)
+    keys = {"run", "results_dir", *STAGE_KEYS[stage]}
+    for name in Config.model_fields:
+        if name in keys:
+            getattr(config, name)
+        else:
+            with pytest.raises(ConfigError, match=name):
+                getattr(config, name)
+
+
+@pytest.mark.parametrize("stage", STAGE_KEYS)
+def test_stage_settings_survive_the_command_line(stage: str) -> None:
+    config = validate(DEMO)
+    passed = load_stage([json.dumps(stage_settings(config, stage))], stage)
+    for key in STAGE_KEYS[stage]:
+        if key != "experiments":
+            assert getattr(passed, key) == getattr(config, key)
+
+
+def test_an_experiment_changes_only_what_it_names() -> None:
+    experiments = [{"name": "vit-map", "render": {"mode": "map"}, "train": {"epochs": 2}}]
+    config = validate(with_values(experiments=experiments))
+    variant = config.variant("vit-map")
+    assert variant.render[0].mode == "map"
+    assert variant.render[0].label == "map-64"
+    assert variant.render[0].rows == config.render[0].rows
+    assert variant.train.epochs == 2
+    assert variant.model == config.model
+    assert config.variant("vit").render == config.render
+    assert list(config.renders) == ["stacked-64", "map-64"]
+    assert config.model_names[:2] == ["vit", "vit-map"]
+
+
+def test_one_surveys_settings_do_not_hold_the_others() -> None:
+    settings = stage_settings(validate(DEMO), "survey", survey="lamost")
+    assert list(settings["surveys"]) == ["lamost"]

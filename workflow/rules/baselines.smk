@@ -1,0 +1,29 @@
+rule baseline:
+    input:
+        index=str(PATHS.shards_index(CFG.render[0].label)),
+        tars=shard_tars(CFG.render[0].label, *SPLITS),
+    output:
+        **prediction_files("{model}"),
+        summary=f"{ROOT}/models/{{model}}/training.json",
+    log:
+        log_of("baseline/{model}"),
+    benchmark:
+        benchmark_of("baseline/{model}")
+    wildcard_constraints:
+        model="|".join(CFG.baselines.models),
+    conda:
+        "../../envs/data.yaml"
+    threads: 4
+    resources:
+        mem_mb=memory_mb(8000, of_input=1),
+        runtime=runtime_min(240),
+    params:
+        config=settings("baselines"),
+    shell:
+        "OMP_NUM_THREADS={threads} python -m specvit baselines --config {params.config:q}"
+        " --model {wildcards.model} > {log} 2>&1"
+
+
+rule baselines:
+    input:
+        expand(rules.baseline.output.summary, model=CFG.baselines.models),

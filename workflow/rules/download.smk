@@ -1,0 +1,20 @@
+rule download:
+    input:
+        rules.catalog.output.catalog,
+    output:
+        # update: a rerun takes over the spectra that are already there instead of fetching again.
+        tar=update(f"{ROOT}/spectra/{{shard}}.tar"),
+        ledger=update(f"{ROOT}/spectra/{{shard}}.ledger.parquet"),
+    log:
+        log_of("download/{shard}"),
+    benchmark:
+        benchmark_of("download/{shard}")
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=memory_mb(1000),
+        runtime=runtime_min(240),
+    params:
+        config=settings("download"),
+    shell:
+        "python -m specvit download --config {params.config:q} --shard {wildcards.shard} > {log} 2>&1"

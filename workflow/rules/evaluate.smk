@@ -1,0 +1,19 @@
+rule evaluate:
+    input:
+        predictions=all_predictions(),
+    output:
+        metrics=str(PATHS.metrics),
+        tables=directory(str(PATHS.tables)),
+    log:
+        log_of("evaluate"),
+    benchmark:
+        benchmark_of("evaluate")
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=memory_mb(2000, of_input=20),
+        runtime=runtime_min(60),
+    params:
+        config=settings("evaluate"),
+    shell:
+        "python -m specvit evaluate --config {params.config:q} > {log} 2>&1"

@@ -1,0 +1,78 @@
+from specvit.report.names import FIGURES
+
+
+rule figures:
+    input:
+        predictions=all_predictions(),
+        metrics=rules.evaluate.output.metrics,
+    output:
+        figures=[
+            report(
+                f"{PATHS.figures}/{name}.{kind}",
+                caption=f"../report/{name}.rst",
+                category="Figures",
+                labels={"figure": name.replace("_", " "), "format": kind},
+            )
+            for name in FIGURES
+            for kind in CFG.report.formats
+        ],
+    log:
+        log_of("figures"),
+    benchmark:
+        benchmark_of("figures")
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=memory_mb(2000, of_input=20),
+        runtime=runtime_min(30),
+    params:
+        config=settings("figures"),
+    shell:
+        "python -m specvit figures --config {params.config:q} > {log} 2>&1"
+
+
+rule gallery:
+    input:
+        [str(PATHS.shards_index(render)) for render in CFG.renders],
+    output:
+        report(str(PATHS.gallery), caption="../report/gallery.rst", category="Plots"),
+    log:
+        log_of("gallery"),
+    benchmark:
+        benchmark_of("gallery")
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=memory_mb(2000),
+        runtime=runtime_min(30),
+    params:
+        config=settings("gallery"),
+    shell:
+        "python -m specvit gallery --config {params.config:q} > {log} 2>&1"
+
+
+rule report:
+    input:
+        catalog=rules.catalog.output.catalog,
+        stats=rules.catalog.output.stats,
+        ledgers=expand(rules.download.output.ledger, shard=CFG.shard_names()),
+        shards=[str(PATHS.shards_index(render)) for render in CFG.renders],
+        summaries=[f"{ROOT}/models/{model}/training.json" for model in CFG.model_names],
+        predictions=all_predictions(),
+        metrics=rules.evaluate.output.metrics,
+        figures=rules.figures.output.figures,
+    output:
+        report(str(PATHS.report), caption="../report/report.rst", category="Report"),
+    log:
+        log_of("report"),
+    benchmark:
+        benchmark_of("report")
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=memory_mb(4000),
+        runtime=runtime_min(30),
+    params:
+        config=settings("report"),
+    shell:
+        "python -m specvit report --config {params.config:q} > {log} 2>&1"

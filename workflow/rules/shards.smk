@@ -1,0 +1,51 @@
+rule shard:
+    input:
+        catalog=rules.catalog.output.catalog,
+        tar=rules.download.output.tar,
+        ledger=rules.download.output.ledger,
+    output:
+        tar=f"{ROOT}/shards/{{render}}/{{shard}}.tar",
+        stats=f"{ROOT}/shards/{{render}}/{{shard}}.stats.json",
+    log:
+        log_of("shard/{render}/{shard}"),
+    benchmark:
+        benchmark_of("shard/{render}/{shard}")
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=memory_mb(1000),
+        runtime=runtime_min(60),
+    params:
+        config=lambda wildcards: settings("shards", render=wildcards.render),
+    shell:
+        "python -m specvit shards --config {params.config:q}"
+        " --render {wildcards.render} --shard {wildcards.shard} > {log} 2>&1"
+
+
+rule shards_index:
+    input:
+        stats=expand(
+            rules.shard.output.stats, shard=CFG.shard_names(), allow_missing=True
+        ),
+        tars=expand(rules.shard.output.tar, shard=CFG.shard_names(), allow_missing=True),
+    output:
+        f"{ROOT}/shards/{{render}}/shards.json",
+    log:
+        log_of("shards_index/{render}"),
+    benchmark:
+        benchmark_of("shards_index/{render}")
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=memory_mb(1000),
+        runtime=runtime_min(30),
+    params:
+        config=lambda wildcards: settings("shards", render=wildcards.render),
+    shell:
+        "python -m specvit shards --config {params.config:q} --render {wildcards.render} --index"
+        " > {log} 2>&1"
+
+
+rule shards:
+    input:
+        expand(rules.shards_index.output, render=CFG.renders),

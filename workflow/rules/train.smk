@@ -1,0 +1,60 @@
+rule train_model:
+    input:
+        index=lambda wildcards: str(PATHS.shards_index(CFG.render_of(wildcards.model))),
+        tars=lambda wildcards: shard_tars(
+            CFG.render_of(wildcards.model), "train", "val"
+        ),
+    output:
+        weights=f"{ROOT}/models/{{model}}/model.safetensors",
+        description=f"{ROOT}/models/{{model}}/model.json",
+        summary=f"{ROOT}/models/{{model}}/training.json",
+    log:
+        log_of("train/{model}"),
+    benchmark:
+        benchmark_of("train/{model}")
+    wildcard_constraints:
+        model="|".join(CFG.network_names),
+    conda:
+        "../../envs/gpu.yaml"
+    threads: max(CFG.train.gpus, 1) * (CFG.train.workers + 1) if CFG.train.gpus else 16
+    resources:
+        mem_mb=memory_mb(16000),
+        runtime=runtime_min(1440),
+        gpu=CFG.train.gpus,
+    params:
+        config=lambda wildcards: settings("train", model=wildcards.model),
+    shell:
+        "OMP_NUM_THREADS={threads} python -m specvit train --config {params.config:q}"
+        " --model {wildcards.model} > {log} 2>&1"
+
+
+rule train:
+    input:
+        expand(rules.train_model.output.summary, model=CFG.network_names),
+
+
+rule predict:
+    input:
+        weights=rules.train_model.output.weights,
+        description=rules.train_model.output.description,
+        tars=lambda wildcards: shard_tars(CFG.render_of(wildcards.model), "val", "test"),
+    output:
+        **prediction_files("{model}"),
+    log:
+        log_of("predict/{model}"),
+    benchmark:
+        benchmark_of("predict/{model}")
+    wildcard_constraints:
+        model="|".join(CFG.network_names),
+    conda:
+        "../../envs/gpu.yaml"
+    threads: max(CFG.train.workers, 1) + 1
+    resources:
+        mem_mb=memory_mb(8000),
+        runtime=runtime_min(120),
+        gpu=min(CFG.train.gpus, 1),
+    params:
+        config=lambda wildcards: settings("predict", model=wildcards.model),
+    shell:
+        "OMP_NUM_THREADS={threads} python -m specvit predict --config {params.config:q}"
+        " --model {wildcards.model} --split val --split test > {log} 2>&1"
