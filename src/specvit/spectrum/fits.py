@@ -30,6 +30,13 @@ IMAGE_TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _TABLE_CARD = re.compile(rb"(TTYPE|TFORM)(\d+) *= *'([^']*)'")
 _SCALED_CARD = re.compile(rb"(?:TSCAL|TZERO|TNULL)(\d+) *=")
 
+
+@lru_cache(maxsize=1024)
+def _card(key: str) -> re.Pattern[bytes]:
+    # A pattern: bytes.find takes four times as long for keys that are mostly blanks.
+    return re.compile(re.escape(key.encode("ascii").ljust(8) + b"="))
+
+
 Value = str | int | float | bool | None
 
 
@@ -67,23 +74,52 @@ class TableLayout:
     """Where the columns of a binary table lie within a row."""
 
     row_bytes: int
+    names: frozenset[str]
+    """Upper-case names of all columns."""
     fields: dict[str, tuple[str, int, int]]
-    """Upper-case name -> (numpy type, offset in the row, repeat)."""
+    """Name -> (numpy type, offset in the row, repeat); without scaled columns (TSCAL, TZERO)."""
+
+
+class _Header:
+    """The cards of one header, found by key; the first of two with one key counts."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+    def value(self, key: str) -> Value:
+        """Value of the card with this key; None where absent or empty."""
+        for match in _card(key).finditer(self.text):
+            if match.start() % CARD == 0:  # else the same letters inside another card
+                return _parse(self.text[match.end() : match.start() + CARD])
+        return None
+
+    def whole(self, key: str) -> int:
+        """Value of a card that must hold a whole number of at least 0."""
+        value = self.value(key)
+        if type(value) is not int or value < 0:
+            raise UnusualFitsError(f"{key} = {value!r}")
+        return value
+
+    def data_bytes(self) -> int:
+        """Size of the data behind this header, without padding (FITS 4.0, section 4.4.1)."""
+        bitpix = self.value("BITPIX")
+        if bitpix not in IMAGE_TYPES:
+            raise UnusualFitsError(f"BITPIX = {bitpix!r}")
+        axes = self.whole("NAXIS")
+        if axes == 0:
+            return 0
+        size = 1
+        for axis in range(1, axes + 1):
+            size *= self.whole(f"NAXIS{axis}")
+        if self.text.startswith(b"XTENSION"):
+            size = self.whole("GCOUNT") * (self.whole("PCOUNT") + size)
+        return abs(int(bitpix)) // 8 * size
 
 
 @dataclass(frozen=True)
 class _Hdu:
-    header: bytes
+    header: _Header
     start: int
-
-
-def card_value(header: bytes, key: str) -> Value:
-    """Value of the first card with this key in a header; None where absent or empty."""
-    wanted = key.encode("ascii").ljust(8) + b"="
-    at = header.find(wanted)
-    while at >= 0 and at % CARD:
-        at = header.find(wanted, at + 1)
-    return None if at < 0 else _parse(header[at + 9 : at + CARD])
 
 
 def _parse(field: bytes) -> Value:
@@ -109,30 +145,6 @@ def _parse(field: bytes) -> Value:
         raise UnusualFitsError(f"value {text!r}") from error
 
 
-def _whole(header: bytes, key: str, default: int | None = None) -> int:
-    value = card_value(header, key)
-    if value is None and default is not None:
-        return default
-    if type(value) is not int or value < 0:
-        raise UnusualFitsError(f"{key} = {value!r}")
-    return value
-
-
-def _data_bytes(header: bytes) -> int:
-    """Size of the data behind a header, without padding (FITS 4.0, section 4.4.1)."""
-    bitpix = card_value(header, "BITPIX")
-    if bitpix not in IMAGE_TYPES:
-        raise UnusualFitsError(f"BITPIX = {bitpix!r}")
-    axes = _whole(header, "NAXIS")
-    if axes == 0:
-        return 0
-    size = 1
-    for axis in range(1, axes + 1):
-        size *= _whole(header, f"NAXIS{axis}")
-    groups, heap = _whole(header, "GCOUNT", 1), _whole(header, "PCOUNT", 0)
-    return abs(int(bitpix)) // 8 * groups * (heap + size)
-
-
 def _header_end(data: bytes, start: int) -> int:
     """Offset behind the header that begins at `start`, padding included."""
     at = data.find(END_CARD, start)
@@ -144,17 +156,18 @@ def _header_end(data: bytes, start: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def table_layout(header: bytes) -> TableLayout:
+def table_layout(text: bytes) -> TableLayout:
     """Parse a binary table's header; cached, since the files of one pipeline share theirs."""
+    header = _Header(text)
     cards: dict[tuple[bytes, int], str] = {}
-    for match in _TABLE_CARD.finditer(header):
+    for match in _TABLE_CARD.finditer(text):
         if match.start() % CARD == 0:
-            text = match[3].decode("ascii", "replace").strip()
-            cards[match[1], int(match[2])] = text
-    scaled = {int(m[1]) for m in _SCALED_CARD.finditer(header) if m.start() % CARD == 0}
+            cards[match[1], int(match[2])] = match[3].decode("ascii", "replace").strip()
+    scaled = {int(m[1]) for m in _SCALED_CARD.finditer(text) if m.start() % CARD == 0}
     fields: dict[str, tuple[str, int, int]] = {}
+    names: set[str] = set()
     offset = 0
-    for number in range(1, _whole(header, "TFIELDS") + 1):
+    for number in range(1, header.whole("TFIELDS") + 1):
         form = re.fullmatch(r"(\d*)([A-Z])", cards.get((b"TFORM", number), ""))
         if form is None or form[2] not in COLUMN_TYPES:
             raise UnusualFitsError(f"TFORM{number}")
@@ -165,12 +178,13 @@ def table_layout(header: bytes) -> TableLayout:
         else:
             width = np.dtype(kind).itemsize * repeat
         name = cards.get((b"TTYPE", number), "").upper()
-        if number not in scaled:  # a scaled column stays unknown here: astropy scales it
+        names.add(name)
+        if number not in scaled:
             fields.setdefault(name, (kind, offset, repeat))
         offset += width
-    if offset != _whole(header, "NAXIS1"):
+    if offset != header.whole("NAXIS1"):
         raise UnusualFitsError("row length")
-    return TableLayout(offset, fields)
+    return TableLayout(offset, frozenset(names), fields)
 
 
 class BytesFits:
@@ -189,8 +203,8 @@ class BytesFits:
             if start and not data.startswith(b"XTENSION", start):
                 break
             begin = _header_end(data, start)
-            header = data[start:begin]
-            end = begin + -(-_data_bytes(header) // BLOCK) * BLOCK
+            header = _Header(data[start:begin])
+            end = begin + -(-header.data_bytes() // BLOCK) * BLOCK
             if end > len(data):
                 raise SpectrumError(
                     f"truncated: {len(data)} bytes, the headers announce at least {end}"
@@ -205,22 +219,22 @@ class BytesFits:
 
     def get(self, hdu: int, key: str) -> Value:
         """See FitsSource."""
-        return card_value(self._hdus[hdu].header, key) if hdu < self.count else None
+        return self._hdus[hdu].header.value(key) if hdu < self.count else None
 
     def names(self, hdu: int) -> frozenset[str]:
         """See FitsSource."""
         if hdu >= self.count or self.get(hdu, "XTENSION") != "BINTABLE":
             return frozenset()
-        return frozenset(table_layout(self._hdus[hdu].header).fields)
+        return table_layout(self._hdus[hdu].header.text).names
 
     def column(self, hdu: int, name: str) -> NDArray[Any]:
         """See FitsSource."""
         entry = self._hdus[hdu]
-        layout = table_layout(entry.header)
+        layout = table_layout(entry.header.text)
         if name not in layout.fields:
             raise UnusualFitsError(f"column {name}")
         kind, offset, repeat = layout.fields[name]
-        rows = _whole(entry.header, "NAXIS2")
+        rows = entry.header.whole("NAXIS2")
         item = np.dtype(kind).itemsize
         if item == 0 or repeat == 0:
             raise UnusualFitsError(f"empty column {name}")
@@ -236,8 +250,8 @@ class BytesFits:
     def image(self, hdu: int) -> NDArray[Any]:
         """See FitsSource."""
         entry = self._hdus[hdu]
-        if any(card_value(entry.header, key) is not None for key in ("BSCALE", "BZERO", "BLANK")):
+        if any(self.get(hdu, key) is not None for key in ("BSCALE", "BZERO", "BLANK")):
             raise UnusualFitsError("scaled image")
-        shape = (_whole(entry.header, "NAXIS2"), _whole(entry.header, "NAXIS1"))
-        kind = IMAGE_TYPES[int(card_value(entry.header, "BITPIX") or 0)]
+        shape = (entry.header.whole("NAXIS2"), entry.header.whole("NAXIS1"))
+        kind = IMAGE_TYPES[int(self.get(hdu, "BITPIX") or 0)]
         return np.ndarray(shape, dtype=kind, buffer=self._data, offset=entry.start)
