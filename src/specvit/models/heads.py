@@ -1,0 +1,159 @@
+"""One head a task: raw outputs from the pooled token, their loss, and what they say in columns."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from specvit.config.learning import Model
+from specvit.models.labels import NO_CLASS, LabelStats, decode_classes
+from specvit.models.redshift import COVERAGE, Bins, Density, negative_log_density
+from specvit.predictions import prob_columns
+from specvit.tasks import Task
+
+Columns = dict[str, np.ndarray[Any, Any]]
+MIN_SCALE = 1e-3
+"""Smallest scale that a regression head predicts, in standard deviations of the train split."""
+
+
+class Head(Protocol):
+    """What SpecViT asks of a head."""
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Raw outputs (n, outputs) from features (n, width), both float32."""
+
+    def losses(self, output: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
+        """Loss of each spectrum, (n,); meaningless but finite where `known` is false."""
+
+    def known(self, labels: Tensor) -> Tensor:
+        """Which spectra have a label to learn from, (n,) bool."""
+
+    def decode(self, output: Tensor, labels: Tensor | None) -> Columns:
+        """The prediction file's columns; `_true` and `_pit` only where labels are given."""
+
+
+class ClassificationHead(nn.Linear):
+    """Cross-entropy over the task's labels; starts from the train split's class shares."""
+
+    def __init__(self, task: Task, width: int, counts: list[int]) -> None:
+        super().__init__(width, len(task.labels))
+        self.task = task
+        # One spectrum more of each class: the logarithm stays finite for a class not seen.
+        shares = torch.tensor(counts, dtype=torch.float64) + 1
+        with torch.no_grad():
+            self.weight.normal_(std=0.01)
+            self.bias.copy_(torch.log(shares / shares.sum()))
+
+    def known(self, labels: Tensor) -> Tensor:
+        """Whether there is a class."""
+        return labels != NO_CLASS
+
+    def losses(self, output: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
+        """Cross-entropy, smoothed as asked."""
+        return functional.cross_entropy(
+            output,
+            labels,
+            ignore_index=NO_CLASS,
+            label_smoothing=label_smoothing,
+            reduction="none",
+        )
+
+    def decode(self, output: Tensor, labels: Tensor | None) -> Columns:
+        """Probabilities and the most probable label."""
+        name = self.task.name
+        prob = torch.softmax(output.double(), dim=1).cpu().numpy()
+        columns: Columns = {f"{name}_pred": decode_classes(self.task, prob.argmax(axis=1))}
+        if labels is not None:
+            columns[f"{name}_true"] = decode_classes(self.task, labels.cpu().numpy())
+        single = prob.astype(np.float32)
+        return columns | {column: single[:, i] for i, column in enumerate(prob_columns(self.task))}
+
+
+class RedshiftHead(nn.Linear):
+    """Weights on bins of log(1+z); the density they stand for is in `specvit.models.redshift`."""
+
+    def __init__(self, task: Task, width: int, bins: Bins) -> None:
+        super().__init__(width, bins.count)
+        self.task, self.bins = task, bins
+        with torch.no_grad():
+            self.weight.normal_(std=0.01)
+            self.bias.zero_()
+
+    def known(self, labels: Tensor) -> Tensor:
+        """Whether there is a redshift, and inside the bins."""
+        return self.bins.inside(labels)
+
+    def losses(self, output: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
+        """Negative log density at the true redshift (bins are spread already: not smoothed)."""
+        x = self.bins.position(labels).nan_to_num(0.0, 0.0, 0.0).clamp(0, self.bins.count)
+        return negative_log_density(output, x, self.bins)
+
+    def decode(self, output: Tensor, labels: Tensor | None) -> Columns:
+        """Expectation inside the highest peak, and the shortest 68 % interval around it."""
+        density = Density.of(output, self.bins)
+        x = density.expectation_in_peak()
+        low, high = density.interval_around(x)
+        name = self.task.name
+        columns = {
+            f"{name}_{part}": self.bins.redshift(value).cpu().numpy()
+            for part, value in (("pred", x), ("lo", low), ("hi", high))
+        }
+        if labels is not None:
+            pit = density.probability_below(self.bins.position(labels))
+            columns |= {f"{name}_true": labels.cpu().numpy(), f"{name}_pit": pit.cpu().numpy()}
+        return columns
+
+
+class RegressionHead(nn.Linear):
+    """Mean and scale of a Gaussian, in standard units of the train split (Nix & Weigend 1994)."""
+
+    def __init__(self, task: Task, width: int, mean: float, std: float) -> None:
+        super().__init__(width, 2)
+        self.task, self.mean, self.std = task, mean, std if std > 0 else 1.0
+        with torch.no_grad():
+            self.weight.normal_(std=0.01)
+            # Start from the train split's own mean and scale: softplus(bias) = 1.
+            self.bias.copy_(torch.tensor([0.0, math.log(math.expm1(1.0))]))
+
+    def known(self, labels: Tensor) -> Tensor:
+        """Whether there is a number."""
+        return torch.isfinite(labels)
+
+    def _moments(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        return output[:, 0], functional.softplus(output[:, 1]) + MIN_SCALE
+
+    def losses(self, output: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
+        """Gaussian negative log-likelihood (label smoothing is for classes only)."""
+        mean, scale = self._moments(output)
+        target = ((labels - self.mean) / self.std).nan_to_num(0.0, 0.0, 0.0).to(output.dtype)
+        return 0.5 * ((target - mean) / scale) ** 2 + torch.log(scale)
+
+    def decode(self, output: Tensor, labels: Tensor | None) -> Columns:
+        """Mean and central 68 % interval (of a Gaussian: also the shortest)."""
+        mean, scale = self._moments(output.double())
+        mean, scale = mean * self.std + self.mean, scale * self.std
+        half = scale * torch.special.ndtri(torch.tensor(0.5 + COVERAGE / 2, dtype=torch.float64))
+        name = self.task.name
+        columns = {
+            f"{name}_pred": mean.cpu().numpy(),
+            f"{name}_lo": (mean - half).cpu().numpy(),
+            f"{name}_hi": (mean + half).cpu().numpy(),
+        }
+        if labels is not None:
+            pit = torch.special.ndtr((labels - mean) / scale)
+            columns |= {f"{name}_true": labels.cpu().numpy(), f"{name}_pit": pit.cpu().numpy()}
+        return columns
+
+
+def create_head(task: Task, width: int, model: Model, stats: LabelStats) -> Head:
+    """The head of a task for features of this width."""
+    if task.kind == "classification":
+        return ClassificationHead(task, width, stats.counts[task.name])
+    if task.kind == "redshift":
+        return RedshiftHead(task, width, Bins.of(model.redshift))
+    return RegressionHead(task, width, stats.mean[task.name], stats.std[task.name])

@@ -1,0 +1,83 @@
+"""A trained model as two files that others can load safely: safetensors and JSON, never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import timm
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+
+import specvit
+from specvit.config.data import Render
+from specvit.config.learning import Model
+from specvit.errors import DataError
+from specvit.io import atomic_open, read_json, sha256_file, write_json
+from specvit.models.labels import LabelStats
+from specvit.models.vit import SpecViT
+from specvit.tasks import tasks_of
+
+WEIGHTS, SETTINGS = "model.safetensors", "model.json"
+FORMAT = 1
+
+
+def save_model(folder: Path, model: SpecViT, training: dict[str, Any] | None = None) -> None:
+    """Write `model.safetensors` and `model.json`; the same model gives the same bytes.
+
+    `training` is what the run wants to remember beside the model (plain values: epoch, metrics).
+    """
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    data = safetensors.torch.save(state)
+    with atomic_open(folder / WEIGHTS) as handle:
+        handle.write(data)
+    # Written last: its hash says which weights it belongs to.
+    write_json(
+        folder / SETTINGS,
+        {
+            "format": FORMAT,
+            "model": model.settings.model_dump(mode="json"),
+            "tasks": [task.name for task in model.tasks],
+            "labels": {task.name: list(task.labels) for task in model.tasks},
+            "render": model.render.model_dump(mode="json"),
+            "label_stats": model.stats.as_dict(),
+            "weights_sha256": hashlib.sha256(data).hexdigest(),
+            "versions": {
+                "specvit": specvit.__version__,
+                "timm": timm.__version__,
+                "torch": torch.__version__,
+            },
+            "training": training or {},
+        },
+    )
+
+
+def load_model(folder: Path) -> SpecViT:
+    """Read what `save_model` wrote, in evaluation mode. Raises DataError where it is not whole."""
+    path = folder / WEIGHTS
+    settings = read_json(folder / SETTINGS)
+    if not path.is_file():
+        raise DataError(f"{path} does not exist")
+    if settings.get("weights_sha256") != sha256_file(path):
+        raise DataError(f"{path} does not belong to {folder / SETTINGS}: their hashes differ")
+    try:
+        config = Model.model_validate_json(json.dumps(settings["model"]))
+        render = Render.model_validate_json(json.dumps(settings["render"]))
+        stats = LabelStats.from_dict(settings["label_stats"])
+        tasks = tasks_of(settings["tasks"])
+        labels = {task.name: list(task.labels) for task in tasks}
+        if settings["format"] != FORMAT or labels != settings["labels"]:
+            raise DataError(
+                f"{folder / SETTINGS} was written by another version of specvit "
+                f"({settings['versions']['specvit']}): train again or use that version"
+            )
+        model = SpecViT(config, tasks, render, stats, pretrained=False)
+        model.load_state_dict(safetensors.torch.load_file(path))
+    except (KeyError, TypeError, ValidationError, SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:240]
+        raise DataError(f"{folder} does not hold a model of specvit: {reason}") from error
+    return model.eval()

@@ -1,0 +1,161 @@
+"""The network: one timm backbone, one head a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from timm.models import group_parameters
+from torch import Tensor, nn
+
+from specvit.config.data import Render
+from specvit.config.learning import Model
+from specvit.errors import ConfigError
+from specvit.models.backbone import create_backbone
+from specvit.models.heads import Columns, Head, create_head
+from specvit.models.labels import LabelStats
+from specvit.tasks import Task
+
+WHITE = 255.0
+
+
+class SpecViT(nn.Module):
+    """From pictures to the raw outputs of every task; also their loss and their meaning."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        model: Model,
+        tasks: Sequence[Task],
+        render: Render,
+        stats: LabelStats,
+        *,
+        pretrained: bool,
+    ) -> None:
+        super().__init__()
+        self.settings, self.tasks, self.render, self.stats = model, list(tasks), render, stats
+        self.backbone, mean, std = create_backbone(model, render, pretrained=pretrained)
+        # Not saved: they follow from the backbone's name. White is 255 here, 1 in timm.
+        channels = (1, render.channels, 1, 1)
+        self.register_buffer("mean", torch.tensor(mean).view(channels) * WHITE, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(channels) * WHITE, persistent=False)
+        width = self._feature_width()
+        self.heads = nn.ModuleDict(
+            {task.name: cast(nn.Module, create_head(task, width, model, stats)) for task in tasks}
+        )
+        self._frozen = False
+
+    def _feature_width(self) -> int:
+        size = self.render.size
+        picture = torch.zeros(1, self.render.channels, size, size, dtype=torch.uint8)
+        self.backbone.eval()
+        with torch.no_grad():
+            features = self.features(picture)
+        self.backbone.train()
+        if features.ndim != 2:
+            raise ConfigError(
+                f"model.backbone = {self.settings.backbone!r} with model.backbone_args = "
+                f"{self.settings.backbone_args} gives no pooled token: remove global_pool"
+            )
+        return features.shape[1]
+
+    def head(self, task: str) -> Head:
+        """The head of a task."""
+        return cast(Head, self.heads[task])
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """Pooled token, (n, width), of uint8 pictures (n, channels, size, size)."""
+        normal = (pictures.float() - self.mean) / self.std
+        tokens = self.backbone.forward_features(normal)  # type: ignore[operator]
+        return self.backbone.forward_head(tokens, pre_logits=True)  # type: ignore[operator,no-any-return]
+
+    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Raw float32 outputs by task of uint8 pictures (n, channels, size, size)."""
+        features = self.features(pictures).float()
+        # Heads are a thousandth of the work; a bin's weight in bfloat16 would cost precision.
+        with torch.autocast(features.device.type, enabled=False):
+            return {name: head(features) for name, head in self.heads.items()}
+
+    def loss(
+        self,
+        outputs: Mapping[str, Tensor],
+        labels: Mapping[str, Tensor],
+        weights: Mapping[str, float],
+        label_smoothing: float = 0.0,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Weighted sum of the tasks' mean losses over spectra with a label; also each, detached.
+
+        Labels are as `specvit.models.labels.encode` gives them: class index with -1 for null,
+        number with nan for null. A task without any label in the batch adds 0 (and gradient 0).
+        `weights` may leave out tasks: those count 1.
+        """
+        parts = {}
+        for name, output in outputs.items():
+            head, label = self.head(name), labels[name]
+            known = head.known(label)
+            each = head.losses(output, label, label_smoothing)
+            parts[name] = torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
+        total = torch.stack([weights.get(name, 1.0) * part for name, part in parts.items()]).sum()
+        return total, {name: part.detach() for name, part in parts.items()}
+
+    @torch.no_grad()
+    def decode(
+        self, outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor] | None = None
+    ) -> Columns:
+        """Columns of the predictions file; `_true` and `_pit` only where labels are given."""
+        columns: Columns = {}
+        for name, output in outputs.items():
+            columns |= self.head(name).decode(output, None if labels is None else labels[name])
+        return columns
+
+    def freeze_backbone(self) -> None:
+        """Train the heads only: no gradient for the backbone, no drop path in it."""
+        self._frozen = True
+        self.backbone.requires_grad_(False)
+        self.backbone.eval()
+
+    def train(self, mode: bool = True) -> SpecViT:
+        """Switch to training; a frozen backbone stays in evaluation."""
+        super().train(mode)
+        if self._frozen:
+            self.backbone.eval()
+        return self
+
+    def param_groups(
+        self, lr: float, weight_decay: float, layer_decay: float
+    ) -> list[dict[str, Any]]:
+        """Optimiser groups of all parameters that are trained.
+
+        Each has `params`, `lr` (lr times `lr_scale`), `lr_scale` (layer_decay to the number of
+        layers above; 1 for the heads and the last layer) and `weight_decay` (0 for biases, norms,
+        position embedding and tokens), in an order that depends on the model alone.
+        """
+        prefix = "backbone."
+        matcher = self.backbone.group_matcher(coarse=False)  # type: ignore[operator]
+        layers = group_parameters(self.backbone, matcher, reverse=True)
+        last = max(layers.values())
+        undecayed = set(getattr(self.backbone, "no_weight_decay", set)())
+        groups: dict[tuple[float, float], dict[str, Any]] = {}
+        for name, parameter in self.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            inner = name.removeprefix(prefix)
+            depth = last - layers.get(inner, last) if name.startswith(prefix) else 0
+            plain = parameter.ndim <= 1 or inner in undecayed
+            decay, scale = 0.0 if plain else weight_decay, layer_decay**depth
+            group: dict[str, Any] = {"params": [], "lr": lr * scale, "lr_scale": scale}
+            group["weight_decay"] = decay
+            groups.setdefault((scale, decay), group)["params"].append(parameter)
+        return list(groups.values())
+
+
+def build_model(model: Model, tasks: Sequence[Task], render: Render, stats: LabelStats) -> SpecViT:
+    """Build the network for training: from published or local weights, or from scratch.
+
+    `stats` are of the train split. Initial weights come from torch's generator: seed it first.
+    Raises ConfigError where size, backbone and weights do not fit or weights cannot be had.
+    """
+    return SpecViT(model, tasks, render, stats, pretrained=model.pretrained)
