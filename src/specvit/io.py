@@ -6,12 +6,14 @@ import errno
 import hashlib
 import json
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -26,8 +28,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     none, never a part. Raises MachineError when the disk is full or not writable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The process id keeps two writers of one name apart; the last rename wins, both are whole.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _remove_abandoned(path)
+    # Host and process keep two writers of one name apart; the last rename wins, both are whole.
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
     try:
         yield temporary
         with temporary.open("rb+") as handle:
@@ -45,6 +48,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what a writer of this name left that was killed with -9 on this host."""
+    prefix, ending = f".{path.name}.{socket.gethostname()}-", ".tmp"
+    for name in os.listdir(path.parent):  # noqa: PTH208 (names only: folders may be large)
+        if name.startswith(prefix) and name.endswith(ending):
+            process = name[len(prefix) : -len(ending)]
+            if process.isdigit() and not psutil.pid_exists(int(process)):
+                with suppress(FileNotFoundError):
+                    (path.parent / name).unlink()
 
 
 @contextmanager

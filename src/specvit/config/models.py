@@ -72,7 +72,7 @@ class Config(Section):
     baselines: Baselines = Baselines()
     """Classical models."""
     evaluate: Evaluate = Evaluate()
-    """Metrics."""
+    """How models are measured."""
     report: Report = Report()
     """The report."""
 

@@ -1,0 +1,78 @@
+"""Files are whole or absent."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from specvit.errors import DataError, MachineError
+from specvit.io import (
+    atomic_open,
+    read_json,
+    read_parquet,
+    sha256_file,
+    stable_hash,
+    write_json,
+    write_parquet,
+)
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "x.txt"
+    with atomic_open(path, "w") as handle:
+        handle.write("old")
+    with pytest.raises(RuntimeError), atomic_open(path, "w") as handle:
+        handle.write("new")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in path.parent.iterdir()] == ["x.txt"]
+
+
+def test_a_full_disk_is_said_in_words(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match="no space left"), atomic_open(tmp_path / "x") as handle:
+        handle.write(b"part")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    host = socket.gethostname()
+    left = tmp_path / f".x.json.{host}-{dead.pid}.tmp"
+    alive = tmp_path / f".x.json.{host}-{os.getppid()}.tmp"
+    elsewhere = tmp_path / f".x.json.not{host}-{dead.pid}.tmp"
+    for path in (left, alive, elsewhere):
+        path.write_text("half")
+    write_json(tmp_path / "x.json", 1)
+    assert not left.exists()
+    assert alive.exists()
+    assert elsewhere.exists()
+
+
+def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
+    write_parquet(tmp_path / "1", frame)
+    write_parquet(tmp_path / "2", frame.copy())
+    assert sha256_file(tmp_path / "1") == sha256_file(tmp_path / "2")
+    assert read_parquet(tmp_path / "1")["b"].isna().tolist() == [False, True]
+
+
+def test_missing_and_broken_files_are_data_errors(tmp_path: Path) -> None:
+    (tmp_path / "bad").write_text("{")
+    for read in (read_json, read_parquet):
+        with pytest.raises(DataError, match="does not exist"):
+            read(tmp_path / "none")
+        with pytest.raises(DataError, match="not"):
+            read(tmp_path / "bad")
+
+
+def test_stable_hash_ignores_key_order() -> None:
+    assert stable_hash({"a": 1, "b": [2]}) == stable_hash({"b": [2], "a": 1})
+    assert stable_hash({"a": 1}) != stable_hash({"a": 2})

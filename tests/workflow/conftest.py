@@ -1,0 +1,101 @@
+"""Running the real Snakefile in a folder of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# The whole pipeline at a size for tests: every stage real, nothing big.
+TINY: dict[str, Any] = {
+    "run": "tiny",
+    "simulated": {"sdss_spectra": 150, "lamost_spectra": 90, "missing_fraction": 0.02},
+    "split": {"shards": {"train": 2, "val": 1, "test": 1}},
+    "download": {"max_failed_fraction": 0.2},
+    "render": {"size": 32, "rows": 4},
+    "model": {
+        "backbone_args": {"patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 2},
+        "redshift": {"bins": 64},
+    },
+    "train": {"epochs": 1, "batch_size": 32},
+    "baselines": {"trees": 10, "pca_components": 8},
+    "evaluate": {"bootstrap": 20},
+    "report": {"formats": ["png"]},
+}
+
+
+class Workflow:
+    """The project's Snakefile with a small configuration, in an empty folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = folder / "tiny.yaml"
+        self.write(TINY)
+
+    @property
+    def run_folder(self) -> Path:
+        return self.folder / "results" / "tiny"
+
+    def write(self, config: dict[str, Any]) -> None:
+        self.config.write_text(yaml.safe_dump(config))
+
+    def command(self, *args: str, over: dict[str, Any] | None = None) -> list[str]:
+        """Build the command line; `over` is one more configuration file laid on top."""
+        files = [str(self.config)]
+        if over is not None:
+            files.append(str(self.folder / "over.yaml"))
+            Path(files[-1]).write_text(yaml.safe_dump(over))
+        return [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *("--directory", str(self.folder), "--configfile", *files, "--cores", "2", *args),
+        ]
+
+    def run(
+        self, *args: str, over: dict[str, Any] | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            self.command(*args, over=over), capture_output=True, text=True, check=False
+        )
+        if check and done.returncode:
+            logs = [p for p in (self.run_folder / "logs").rglob("*.log") if p.stat().st_size]
+            tail = max(logs, key=lambda p: p.stat().st_mtime).read_text()[-3000:] if logs else ""
+            pytest.fail(f"snakemake {args} failed:\n{done.stderr[-3000:]}\n{tail}")
+        return done
+
+    def planned(self, *args: str, over: dict[str, Any] | None = None) -> dict[str, int]:
+        """Rules that a dry run would run, with the number of jobs of each."""
+        return job_counts(self.run(*args, "--dry-run", over=over).stdout)
+
+
+def job_counts(text: str) -> dict[str, int]:
+    """Read the table that a dry run prints."""
+    counts: dict[str, int] = {}
+    lines = iter(text.splitlines())
+    for line in lines:
+        if line.split() == ["job", "count"]:
+            next(lines)
+            for row in lines:
+                parts = row.split()
+                if len(parts) != 2 or parts[0] == "total":
+                    return counts
+                counts[parts[0]] = int(parts[1])
+    return counts
+
+
+@pytest.fixture
+def workflow(tmp_path: Path) -> Workflow:
+    return Workflow(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """A tiny run that has gone from catalogue to report; tests must not change its files."""
+    workflow = Workflow(tmp_path_factory.mktemp("finished"))
+    workflow.run()
+    return workflow

@@ -1,0 +1,64 @@
+"""What the Snakefile plans, without running anything."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.workflow
+
+
+def test_everything_is_planned_from_nothing(workflow) -> None:
+    planned = workflow.planned()
+    assert planned["survey"] == 2
+    assert planned["download"] == planned["shard"] == 4
+    assert planned["train_model"] == planned["predict"] == 1
+    assert planned["baseline"] == 2
+    assert planned["evaluate"] == planned["figures"] == planned["report"] == planned["gallery"] == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "has", "has_not"),
+    [
+        ("catalog", {"survey", "catalog"}, {"download"}),
+        ("shards", {"download", "shard", "shards_index"}, {"train_model", "baseline"}),
+        ("train", {"shard", "train_model"}, {"predict", "baseline"}),
+        ("baselines", {"shard", "baseline"}, {"train_model", "evaluate"}),
+        ("evaluate", {"predict", "baseline", "evaluate"}, {"figures", "report"}),
+        ("figures", {"evaluate", "figures"}, {"report"}),
+        ("report", {"figures", "report"}, {"gallery"}),
+    ],
+)
+def test_every_stage_is_a_target(workflow, stage, has, has_not) -> None:
+    planned = set(workflow.planned(stage))
+    assert has | {stage} <= planned
+    assert not has_not & planned
+
+
+def test_experiments_share_what_they_share(workflow) -> None:
+    experiments = [
+        {"name": "vit-map", "render": {"mode": "map"}},
+        {"name": "vit-long", "train": {"epochs": 2}},
+    ]
+    planned = workflow.planned(over={"experiments": experiments})
+    assert planned["download"] == 4
+    assert planned["shard"] == 8  # two sets of plots, though three networks
+    assert planned["train_model"] == planned["predict"] == 3
+    assert planned["baseline"] == 2
+
+
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        ({"run": "a/b"}, "run = "),
+        ({"rendr": {}}, "did you mean render?"),
+        ({"train": {"workers": 9}}, "split.shards.train = 2"),
+        ({"render": {"frame": "rest"}}, "render.frame"),
+        ({"model": {"backbone": "vit_huge"}}, "timm"),
+    ],
+)
+def test_a_wrong_configuration_stops_before_the_job_graph(workflow, over, words) -> None:
+    done = workflow.run("--dry-run", over=over, check=False)
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Building DAG" not in done.stderr

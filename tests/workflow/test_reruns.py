@@ -1,0 +1,102 @@
+"""A change reruns what depends on it and nothing else; a killed run ends in the same bytes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from specvit.io import sha256_file
+from specvit.locks import remove_stale_lock
+
+pytestmark = pytest.mark.workflow
+
+DATA_RULES = {"survey", "catalog", "download"}
+MODEL_RULES = {"train_model", "predict", "baseline"}
+
+
+def test_touching_nothing_reruns_nothing(finished) -> None:
+    assert finished.planned() == {}
+
+
+def test_render_reruns_plots_and_what_follows(finished) -> None:
+    planned = set(finished.planned(over={"render": {"line_width": 2.0}}))
+    assert {"shard", "train_model", "baseline", "report"} <= planned
+    assert not DATA_RULES & planned
+
+
+def test_report_reruns_no_training(finished) -> None:
+    planned = set(finished.planned(over={"report": {"title": "another"}}))
+    assert "report" in planned
+    assert not (DATA_RULES | MODEL_RULES | {"shard", "evaluate"}) & planned
+
+
+def test_one_surveys_selection_leaves_the_other_alone(finished) -> None:
+    planned = finished.planned(over={"surveys": {"lamost": {"select": {"min_snr": 5.0}}}})
+    assert planned["survey"] == 1
+    done = finished.run(
+        "--dry-run", over={"surveys": {"lamost": {"select": {"min_snr": 5.0}}}}
+    ).stdout
+    assert "lamost.parquet" in done
+    assert "output: results/tiny/surveys/sdss.parquet" not in done
+
+
+def test_training_settings_leave_data_and_baselines_alone(finished) -> None:
+    planned = set(finished.planned(over={"train": {"epochs": 2}}))
+    assert {"train_model", "predict", "evaluate", "report"} <= planned
+    assert not (DATA_RULES | {"shard", "baseline"}) & planned
+
+
+def test_an_added_experiment_reruns_no_other_model(finished) -> None:
+    planned = finished.planned(over={"experiments": [{"name": "long", "train": {"epochs": 2}}]})
+    assert planned["train_model"] == planned["predict"] == 1
+    assert not (DATA_RULES | {"shard", "baseline"}) & set(planned)
+
+
+def kill_when(workflow, path: Path, timeout_s: float = 120) -> None:
+    """Start the workflow and kill it with -9, with all its jobs, once the path exists."""
+    process = subprocess.Popen(
+        workflow.command("--rerun-incomplete"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + timeout_s
+        while not path.exists():
+            assert process.poll() is None, f"ended before {path} appeared"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(0.3)  # well into the job
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def data_hashes(workflow) -> dict[str, str]:
+    run = workflow.run_folder
+    files = [run / "catalog.parquet", *run.glob("spectra/*"), *run.glob("shards/*/*")]
+    return {str(path.relative_to(run)): sha256_file(path) for path in sorted(files)}
+
+
+def test_killed_at_any_stage_ends_in_the_same_bytes(workflow, finished) -> None:
+    logs = workflow.run_folder / "logs"
+    for log in (
+        "survey/sdss.log",
+        "catalog.log",
+        "download/train-000001.log",
+        "shard/stacked-32/train-000000.log",
+        "train/vit.log",
+        "evaluate.log",
+    ):
+        kill_when(workflow, logs / log)
+        remove_stale_lock(workflow.folder)
+    workflow.run("--rerun-incomplete")
+    assert data_hashes(workflow) == data_hashes(finished)
+    assert (workflow.run_folder / "report.html").exists()
+    leftovers = [p.name for p in workflow.run_folder.rglob(".*") if p.is_file()]
+    assert leftovers == []
