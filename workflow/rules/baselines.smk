@@ -12,7 +12,7 @@ rule baseline:
     wildcard_constraints:
         model="|".join(CFG.baselines.models),
     conda:
-        "../../envs/data.yaml"
+        "../../envs/gpu.yaml"
     threads: 4
     resources:
         mem_mb=memory_mb(8000, of_input=1),
