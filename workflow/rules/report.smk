@@ -1,4 +1,4 @@
-from specvit.report.names import FIGURES
+from specvit.report.names import figure_names
 
 
 rule figures:
@@ -13,7 +13,7 @@ rule figures:
                 category="Figures",
                 labels={"figure": name.replace("_", " "), "format": kind},
             )
-            for name in FIGURES
+            for name in figure_names(CFG)
             for kind in CFG.report.formats
         ],
     log:

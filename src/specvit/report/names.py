@@ -1,0 +1,54 @@
+"""Which figures a run has: known from the configuration, so that the job graph is too."""
+
+from __future__ import annotations
+
+from specvit.config.models import MAIN_NETWORK, Config
+from specvit.tasks import TASKS
+
+# Figures drawn from predictions and metrics alone, in the order of the report.
+FIGURES = (
+    "confusion_class",
+    "confusion_stellar_type",
+    "accuracy_snr",
+    "redshift_scatter",
+    "redshift_residuals",
+    "parameter_scatter",
+    "reliability",
+    "pit",
+    "risk_coverage",
+    "experiments",
+    "scaling",
+)
+# Also needs the plots themselves, so it is made with the report.
+OVERVIEW = "overview"
+
+
+def train_fractions(config: Config) -> dict[str, float]:
+    """Share of the train split's objects that each network learns from."""
+    own = config.data.train_fraction
+    others = {e.name: float(e.data.get("train_fraction", own)) for e in config.experiments}
+    return {MAIN_NETWORK: own, **others}
+
+
+def figure_names(config: Config) -> list[str]:
+    """Names (without ending) of the figures that `specvit figures` writes for this configuration.
+
+    A figure that this run has nothing to show in (no redshift task, no experiments) is left out.
+    """
+    kinds = {TASKS[name].kind for name in config.tasks}
+    classified = "classification" in kinds
+    measured = kinds & {"redshift", "regression"}
+    wanted = {
+        "confusion_class": "class" in config.tasks,
+        "confusion_stellar_type": "stellar_type" in config.tasks,
+        "accuracy_snr": True,
+        "redshift_scatter": "redshift" in config.tasks,
+        "redshift_residuals": "redshift" in config.tasks,
+        "parameter_scatter": "regression" in kinds,
+        "reliability": classified,
+        "pit": bool(measured),
+        "risk_coverage": True,
+        "experiments": bool(config.experiments),
+        "scaling": len(set(train_fractions(config).values())) > 1,
+    }
+    return [name for name in FIGURES if wanted[name]]
