@@ -35,8 +35,8 @@ class RedshiftHead(Section):
     """Redshift at the last bin's edge."""
     bins: int = Field(1024, ge=8, le=65_536)
     """Number of bins, even in log(1+z)."""
-    smoothing_bins: float = Field(1.5, ge=0)
-    """Width (standard deviation, in bins) of the Gaussian that the true redshift is spread over."""
+    smoothing_bins: float = Field(1.5, ge=0.25, le=100)
+    """Width (standard deviation, in bins) of the Gaussian that stands at each bin's centre."""
 
     @model_validator(mode="after")
     def _ordered(self) -> RedshiftHead:

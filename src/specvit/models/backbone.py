@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +58,6 @@ def _create(model: Model, size: int, in_chans: int, *, pretrained: bool) -> nn.M
             "channels follow render, drop path is model.drop_path"
         )
     try:
-        # Its own line of log for each resampled embedding says nothing the user needs.
-        logging.getLogger("timm").setLevel(logging.WARNING)
         created: nn.Module = timm.create_model(
             model.backbone,
             pretrained=pretrained,

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from specvit.config.data import Render
 from specvit.config.learning import Model
 from specvit.errors import ConfigError
+from specvit.logs import get_logger
 from specvit.models.backbone import create_backbone
 from specvit.models.heads import Columns, Head, create_head
 from specvit.models.labels import LabelStats
-from specvit.tasks import Task
+from specvit.tasks import TASKS, Task
 
 WHITE = 255.0
 
@@ -85,19 +86,23 @@ class SpecViT(nn.Module):
         labels: Mapping[str, Tensor],
         weights: Mapping[str, float],
         label_smoothing: float = 0.0,
+        counts: Mapping[str, float] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted sum of the tasks' mean losses over spectra with a label; also each, detached.
 
         Labels are as `specvit.models.labels.encode` gives them: class index with -1 for null,
         number with nan for null. A task without any label in the batch adds 0 (and gradient 0).
-        `weights` may leave out tasks: those count 1.
+        `weights` may leave out tasks: those count 1. Each mean is the sum over this batch divided
+        by `counts`, the labels of the task in this batch where it is not given: a part of a larger
+        step gives that step's counts, so that the parts' gradients add up to the whole's.
         """
         parts = {}
         for name, output in outputs.items():
             head, label = self.head(name), labels[name]
             known = head.known(label)
             each = head.losses(output, label, label_smoothing)
-            parts[name] = torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
+            count = known.sum().clamp(min=1) if counts is None else max(counts[name], 1)
+            parts[name] = torch.where(known, each, 0.0).sum() / count
         total = torch.stack([weights.get(name, 1.0) * part for name, part in parts.items()]).sum()
         return total, {name: part.detach() for name, part in parts.items()}
 
@@ -158,4 +163,12 @@ def build_model(model: Model, tasks: Sequence[Task], render: Render, stats: Labe
     `stats` are of the train split. Initial weights come from torch's generator: seed it first.
     Raises ConfigError where size, backbone and weights do not fit or weights cannot be had.
     """
+    for name, (low, high) in stats.range.items():
+        z_min, z_max = model.redshift.z_min, model.redshift.z_max
+        if TASKS[name].kind == "redshift" and (low < z_min or high > z_max):
+            get_logger(__name__).warning(
+                "redshifts of the train split reach from %.4f to %.4f: those outside "
+                "model.redshift.z_min = %g to z_max = %g are not learned",
+                *(low, high, z_min, z_max),
+            )
     return SpecViT(model, tasks, render, stats, pretrained=model.pretrained)
