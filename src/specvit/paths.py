@@ -28,6 +28,10 @@ class RunPaths:
         """How many rows each cut of the selection removed."""
         return self.root / "surveys" / f"{survey}.cuts.csv"
 
+    def survey_refused(self, survey: str) -> Path:
+        """Files of a folder that cannot be read, each with the reason (survey `files` only)."""
+        return self.root / "surveys" / f"{survey}.refused.csv"
+
     @property
     def catalog(self) -> Path:
         """One row a spectrum: the single source of truth."""

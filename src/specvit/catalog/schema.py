@@ -21,6 +21,7 @@ SURVEY_SCHEMA = pa.schema(
         ("release", pa.string()),
         ("object_id", pa.string()),  # repeat spectra of one object share it
         ("path", pa.string()),  # below the survey's base URL
+        ("identity", pa.string()),  # what the file must say of itself: spectrum.Header.identity
         ("class", pa.string()),
         ("subclass", pa.string()),
         ("stellar_type", pa.string()),

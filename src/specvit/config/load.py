@@ -74,7 +74,11 @@ def _sentence(error: dict[str, Any], data: Mapping[str, Any]) -> str:
     key = ".".join(str(part) for part in location)
     message: str = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
-        allowed = _keys_at(location[:-1])
+        model = _model_at(location[:-1])
+        reason = getattr(model, "not_here", {}).get(location[-1])
+        if reason is not None:
+            return f"{key} = {_short(error['input'])}: {reason}"
+        allowed = list(model.model_fields)
         close = difflib.get_close_matches(str(location[-1]), allowed, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         value = _short(error["input"])
@@ -93,8 +97,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _keys_at(location: list[Any]) -> list[str]:
-    """The keys that the section at this place allows."""
+def _model_at(location: list[Any]) -> type[BaseModel]:
+    """The section at this place."""
     model: type[BaseModel] = Config
     for part in location:
         if isinstance(part, int):
@@ -104,7 +108,7 @@ def _keys_at(location: list[Any]) -> list[str]:
         if inner is None:
             break
         model = inner
-    return list(model.model_fields)
+    return model
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
