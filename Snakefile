@@ -17,6 +17,20 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 
 
+onstart:
+    write_plan(PATHS.root, plan())
+
+
+onsuccess:
+    show_status(read_status(PATHS.root), print)
+
+
+onerror:
+    print(
+        f"The logs of the jobs that failed are below {ROOT}/logs; what is done stays done."
+    )
+
+
 localrules:
     all,
     shards,

@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "Compute every metric from the predictions.",
     "figures": "Draw the figures from the predictions.",
     "report": "Write the report.",
+    "status": "Show how far a run is.",
     "unlock": "Remove Snakemake's lock if the run that made it is dead.",
     "bench": "Measure a stage beside a naive reference.",
 }

@@ -57,8 +57,8 @@ def test_experiments_share_what_they_share(workflow) -> None:
     ],
 )
 def test_a_wrong_configuration_stops_before_the_job_graph(workflow, over, words) -> None:
-    done = workflow.run("--dry-run", over=over, check=False)
+    done = workflow.dry_run(over=over)
     assert done.returncode != 0
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "Building DAG" not in done.stderr
+    assert words in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "Building DAG" not in done.stdout

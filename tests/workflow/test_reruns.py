@@ -38,9 +38,7 @@ def test_report_reruns_no_training(finished) -> None:
 def test_one_surveys_selection_leaves_the_other_alone(finished) -> None:
     planned = finished.planned(over={"surveys": {"lamost": {"select": {"min_snr": 5.0}}}})
     assert planned["survey"] == 1
-    done = finished.run(
-        "--dry-run", over={"surveys": {"lamost": {"select": {"min_snr": 5.0}}}}
-    ).stdout
+    done = finished.dry_run(over={"surveys": {"lamost": {"select": {"min_snr": 5.0}}}}).stdout
     assert "lamost.parquet" in done
     assert "output: results/tiny/surveys/sdss.parquet" not in done
 

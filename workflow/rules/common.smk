@@ -2,6 +2,7 @@
 import json
 import os
 import sys
+from pathlib import Path
 from shlex import quote
 
 from snakemake.settings.types import DeploymentMethod
@@ -9,6 +10,7 @@ from snakemake.settings.types import DeploymentMethod
 from specvit.config import stage_settings, validate
 from specvit.errors import ConfigError
 from specvit.paths import SPLITS
+from specvit.status import read_status, show_status, write_plan
 
 try:
     CFG = validate(config)
@@ -20,7 +22,8 @@ ROOT = str(PATHS.root)
 
 # The package beside this workflow is the one that runs, in conda environments too; without them,
 # with the Python that runs Snakemake, whether or not its environment is activated.
-PREFIX = f"export PYTHONPATH={quote(workflow.basedir + '/src')}${{PYTHONPATH:+:$PYTHONPATH}}; "
+SOURCES = quote(str(Path(workflow.basedir, "src")))
+PREFIX = f"export PYTHONPATH={SOURCES}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
 if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
     PREFIX += f"export PATH={quote(os.path.dirname(sys.executable))}:$PATH; "
 shell.prefix(PREFIX)
@@ -66,6 +69,18 @@ def all_predictions():
 
 def final_outputs():
     return [str(PATHS.report), str(PATHS.gallery)]
+
+
+def plan():
+    """What this run is going to make, for `specvit status`."""
+    return {
+        "surveys": list(CFG.surveys.active),
+        "shards": CFG.shard_names(),
+        "renders": list(CFG.renders),
+        "networks": CFG.network_names,
+        "models": CFG.model_names,
+        "simulated": CFG.is_simulated,
+    }
 
 
 def memory_mb(base_mb, of_input=0.0):
