@@ -1,0 +1,308 @@
+"""Batches from WebDataset shards: every sample exactly once an epoch, in an order of one seed.
+
+A shard is a plain tar, so a pass over its headers (`specvit.train.index`) says where each picture
+is, and an epoch is a permutation of numbers that (seed, epoch) alone decides: the same steps are
+made of the same samples whatever the number of workers and ranks, a resume in the middle of an
+epoch starts at a position and decodes nothing before it, and no sample is read twice or left out
+because counts do not divide. The `webdataset` library deals whole shards to ranks and workers and
+can promise none of these; the files stay readable with it (a test compares the two). The price:
+training reads files, not streams. Snakemake's storage plugins stage remote shards, as any input.
+
+Ranks stay in step without talking to one another: a step takes the next `batch_size` samples of the
+epoch, dealt to ranks and accumulation passes like cards. Passes all have one size; what the last
+step of an epoch lacks is filled with blank pictures without labels, and losses are weighted by the
+labels that the whole step has (`Batch.label_counts`), so the gradient is the mean over real samples
+and the same for any number of ranks.
+
+Shuffling: shards in random order, and within stretches of SHUFFLE_SHARDS of them all samples in
+random order. Rows were dealt to shards at random, so this mixes as a full permutation would, while
+the system can read whole shards ahead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from specvit.config.data import Render
+from specvit.errors import TrainingError
+from specvit.train.index import BadSample, ShardIndex
+
+SHUFFLE_SHARDS = 16
+PREFETCH = 4  # passes that each worker holds ready
+OPEN_FILES = 4 * SHUFFLE_SHARDS
+
+
+@dataclass
+class Batch:
+    """One pass of the model: uint8 pictures (B, C, H, W) and labels (B,), -1 or nan for none.
+
+    `samples` (B,) are positions in the index, -1 for a blank that fills a last step.
+    `label_counts` are the labels of each task in the whole step, over all ranks and passes.
+    """
+
+    pictures: torch.Tensor
+    labels: dict[str, torch.Tensor]
+    samples: npt.NDArray[np.int64]
+    epoch: int = 0
+    step: int = 0
+    label_counts: dict[str, int] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """The json of each sample; in evaluation with `rows=True` only."""
+    bad: list[BadSample] = field(default_factory=list)
+    """Samples whose picture cannot be read: a blank without labels stands in their place."""
+
+    @property
+    def ids(self) -> list[str]:
+        """The spectrum_id of each sample (needs `rows`)."""
+        return [str(row["spectrum_id"]) for row in self.rows]
+
+    @property
+    def count(self) -> int:
+        """Samples that are not blanks."""
+        return int((self.samples >= 0).sum()) - len(self.bad)
+
+    def to(self, device: torch.device) -> Batch:
+        """Move pictures (still uint8) and labels; pinned memory is copied beside computation."""
+        labels = {task: v.to(device, non_blocking=True) for task, v in self.labels.items()}
+        return replace(self, pictures=self.pictures.to(device, non_blocking=True), labels=labels)
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in pinned memory (called by torch's pinning thread)."""
+        labels = {task: v.pin_memory() for task, v in self.labels.items()}
+        return replace(self, pictures=self.pictures.pin_memory(), labels=labels)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a worker is asked to read for one pass."""
+
+    samples: npt.NDArray[np.int64]
+    epoch: int = 0
+    step: int = 0
+    label_counts: dict[str, int] = field(default_factory=dict)
+
+
+def epoch_order(sizes: npt.NDArray[np.int64], seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    """Order of all samples in an epoch, a permutation that (seed, epoch) alone decides.
+
+    `sizes` (shards,) are the samples of each shard.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    shards = rng.permutation(len(sizes))
+    stretches = []
+    for first in range(0, len(shards), SHUFFLE_SHARDS):
+        chosen = shards[first : first + SHUFFLE_SHARDS]
+        samples = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in chosen])
+        rng.shuffle(samples)
+        stretches.append(samples)
+    return np.concatenate(stretches).astype(np.int64)
+
+
+def is_known(labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Where labels are not null (-1 or nan)."""
+    return labels >= 0 if labels.dtype.kind == "i" else ~np.isnan(labels)
+
+
+@dataclass(frozen=True)
+class TrainPlan(Sampler[Request]):
+    """Which samples each pass takes, from `start` = (epoch, step) to the end of the last epoch.
+
+    Pass k of a step on rank r takes its samples k x ranks + r, and every (accumulate x ranks)-th
+    after, filled with -1 to batch_size / (accumulate x ranks).
+    """
+
+    index: ShardIndex
+    seed: int
+    epochs: int
+    batch_size: int
+    accumulate: int = 1
+    rank: int = 0
+    ranks: int = 1
+    start: tuple[int, int] = (0, 0)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch; the last one may be filled in part."""
+        return -(-len(self.index) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Request]:
+        sizes = self.index.sizes
+        for epoch in range(self.start[0], self.epochs):
+            order = epoch_order(sizes, self.seed, epoch)
+            first = self.start[1] if epoch == self.start[0] else 0
+            for step in range(first, self.steps_per_epoch):
+                samples = order[step * self.batch_size : (step + 1) * self.batch_size]
+                yield from self._passes(samples, epoch, step)
+
+    def _passes(self, samples: npt.NDArray[np.int64], epoch: int, step: int) -> Iterator[Request]:
+        labels = self.index.labels.items()
+        counts = {task: int(is_known(values[samples]).sum()) for task, values in labels}
+        slots = self.accumulate * self.ranks
+        for k in range(self.accumulate):
+            mine = samples[k * self.ranks + self.rank :: slots]
+            filled = np.full(self.batch_size // slots, -1, dtype=np.int64)
+            filled[: len(mine)] = mine
+            yield Request(filled, epoch, step, counts)
+
+
+@dataclass(frozen=True)
+class EvaluationPlan(Sampler[Request]):
+    """Every sample once, in the index's order: rank r takes every ranks-th from r on."""
+
+    samples: int
+    batch_size: int
+    rank: int = 0
+    ranks: int = 1
+
+    def __iter__(self) -> Iterator[Request]:
+        mine = np.arange(self.rank, self.samples, self.ranks, dtype=np.int64)
+        for step, first in enumerate(range(0, len(mine), self.batch_size)):
+            yield Request(mine[first : first + self.batch_size], step=step)
+
+
+class ShardReader(Dataset[Batch]):
+    """Reads and decodes what a Request names; each worker process has its own."""
+
+    def __init__(self, index: ShardIndex, shape: tuple[int, int, int], rows: bool = False) -> None:
+        self.index, self.shape, self.rows = index, shape, rows
+        self._files: OrderedDict[int, int] = OrderedDict()
+
+    def __getitem__(self, request: Request) -> Batch:
+        samples = request.samples
+        pictures = np.zeros((len(samples), *self.shape), dtype=np.uint8)
+        labels = {task: values[samples] for task, values in self.index.labels.items()}
+        bad = []
+        for i, sample in enumerate(samples):
+            reason = "is a blank" if sample < 0 else self._picture(sample, pictures[i])
+            if reason is None:
+                continue
+            for values in labels.values():
+                values[i] = -1 if values.dtype.kind == "i" else np.nan
+            if sample >= 0:
+                bad.append(BadSample(self.index.name(sample), reason))
+        return Batch(
+            pictures=torch.from_numpy(pictures),
+            labels={task: torch.from_numpy(values) for task, values in labels.items()},
+            samples=samples,
+            epoch=request.epoch,
+            step=request.step,
+            label_counts=request.label_counts,
+            rows=[self._row(sample) for sample in samples] if self.rows else [],
+            bad=bad,
+        )
+
+    def _picture(self, sample: int, target: npt.NDArray[np.uint8]) -> str | None:
+        """Decode into `target` (C, H, W); return what is wrong with the picture, if anything."""
+        channels, *size = self.shape
+        data = self._read(sample, self.index.picture)
+        decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+        expected = tuple(size) if channels == 1 else (*size, channels)
+        if decoded is None or decoded.shape != expected or decoded.dtype != np.uint8:
+            found = "unreadable" if decoded is None else f"{decoded.dtype} {decoded.shape}"
+            return f"the PNG is {found}, not uint8 {expected}"
+        # OpenCV gives blue first; the file and the backbone have red first.
+        planes = (decoded,) if channels == 1 else cv2.split(decoded)[::-1]
+        for channel, plane in enumerate(planes):
+            target[channel] = plane
+        return None
+
+    def _row(self, sample: int) -> dict[str, Any]:
+        row: dict[str, Any] = json.loads(self._read(sample, self.index.row))
+        return row
+
+    def _read(self, sample: int, places: npt.NDArray[np.int64]) -> bytes:
+        shard, (offset, size) = int(self.index.shard[sample]), places[sample]
+        if shard not in self._files:
+            if len(self._files) >= OPEN_FILES:
+                os.close(self._files.popitem(last=False)[1])
+            handle = os.open(self.index.paths[shard], os.O_RDONLY)
+            if hasattr(os, "posix_fadvise"):
+                # All of the shard is needed in this stretch: let the system stream it in.
+                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_WILLNEED)
+            self._files[shard] = handle
+        self._files.move_to_end(shard)
+        return os.pread(self._files[shard], int(size), int(offset))
+
+
+def check_readers(shards: int, ranks: int, workers: int) -> None:
+    """Raise TrainingError, before training starts, where there are fewer shards than readers."""
+    readers = max(workers, 1) * ranks
+    if shards < readers:
+        raise TrainingError(
+            f"the train split has {shards} shards but {ranks} ranks x {max(workers, 1)} workers = "
+            f"{readers} readers, which would wait for one another: raise split.shards.train to "
+            f"{readers} or more, or lower train.workers"
+        )
+
+
+def train_batches(
+    plan: TrainPlan, render: Render, *, workers: int = 0, pin: bool = False
+) -> Iterator[Batch]:
+    """One Batch for each pass of the plan, over all its epochs without a stop between them."""
+    return _batches(ShardReader(plan.index, shape_of(render)), plan, workers, pin)
+
+
+def evaluation_batches(
+    index: ShardIndex,
+    render: Render,
+    batch_size: int,
+    *,
+    workers: int = 0,
+    rank: int = 0,
+    ranks: int = 1,
+    rows: bool = False,
+    pin: bool = False,
+) -> Iterator[Batch]:
+    """Every sample of the index exactly once over all ranks; the last batch may be smaller.
+
+    With `rows`, each batch brings the json of its samples (so `Batch.ids` too).
+    """
+    reader = ShardReader(index, shape_of(render), rows)
+    return _batches(reader, EvaluationPlan(len(index), batch_size, rank, ranks), workers, pin)
+
+
+def shape_of(render: Render) -> tuple[int, int, int]:
+    """(C, H, W) of these pictures."""
+    return render.channels, render.size, render.size
+
+
+def _batches(
+    reader: ShardReader, plan: Sampler[Request], workers: int, pin: bool
+) -> Iterator[Batch]:
+    # Map-style with one request an item: workers take requests in turn, and torch gives their
+    # batches back in the order of requests, so the number of workers changes nothing.
+    loader: DataLoader[Batch] = DataLoader(
+        reader,
+        batch_size=None,
+        sampler=plan,
+        num_workers=workers,
+        prefetch_factor=PREFETCH if workers else None,
+        collate_fn=_as_is,
+        pin_memory=pin,
+        worker_init_fn=_leave_signals_to_parent,
+        generator=torch.Generator(),  # or torch's own would advance, and a resume differ
+    )
+    return iter(loader)
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
+
+
+def _leave_signals_to_parent(worker: int) -> None:
+    # SLURM signals every process of a job; a dead worker would keep the parent from saving.
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,90 @@
+"""Small shards of made-up plots, as the shards stage writes them."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from specvit.tasks import CLASSES
+
+SIZE = 16
+Files = dict[str, bytes]
+
+
+def picture(number: int, size: int = SIZE, channels: int = 1) -> np.ndarray:
+    """A plot that tells the sample by its noise and the class (number % 3) by a bright third."""
+    rng = np.random.default_rng(number)
+    shape = (size, size) if channels == 1 else (size, size, channels)
+    pixels = rng.integers(0, 60, shape, dtype=np.uint8)
+    third = size // 3
+    start = (number % 3) * third
+    pixels[start : start + third] += 180
+    return pixels
+
+
+def row(number: int, **changes: Any) -> dict[str, Any]:
+    """The json of a sample: class and z follow the picture, every fifth has no stellar type."""
+    values = {
+        "spectrum_id": f"spec-{number:05d}",
+        "object_id": f"object-{number}",
+        "survey": "sdss" if number % 2 else "lamost",
+        "class": CLASSES[number % 3],
+        "subclass": "",
+        "stellar_type": None if number % 5 == 0 else "G",
+        "z": 0.1 + 0.2 * (number % 3),
+        "snr": 10.0,
+        "draw": 0,
+    }
+    return values | changes
+
+
+def sample(number: int, size: int = SIZE, channels: int = 1, **changes: Any) -> Files:
+    """The members of a sample, by suffix."""
+    pixels = picture(number, size, channels)
+    if channels == 3:
+        pixels = pixels[:, :, ::-1]  # OpenCV writes blue first
+    flux = io.BytesIO()
+    np.save(flux, np.zeros(8, dtype=np.float16))
+    return {
+        "png": cv2.imencode(".png", pixels)[1].tobytes(),
+        "npy": flux.getvalue(),
+        "json": json.dumps(row(number, **changes)).encode(),
+    }
+
+
+def write_tar(path: Path, samples: dict[str, Files], kind: int = tarfile.USTAR_FORMAT) -> None:
+    """Write a shard of these samples by key."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w", format=kind) as tar:
+        for key, files in samples.items():
+            for suffix, data in files.items():
+                info = tarfile.TarInfo(f"{key}.{suffix}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+
+
+def write_shards(
+    folder: Path,
+    counts: Sequence[int],
+    *,
+    split: str = "train",
+    first: int = 0,
+    edit: Callable[[int, Files], Files] = lambda number, files: files,
+    **options: Any,
+) -> list[Path]:
+    """Write shards of these sizes with samples numbered from `first`, each changed by `edit`."""
+    starts = np.cumsum([first, *counts])
+    paths = []
+    for i, (start, count) in enumerate(zip(starts, counts, strict=False)):
+        paths.append(folder / f"{split}-{i:06d}.tar")
+        numbers = range(int(start), int(start) + count)
+        samples = {f"spec-{n:05d}": edit(n, sample(n, **options)) for n in numbers}
+        write_tar(paths[-1], samples)
+    return paths
