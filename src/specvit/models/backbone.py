@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,8 @@ from specvit.config.learning import Model
 from specvit.errors import ConfigError
 
 RGB = 3
+NEW_POOLING = ("norm.", "fc_norm.", "attn_pool.")
+"""Weights that a file may lack: `global_pool` among model.backbone_args asks for new ones."""
 
 
 def create_backbone(
@@ -58,14 +64,15 @@ def _create(model: Model, size: int, in_chans: int, *, pretrained: bool) -> nn.M
             "channels follow render, drop path is model.drop_path"
         )
     try:
-        created: nn.Module = timm.create_model(
-            model.backbone,
-            pretrained=pretrained,
-            pretrained_cfg_overlay=overlay,
-            num_classes=0,
-            in_chans=in_chans,
-            **arguments,
-        )
+        with _complete():
+            created: nn.Module = timm.create_model(
+                model.backbone,
+                pretrained=pretrained,
+                pretrained_cfg_overlay=overlay,
+                num_classes=0,
+                in_chans=in_chans,
+                **arguments,
+            )
     except (TypeError, AssertionError, ZeroDivisionError) as error:
         raise ConfigError(
             f"model.backbone = {model.backbone!r} cannot be built with picture size {size} and "
@@ -79,6 +86,32 @@ def _create(model: Model, size: int, in_chans: int, *, pretrained: bool) -> nn.M
             ) from error
         raise ConfigError(_weights_sentence(model, error)) from error
     return created
+
+
+@contextmanager
+def _complete() -> Iterator[None]:
+    """Raise ValueError where loaded weights leave a part of the backbone at random.
+
+    timm loads a backbone without classifier non-strictly and tells what was missing in its log
+    only; a network that is half random would train, badly, and nobody would know why.
+    """
+    lines: list[str] = []
+    handler = logging.Handler(logging.INFO)
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("timm.models._builder")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    found = [match for line in lines if (match := re.match(r"Missing keys \((.*)\) disc", line))]
+    keys = [key for match in found for key in match[1].split(", ")]
+    missing = [key for key in keys if not key.startswith(NEW_POOLING)]
+    if missing:
+        raise ValueError(f"it lacks {len(missing)} of the weights, first {missing[0]}")
 
 
 def _weights_sentence(model: Model, error: Exception) -> str:
