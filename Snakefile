@@ -31,11 +31,18 @@ onerror:
     )
 
 
+# On a cluster these run where Snakemake does: they are short, or need the internet.
 localrules:
     all,
+    survey,
+    catalog,
     shards,
+    shards_index,
     train,
     baselines,
+    figures,
+    gallery,
+    report,
 
 
 rule all:

@@ -14,6 +14,7 @@ rule download:
     resources:
         mem_mb=memory_mb(1000),
         runtime=runtime_min(240),
+        downloads=1,  # a profile limits how many run at once: they share the host's patience
     params:
         config=settings("download"),
     shell:
