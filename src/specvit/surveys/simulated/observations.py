@@ -1,0 +1,335 @@
+"""Which fiber saw which object, when and how deep: the rows of both simulated catalogues."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specvit.config.surveys import Simulated
+from specvit.surveys.simulated.objects import (
+    GALAXY,
+    LIGHT_SPEED,
+    OBJECT,
+    QSO,
+    STAR,
+    Floats,
+    Generator,
+    Structured,
+    draw_objects,
+)
+from specvit.surveys.simulated.seeds import generator
+
+ARCSEC = 1 / 3600
+Ints = NDArray[np.int64]
+
+# Fate of a file on the server.
+INTACT, MISSING, CORRUPT = range(3)
+
+_COMMON = [
+    ("object", "i8"),  # row in the universe's objects
+    ("mjd", "i8"),
+    ("fiber", "i8"),
+    ("ra", "f8"),  # as this survey measured it
+    ("dec", "f8"),
+    ("z", "f8"),  # as the pipeline measured it
+    ("z_err", "f8"),
+    ("snr", "f8", (5,)),  # ugriz, a pixel
+    ("snr_all", "f8"),
+    ("fate", "u1"),
+    ("damage", "i8"),  # which kind of damage a corrupt file has: a running number
+]
+SDSS_ROW = np.dtype(
+    [*_COMMON, ("plate", "i8"), ("program", "i8"), ("zwarning", "i8"), ("primary", "?")]
+)
+LAMOST_ROW = np.dtype([*_COMMON, ("plan", "i8"), ("spectrograph", "i8"), ("obsid", "i8")])
+
+
+@dataclass(frozen=True)
+class Program:
+    """One SDSS programme: its plates, reduction and samples with their shares."""
+
+    survey: str
+    name: str
+    run2d: str
+    boss: bool  # which spectrograph
+    share: float  # of all SDSS spectra
+    plates: tuple[int, int]
+    mjds: tuple[int, int]
+    samples: dict[str, float]
+
+
+PROGRAMS = (
+    Program("sdss", "legacy", "26", False, 0.44, (266, 1900), (51602, 53250),
+            {"legacy_star": 0.13, "legacy_main": 0.44, "legacy_lrg": 0.15, "legacy_qso": 0.28}),
+    Program("segue1", "segue", "103", False, 0.06, (2041, 2558), (53387, 54180),
+            {"segue_star": 1.0}),
+    Program("segue2", "segue2", "104", False, 0.06, (3004, 3509), (54800, 55210),
+            {"segue_star": 1.0}),
+    Program("boss", "boss", "v5_13_2", True, 0.26, (3586, 7565), (55181, 56838),
+            {"boss_star": 0.14, "boss_lowz": 0.18, "boss_cmass": 0.28, "boss_qso": 0.40}),
+    Program("eboss", "eboss", "v5_13_2", True, 0.18, (7566, 11704), (56840, 58543),
+            {"boss_star": 0.16, "boss_cmass": 0.20, "eboss_qso": 0.64}),
+)  # fmt: skip
+# SEGUE plate whose catalogue rows say run2d 26 while its spectra are under 104, as in DR17.
+MISFILED_PLATE = 3000
+MISFILED_MJDS = (54843, 54892)
+SEGUE2 = 2
+
+LAMOST_SAMPLES = {"lamost_star": 0.66, "lamost_galaxy": 0.24, "lamost_qso": 0.10}
+SECOND_EPOCH = 28  # days until a field is observed again
+SDSS_RADIUS = 1.45  # deg, of a plate
+LAMOST_RADIUS = 2.4
+# Faintest object that LAMOST would target among those SDSS has.
+SHARED_LIMIT = 18.0
+
+
+@dataclass(frozen=True)
+class Universe:
+    """Objects and the spectra that each survey took of them."""
+
+    objects: Structured
+    sdss: Structured
+    lamost: Structured
+
+
+def _deal(rng: Generator, n: int, shares: dict[str, float]) -> NDArray[np.str_]:
+    """n names in these shares, as exactly as whole numbers allow, in random order."""
+    weights = np.array(list(shares.values()))
+    counts = np.floor(n * weights / weights.sum()).astype(int)
+    counts[: n - counts.sum()] += 1
+    return rng.permutation(np.repeat(list(shares), counts))
+
+
+def _scatter(rng: Generator, ra: Floats, dec: Floats, radius: float) -> tuple[Floats, Floats]:
+    """Positions uniform in discs around centres (deg), by the tangent plane."""
+    distance = radius * np.sqrt(rng.random(len(ra)))
+    angle = 2 * np.pi * rng.random(len(ra))
+    new_dec = dec + distance * np.sin(angle)
+    new_ra = ra + distance * np.cos(angle) / np.cos(np.radians(new_dec))
+    return np.round(new_ra % 360, 8), np.round(new_dec, 8)
+
+
+def _jitter(rng: Generator, values: Floats, arcsec: float) -> Floats:
+    offsets: Floats = np.round(values + rng.uniform(-arcsec, arcsec, len(values)) * ARCSEC, 7)
+    return offsets
+
+
+def _rank_within(groups: Ints) -> Ints:
+    """Running number of each element within its group, in order of appearance."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(groups[order]) > 0])
+    lengths = np.diff(np.r_[starts, len(groups)])
+    rank = np.empty(len(groups), np.int64)
+    rank[order] = np.arange(len(groups)) - np.repeat(starts, lengths)
+    return rank
+
+
+def _fates(rng: Generator, n: int, settings: Simulated) -> tuple[Ints, Ints]:
+    """Exact numbers of missing and corrupt files, at random rows; kinds of damage take turns."""
+    missing = round(n * settings.missing_fraction)
+    corrupt = min(round(n * settings.corrupt_fraction), n - missing)
+    order = rng.permutation(n)
+    fate = np.zeros(n, np.int64)
+    fate[order[:missing]] = MISSING
+    fate[order[missing : missing + corrupt]] = CORRUPT
+    damage = np.zeros(n, np.int64)
+    damage[order[missing : missing + corrupt]] = np.arange(corrupt)
+    return fate, damage
+
+
+def _measure(rng: Generator, rows: Structured, objects: Structured) -> None:
+    """Fill z and z_err: errors fall with S/N; broad lines and few lines make them larger."""
+    seen = objects[rows["object"]]
+    base = np.choose(seen["kind"], [9e-5, 1.1e-4, 9e-4 * (1 + seen["z"])])
+    snr = np.maximum(rows["snr_all"], 0.5)
+    z_err = base * (0.06 + (5.0 / snr)) ** 0.8
+    rows["z_err"] = np.round(z_err * np.exp(rng.normal(0, 0.2, len(rows))), 9)
+    rows["z"] = np.round(seen["z"] + rows["z_err"] * rng.normal(0, 1, len(rows)), 8)
+
+
+def _band_snr(rng: Generator, total: Floats, seen: Structured, telescope: Floats) -> Floats:
+    """S/N in ugriz for a median S/N: the telescope's response times the object's colour."""
+    n = len(total)
+    # Colour as the temperature of a black body of about the same slope.
+    teff = np.choose(
+        seen["kind"],
+        [seen["teff"], np.where(seen["tau"] > 1.5, 5400.0, 4300.0), np.full(n, 9500.0)],
+    ).clip(2700, 15000)
+    waves = (
+        np.array([3551.0, 4686.0, 6166.0, 7480.0, 8932.0])
+        * np.where(seen["kind"] == GALAXY, 1 / (1 + seen["z"]), 1.0)[:, None]
+    )
+    flux = waves**-5 / np.expm1(1.4388e8 / (waves * teff[:, None]))
+    relative = (flux / flux[:, 2:3]) ** 0.75 * telescope
+    # The median over all pixels lies near that over g, r and i.
+    relative /= np.median(relative[:, 1:4], axis=1, keepdims=True)
+    bands: Floats = total[:, None] * relative * np.exp(rng.normal(0, 0.05, (n, 5)))
+    return bands
+
+
+def _snr(magnitude: Floats, pivot: float) -> Floats:
+    """Median S/N of a pixel: 5 at the pivot magnitude, sky-limited fainter, photons brighter."""
+    signal = 10 ** (-0.4 * (magnitude - pivot))
+    ratio: Floats = 5.0 * signal / np.sqrt((1 + 0.6 * signal) / 1.6)
+    return ratio
+
+
+def _sdss_fields(rng: Generator, count: int, program: Program) -> tuple[Ints, Ints]:
+    """Plate numbers of a programme, rising, and the MJD of each one's first epoch."""
+    low, high = program.plates
+    plates = low + np.sort(rng.choice(high - low, count, replace=False))
+    first, last = program.mjds
+    mjds = first + (plates - low) * (last - first) // (high - low)
+    return plates, mjds
+
+
+def _sdss(rng: Generator, settings: Simulated) -> tuple[Structured, Structured, Structured]:
+    """Objects, spectra and plates (plate, ra, dec) of the simulated SDSS."""
+    total = settings.sdss_spectra
+    again = min(round(total * settings.repeat_fraction), total // 2)
+    fresh = total - again
+    objects = np.zeros(fresh, OBJECT)
+    rows = np.zeros(total, SDSS_ROW)
+    program_of = _deal(rng, fresh, {str(i): p.share for i, p in enumerate(PROGRAMS)}).astype(int)
+    fields = []
+    for number, program in enumerate(PROGRAMS):
+        mine = np.flatnonzero(program_of == number)
+        objects[mine] = draw_objects(rng, _deal(rng, len(mine), program.samples))
+        count = max(1, min(-(-len(mine) // 150), program.plates[1] - program.plates[0]))
+        plates, mjds = _sdss_fields(rng, count, program)
+        if number == SEGUE2:
+            plates[0], mjds[0] = MISFILED_PLATE, MISFILED_MJDS[0]
+        # North Galactic cap, where most plates are.
+        ra, dec = rng.uniform(125, 240, count), rng.uniform(2, 58, count)
+        field = np.arange(len(mine)) % count
+        rows["plate"][mine], rows["mjd"][mine] = plates[field], mjds[field]
+        rows["program"][mine] = number
+        objects["ra"][mine], objects["dec"][mine] = _scatter(
+            rng, ra[field], dec[field], SDSS_RADIUS
+        )
+        fields.append(np.column_stack([plates, ra, dec]))
+    rows["object"][:fresh] = np.arange(fresh)
+    rows["primary"][:fresh] = True
+    # A repeat is on the same plate, plugged again for a later night.
+    source = rng.choice(fresh, again, replace=False)
+    for name in ("object", "plate", "program"):
+        rows[name][fresh:] = rows[name][source]
+    later = np.where(
+        rows["plate"][source] == MISFILED_PLATE, MISFILED_MJDS[1] - MISFILED_MJDS[0], SECOND_EPOCH
+    )
+    rows["mjd"][fresh:] = rows["mjd"][source] + later
+    _sdss_fibers(rng, rows)
+    seen = objects[rows["object"]]
+    jitter = np.where(rows["primary"], 0.0, 0.3)
+    rows["ra"] = np.round(seen["ra"] + jitter * ARCSEC * rng.uniform(-1, 1, total), 7)
+    rows["dec"] = np.round(seen["dec"] + jitter * ARCSEC * rng.uniform(-1, 1, total), 7)
+    _sdss_quality(rng, rows, seen, objects)
+    rows["fate"], rows["damage"] = _fates(rng, total, settings)
+    return objects, rows, np.concatenate(fields)
+
+
+def _sdss_fibers(rng: Generator, rows: Structured) -> None:
+    """Number the fibers of each plate and night without using one twice."""
+    night = rows["plate"] * 100000 + rows["mjd"]
+    boss = np.array([p.boss for p in PROGRAMS])[rows["program"]]
+    fibers = np.where(boss, 1000, 640)
+    order = rng.permutation(len(rows))
+    rank = np.empty(len(rows), np.int64)
+    rank[order] = _rank_within(night[order])
+    # 37 shares no factor with 640 or 1000, so the numbers of a night are spread and distinct.
+    rows["fiber"] = (rank * 37 + night % 101) % fibers + 1
+
+
+def _sdss_quality(rng: Generator, rows: Structured, seen: Structured, objects: Structured) -> None:
+    """S/N, redshift and its warning flag for every spectrum."""
+    boss = np.array([p.boss for p in PROGRAMS])[rows["program"]]
+    depth = rng.normal(0, 0.15, len(rows))
+    rows["snr_all"] = np.round(_snr(seen["rmag"] + depth, np.where(boss, 20.35, 19.75)), 4)
+    response = np.array([0.3, 0.95, 1.15, 1.1, 0.75])
+    rows["snr"] = np.round(_band_snr(rng, rows["snr_all"], seen, response), 4)
+    _measure(rng, rows, objects)
+    # SMALL_DELTA_CHI2 (bit 2) is by far the commonest warning and rises steeply at low S/N.
+    doubtful = rng.random(len(rows)) < 0.008 + 0.35 * np.exp(-rows["snr_all"] / 0.9)
+    rows["zwarning"] = np.where(doubtful, 4, 0)
+    many_outliers = ~doubtful & (rng.random(len(rows)) < 0.004)
+    rows["zwarning"] |= np.where(many_outliers, 16, 0)
+    # About a third of the doubtful redshifts are plainly wrong.
+    wrong = doubtful & (rng.random(len(rows)) < 0.35) & (seen["kind"] != STAR)
+    rows["z"] = np.where(wrong, np.round(rng.uniform(0.01, 3.5, len(rows)), 6), rows["z"])
+
+
+def _lamost(
+    rng: Generator, settings: Simulated, objects: Structured, sdss: Structured, plates: Floats
+) -> tuple[Structured, Structured]:
+    """New objects and all spectra of the simulated LAMOST; some are of SDSS's objects."""
+    total = settings.lamost_spectra
+    again = min(round(total * settings.repeat_fraction), total // 2)
+    bright = np.flatnonzero(objects["rmag"] < SHARED_LIMIT)
+    shared = min(-(-again // 2), len(bright))
+    repeats = again - shared
+    fresh = total - again
+    count = max(8, -(-total // 1500))
+    # Half of the fields lie on SDSS plates, half towards the Galactic anticentre.
+    on_plate = rng.choice(len(plates), min(count, len(plates)), replace=False)
+    ra = np.r_[plates[on_plate, 1], rng.uniform(60, 105, count)]
+    dec = np.r_[plates[on_plate, 2], rng.uniform(20, 45, count)]
+    first_mjd = np.sort(rng.choice(np.arange(55860, 58600), len(ra), replace=False))
+
+    new = draw_objects(rng, _deal(rng, fresh, LAMOST_SAMPLES))
+    rows = np.zeros(total, LAMOST_ROW)
+    plan = np.empty(total, np.int64)
+    plan[:fresh] = rng.integers(0, len(ra), fresh)
+    new["ra"], new["dec"] = _scatter(rng, ra[plan[:fresh]], dec[plan[:fresh]], LAMOST_RADIUS)
+    rows["object"][:fresh] = len(objects) + np.arange(fresh)
+    both = rng.choice(bright, shared, replace=False)
+    rows["object"][fresh : fresh + shared] = both
+    plan[fresh : fresh + shared] = _nearest(objects["ra"][both], objects["dec"][both], ra, dec)
+    source = rng.choice(fresh + shared, repeats, replace=False)
+    rows["object"][fresh + shared :] = rows["object"][source]
+    plan[fresh + shared :] = plan[source] + len(ra)  # the second visit has a plan of its own
+    rows["plan"] = plan
+    rows["mjd"] = first_mjd[plan % len(ra)] + SECOND_EPOCH * (plan // len(ra))
+
+    everything = np.concatenate([objects, new])
+    seen = everything[rows["object"]]
+    _lamost_fibers(rng, rows)
+    rows["ra"] = _jitter(rng, seen["ra"], 0.25)
+    rows["dec"] = _jitter(rng, seen["dec"], 0.25)
+    depth = rng.normal(0, 0.35, total)
+    rows["snr_all"] = _snr(seen["rmag"] + depth, 17.6).clip(1.5, 400)
+    response = np.array([0.22, 0.75, 1.1, 1.25, 0.9])
+    rows["snr"] = np.round(_band_snr(rng, rows["snr_all"], seen, response).clip(0.3, 900), 2)
+    _measure(rng, rows, everything)
+    rows["fate"], rows["damage"] = _fates(rng, total, settings)
+    return everything, rows
+
+
+def _nearest(ra: Floats, dec: Floats, field_ra: Floats, field_dec: Floats) -> Ints:
+    """Index of the field whose centre is nearest to each position."""
+    across = (ra[:, None] - field_ra + 180) % 360 - 180
+    distance = np.hypot(across * np.cos(np.radians(dec))[:, None], dec[:, None] - field_dec)
+    return np.asarray(distance.argmin(axis=1), dtype=np.int64)
+
+
+def _lamost_fibers(rng: Generator, rows: Structured) -> None:
+    """Spectrograph, fiber and obsid: plan * 100000 + spectrograph * 1000 + fiber, as LAMOST does."""
+    order = rng.permutation(len(rows))
+    rank = np.empty(len(rows), np.int64)
+    rank[order] = _rank_within(rows["plan"][order])
+    # 1237 shares no factor with the 4000 fibers.
+    place = (rank * 1237 + rows["plan"] * 11) % 4000
+    rows["spectrograph"], rows["fiber"] = place // 250 + 1, place % 250 + 1
+    rows["obsid"] = (rows["plan"] + 1) * 7 * 100000 + rows["spectrograph"] * 1000 + rows["fiber"]
+
+
+def draw_universe(settings: Simulated) -> Universe:
+    """Draw objects and spectra of both surveys; time and memory grow linearly with their number."""
+    objects, sdss, plates = _sdss(generator(settings.seed, "sdss"), settings)
+    rng = generator(settings.seed, "lamost")
+    objects, lamost = _lamost(rng, settings, objects, sdss, plates)
+    return Universe(objects, sdss, lamost)
+
+
+__all__ = ["GALAXY", "LIGHT_SPEED", "QSO", "STAR", "Universe", "draw_universe"]

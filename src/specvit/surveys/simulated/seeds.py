@@ -1,0 +1,14 @@
+"""Random generators keyed by what they draw, so that no draw depends on the order of reading."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+
+def generator(seed: int, *key: str | int) -> np.random.Generator:
+    """Return the generator of one purpose or thing: the same for the same seed and key."""
+    text = "/".join(str(part) for part in (seed, *key))
+    digest = hashlib.sha256(text.encode()).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
