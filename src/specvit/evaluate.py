@@ -1,0 +1,313 @@
+"""From predictions to metrics.json: every number that tables, figures and report show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from specvit.config.models import MAIN_NETWORK, Config
+from specvit.errors import DataError
+from specvit.io import read_parquet
+from specvit.logs import progress
+from specvit.metrics.calibration import (
+    calibrated,
+    fit_interval_factor,
+    fit_temperature,
+    pit_distance,
+    recalibrated_pit,
+    widened,
+)
+from specvit.metrics.classification import ClassScores, confusion
+from specvit.metrics.definitions import COMPARED
+from specvit.metrics.groups import OVERALL, Group, make_groups
+from specvit.metrics.score import Estimate, Estimates, Scores, score
+from specvit.metrics.selective import Selective, aurc
+from specvit.metrics.values import OUTLIERS, ValueScores
+from specvit.predictions import check_predictions
+from specvit.tasks import Task, tasks_of
+
+FORMAT = 1
+Answers = ClassScores | ValueScores
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The predictions of all models, rows aligned: row i is the same spectrum in every frame."""
+
+    test: dict[str, pd.DataFrame]
+    val: dict[str, pd.DataFrame]
+
+
+def read_all(config: Config) -> Predictions:
+    """Read test and val predictions of every model of the run.
+
+    Raises DataError where a file is missing, or where two models were not given the same spectra
+    with the same labels: they could not be compared.
+    """
+    splits = {}
+    for split in ("test", "val"):
+        frames = {
+            name: read_parquet(config.paths.predictions(name, split)).sort_values(
+                "spectrum_id", ignore_index=True
+            )
+            for name in config.model_names
+        }
+        _check_same(frames, tasks_of(config.tasks), split)
+        splits[split] = frames
+    return Predictions(splits["test"], splits["val"])
+
+
+def answers(frame: pd.DataFrame, task: Task) -> bool:
+    """Whether the model behind these predictions answers this task at all."""
+    return f"{task.name}_pred" in frame and bool(frame[f"{task.name}_pred"].notna().any())
+
+
+def labelled(frame: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """The rows that have a label of this task."""
+    return frame[frame[f"{task.name}_true"].notna()].reset_index(drop=True)
+
+
+def scores_of(frame: pd.DataFrame, task: Task) -> Answers:
+    """The answers of one model, for the rows that have a label."""
+    chosen = labelled(frame, task)
+    return (ClassScores if task.kind == "classification" else ValueScores).of(chosen, task)
+
+
+def _check_same(frames: Mapping[str, pd.DataFrame], tasks: list[Task], split: str) -> None:
+    first_name, first = next(iter(frames.items()))
+    for name, frame in frames.items():
+        present = [task for task in tasks if answers(frame, task)]
+        try:
+            check_predictions(frame, present)
+        except DataError as error:
+            raise DataError(f"{split} predictions of {name}: {error}") from error
+        if not frame["spectrum_id"].equals(first["spectrum_id"]):
+            odd = set(frame["spectrum_id"]) ^ set(first["spectrum_id"])
+            raise DataError(
+                f"{split} predictions of {first_name} and {name} are not of the same spectra: "
+                f"{len(odd)} are in one only, first {min(odd)}; make both again"
+            )
+        for task in present:
+            column = f"{task.name}_true"
+            if column in first and not _equal(first[column], frame[column]):
+                raise DataError(
+                    f"{split} predictions of {first_name} and {name} disagree on {column}: one of "
+                    "them was made from older shards; make both again"
+                )
+
+
+def _equal(a: pd.Series, b: pd.Series) -> bool:
+    return bool(((a == b) | (a.isna() & b.isna())).all())
+
+
+def evaluate(config: Config) -> dict[str, Any]:
+    """Compute everything that metrics.json holds.
+
+    For each task: the groups with their sizes; for each model its metrics in each group with 95 %
+    intervals, confusion matrix, calibration before and after a fit on val, selective prediction;
+    and for each model but the ViT the paired differences ViT - model. Numbers have six digits;
+    null stands where a number is undefined.
+    """
+    predictions = read_all(config)
+    tasks = tasks_of(config.tasks)
+    found = {}
+    with progress("metrics", len(tasks), "tasks") as ticker:
+        for task in tasks:
+            found[task.name] = _evaluate_task(config, task, predictions)
+            ticker.advance()
+    first = next(iter(predictions.test.values()))
+    return {
+        "format": FORMAT,
+        "run": config.run,
+        "simulated": config.is_simulated,
+        "seed": config.seed,
+        "bootstrap": config.evaluate.bootstrap,
+        "min_group": config.evaluate.min_group,
+        "target_risk": config.evaluate.target_risk,
+        "networks": config.network_names,
+        "models": config.model_names,
+        "test": {"spectra": len(first), "objects": int(first["object_id"].nunique())},
+        "val": {"spectra": len(next(iter(predictions.val.values())))},
+        "tasks": found,
+    }
+
+
+def _evaluate_task(config: Config, task: Task, predictions: Predictions) -> dict[str, Any]:
+    answering = [name for name, frame in predictions.test.items() if answers(frame, task)]
+    if not answering:
+        raise DataError(f"no model answers the task {task.name}: there is nothing to evaluate")
+    identity = labelled(predictions.test[answering[0]], task)
+    if len(identity) == 0:
+        raise DataError(
+            f"no test spectrum has a label of the task {task.name}: take it out of `tasks`, or "
+            "select more spectra"
+        )
+    groups = make_groups(identity, config.evaluate)
+    objects = pd.factorize(identity["object_id"].fillna(identity["spectrum_id"]))[0]
+    scores = {name: scores_of(predictions.test[name], task) for name in answering}
+    val = {name: scores_of(predictions.val[name], task) for name in answering}
+    draw = _Draw(groups, objects, config.evaluate.bootstrap, config.seed)
+    estimates = draw.score(scores)
+    extras = _calibration(draw, scores, val, estimates)
+    selective = _selective(draw, scores, config.evaluate.target_risk)
+    return {
+        "kind": task.kind,
+        "labels": list(task.labels),
+        "spectra": len(identity),
+        "objects": len(np.unique(objects)),
+        "unlabelled": len(next(iter(predictions.test.values()))) - len(identity),
+        "groups": [_describe(group, objects, config.evaluate.min_group) for group in groups],
+        "models": {
+            name: {
+                "unanswered": _unanswered(scores[name]),
+                "groups": _nested(estimates[name]),
+                "confusion": _confusion(scores[name]),
+                "calibration": extras[name],
+                "selective": selective[name],
+            }
+            for name in answering
+        },
+        "differences": _differences(task, estimates),
+    }
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """What every scoring of one task shares, so that all differences are paired."""
+
+    groups: list[Group]
+    objects: NDArray[np.int64]
+    samples: int
+    seed: int
+
+    def score(self, scores: Mapping[str, Scores], overall: bool = False) -> dict[str, Estimates]:
+        groups = [g for g in self.groups if (g.by, g.name) == OVERALL] if overall else self.groups
+        return score(scores, groups, self.objects, self.samples, self.seed)
+
+
+def _differences(task: Task, estimates: Mapping[str, Estimates]) -> dict[str, Any]:
+    """Differences ViT - model: every metric over all spectra, the compared ones in groups."""
+    if MAIN_NETWORK not in estimates:
+        return {}
+    ours = estimates[MAIN_NETWORK]
+    return {
+        name: _nested(
+            {
+                key: {
+                    metric: ours[key][metric] - other
+                    for metric, other in by_metric.items()
+                    if key == OVERALL or metric in COMPARED[task.kind]
+                }
+                for key, by_metric in theirs.items()
+            }
+        )
+        for name, theirs in estimates.items()
+        if name != MAIN_NETWORK
+    }
+
+
+def _calibration(
+    draw: _Draw,
+    scores: Mapping[str, Answers],
+    val: Mapping[str, Answers],
+    estimates: Mapping[str, Estimates],
+) -> dict[str, Any]:
+    """Calibration of each model over all spectra, before and after the fit on val."""
+    fitted: dict[str, Scores] = {}
+    described: dict[str, dict[str, Any]] = {}
+    for name, ours in scores.items():
+        theirs = val[name]
+        if isinstance(ours, ClassScores) and isinstance(theirs, ClassScores):
+            temperature = fit_temperature(theirs)
+            fitted[name] = calibrated(ours, temperature)
+            described[name] = {"temperature": rounded(temperature), "val": len(theirs.true)}
+        elif isinstance(ours, ValueScores) and isinstance(theirs, ValueScores):
+            factor = fit_interval_factor(theirs)
+            fitted[name] = widened(ours, factor)
+            after = recalibrated_pit(ours.pit, theirs.pit)
+            described[name] = {
+                "interval_factor": rounded(factor),
+                "val": int(np.isfinite(theirs.low).sum()),
+                "pit_ks": {
+                    "before": rounded(pit_distance(ours.pit)),
+                    "after": rounded(pit_distance(after)),
+                },
+            }
+    after_fit = draw.score(fitted, overall=True)
+    for name, description in described.items():
+        metrics = (
+            ("ece", "nll", "brier") if isinstance(scores[name], ClassScores) else ("coverage_68",)
+        )
+        for when, source in (("before", estimates), ("after", after_fit)):
+            overall = source[name][OVERALL]
+            description[when] = {metric: _entry(overall[metric]) for metric in metrics}
+    return described
+
+
+def _selective(draw: _Draw, scores: Mapping[str, Answers], target: float) -> dict[str, Any]:
+    """How many spectra must be refused for the rest to fail no more often than `target`."""
+    chosen = {
+        name: Selective(answer.confidence, answer.wrong, target)
+        for name, answer in scores.items()
+        if isinstance(answer, ClassScores) or answer.limit is not None
+    }
+    estimates = draw.score(chosen, overall=True)
+    found: dict[str, Any] = dict.fromkeys(scores)
+    for name, selective in chosen.items():
+        if not np.isfinite(selective.confidence).any():
+            continue
+        kept = estimates[name][OVERALL]["coverage_at_target"]
+        is_class = isinstance(scores[name], ClassScores)
+        found[name] = {
+            "failure": "wrong class" if is_class else f"|dz| > {OUTLIERS[1]:g}",
+            "risk": rounded(float(selective.wrong.mean()) if len(selective.wrong) else math.nan),
+            "aurc": rounded(aurc(selective.confidence, selective.wrong)),
+            "refused_at_target": _entry(Estimate(1 - kept.value, 1 - kept.samples)),
+        }
+    return found
+
+
+def _describe(group: Group, objects: NDArray[np.int64], smallest: int) -> dict[str, Any]:
+    n = int(group.mask.sum())
+    return {
+        "by": group.by,
+        "name": group.name,
+        "low": group.low,
+        "high": group.high,
+        "n": n,
+        "objects": len(np.unique(objects[group.mask])),
+        "small": n < smallest,
+    }
+
+
+def _unanswered(answer: Answers) -> int:
+    missing = answer.pred < 0 if isinstance(answer, ClassScores) else ~np.isfinite(answer.pred)
+    return int(missing.sum())
+
+
+def _confusion(answer: Answers) -> list[list[int]] | None:
+    return confusion(answer).tolist() if isinstance(answer, ClassScores) else None
+
+
+def _nested(estimates: Estimates) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for (by, name), metrics in estimates.items():
+        entries = {metric: _entry(estimate) for metric, estimate in metrics.items()}
+        nested.setdefault(by, {})[name] = entries
+    return nested
+
+
+def _entry(estimate: Estimate) -> dict[str, float | None]:
+    low, high = estimate.interval
+    return {"value": rounded(estimate.value), "lo": rounded(low), "hi": rounded(high)}
+
+
+def rounded(value: float) -> float | None:
+    """Six significant digits, so that the last bits of a sum do not differ by machine; or None."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -1,0 +1,120 @@
+"""Calibration: are probabilities and intervals what they say, before and after a fit on val."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from specvit.metrics.classification import CALIBRATION_BINS, TINY, ClassScores, calibration_bin
+from specvit.metrics.resample import Floats
+from specvit.metrics.values import NOMINAL_COVERAGE, ValueScores
+
+# A temperature outside says that there is nothing to fit (all of val right, or no information).
+TEMPERATURES = (0.05, 20.0)
+
+
+def soften(prob: Floats, temperature: float) -> Floats:
+    """Probabilities p^(1/T), made to sum to 1 again: softmax(logits / T) (Guo et al. 2017)."""
+    logits = np.log(np.maximum(prob, TINY)) / temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def fit_temperature(val: ClassScores) -> float:
+    """Temperature with the smallest log loss on the validation split (Guo et al. 2017, sec. 4.2).
+
+    1 where val has no labelled spectrum.
+    """
+    if len(val.true) == 0:
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        prob = soften(val.prob, float(np.exp(log_temperature)))
+        of_true = np.take_along_axis(prob, val.true[:, None], axis=1)
+        return float(-np.log(np.maximum(of_true, TINY)).mean())
+
+    bounds = (np.log(TEMPERATURES[0]), np.log(TEMPERATURES[1]))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(found.x))
+
+
+def calibrated(scores: ClassScores, temperature: float) -> ClassScores:
+    """The same answers with softened probabilities."""
+    return replace(scores, prob=soften(scores.prob, temperature))
+
+
+def reliability(scores: ClassScores) -> dict[str, Floats]:
+    """Reliability diagram: for each of 15 bins of confidence the count, mean confidence, accuracy.
+
+    Mean and accuracy are nan in an empty bin (DeGroot & Fienberg 1983).
+    """
+    bins = calibration_bin(scores.confidence)
+    count = np.bincount(bins, minlength=CALIBRATION_BINS).astype(float)
+    confidence = np.bincount(bins, scores.confidence, minlength=CALIBRATION_BINS)
+    right = np.bincount(bins, 1 - scores.wrong, minlength=CALIBRATION_BINS)
+    with np.errstate(invalid="ignore"):
+        return {"count": count, "confidence": confidence / count, "accuracy": right / count}
+
+
+def pit_distance(pit: Floats) -> float:
+    """Kolmogorov-Smirnov distance between PIT values and the uniform law; nan without any.
+
+    The probability integral transform of a calibrated density is uniform (Dawid 1984).
+    """
+    value = np.sort(pit[np.isfinite(pit)])
+    n = len(value)
+    if n == 0:
+        return float("nan")
+    above = np.arange(1, n + 1) / n - value
+    below = value - np.arange(n) / n
+    return float(max(above.max(), below.max()))
+
+
+def recalibrated_pit(pit: Floats, val_pit: Floats) -> Floats:
+    """PIT after mapping each cumulative probability to its frequency on val (Kuleshov et al. 2018).
+
+    Unchanged where val has no PIT values.
+    """
+    known = np.sort(val_pit[np.isfinite(val_pit)])
+    if len(known) == 0:
+        return pit
+    # From (0, 0) to (1, 1), so that probabilities beyond the seen ones still have a place.
+    level = np.concatenate([[0.0], known, [1.0]])
+    share = np.concatenate([[0.0], np.arange(1, len(known) + 1) / (len(known) + 1), [1.0]])
+    return np.where(np.isfinite(pit), np.interp(pit, level, share), np.nan)
+
+
+def central_coverage(pit: Floats, levels: Floats) -> Floats:
+    """Share of truths inside the central interval of each nominal probability, from PIT values."""
+    value = pit[np.isfinite(pit)]
+    if len(value) == 0:
+        return np.full(len(levels), np.nan)
+    distance = np.sort(np.abs(value - 0.5))
+    return np.searchsorted(distance, levels / 2, side="right") / len(value)
+
+
+def fit_interval_factor(val: ValueScores) -> float:
+    """Factor on both sides of the 68 % interval that makes it hold 68 % of val's truths.
+
+    The quantile of |true - pred| in units of the interval's side that it lies on: conformal
+    prediction with a normalised score (Lei et al. 2018, sec. 5.2). nan where nothing can be fitted.
+    """
+    error = val.true - val.pred
+    with np.errstate(invalid="ignore", divide="ignore"):
+        side = np.where(error >= 0, val.high - val.pred, val.pred - val.low)
+        score = np.abs(error) / side
+    score = score[~np.isnan(score)]
+    if len(score) == 0:
+        return float("nan")
+    rank = min(int(np.ceil(NOMINAL_COVERAGE * (len(score) + 1))), len(score))
+    factor = float(np.sort(score)[rank - 1])
+    return factor if np.isfinite(factor) else float("nan")
+
+
+def widened(scores: ValueScores, factor: float) -> ValueScores:
+    """The same answers with both sides of their intervals multiplied."""
+    low = scores.pred - (scores.pred - scores.low) * factor
+    high = scores.pred + (scores.high - scores.pred) * factor
+    return replace(scores, low=low, high=high)

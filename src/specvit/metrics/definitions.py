@@ -1,0 +1,143 @@
+"""Every metric by name: what it is called in print, which way is better, how it is shown."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How people see a metric; how it is computed is said where it is computed."""
+
+    title: str
+    latex: str
+    better: Literal["higher", "lower", "zero", "nominal"]
+    meaning: str
+    style: Literal["fixed", "milli", "significant"] = "fixed"
+    """In print: four decimals; thousandths with three digits; or three digits."""
+
+
+METRICS: dict[str, Metric] = {
+    # classification
+    "accuracy": Metric("Accuracy", "Accuracy", "higher", "share of right answers"),
+    "balanced_accuracy": Metric(
+        "Balanced accuracy", "Balanced acc.", "higher", "mean recall over the classes"
+    ),
+    "macro_f1": Metric(
+        "Macro F1", "Macro $F_1$", "higher", "mean over the classes of the F1 score"
+    ),
+    "ece": Metric("ECE", "ECE", "lower", "expected calibration error, 15 bins (Guo et al. 2017)"),
+    "nll": Metric("Log loss", "Log loss", "lower", "mean of -ln p of the true class, in nats"),
+    "brier": Metric(
+        "Brier score", "Brier", "lower", "squared error of the probabilities (Brier 1950)"
+    ),
+    # redshift
+    "success": Metric(
+        "Success", "Success", "higher", "|c dz| < 1000 km/s, quasars 3000 km/s (Ross et al. 2020)"
+    ),
+    "sigma_nmad": Metric(
+        "σ_NMAD [10⁻³]",
+        r"$\sigma_\mathrm{NMAD}$ [$10^{-3}$]",
+        "lower",
+        "1.4826 median |dz - median dz| with dz = (z_pred - z) / (1 + z)",
+        "milli",
+    ),
+    "outlier_0.005": Metric(
+        "|dz| > 0.005", r"$\eta_{0.005}$", "lower", "share of outliers beyond 0.005"
+    ),
+    "outlier_0.05": Metric(
+        "|dz| > 0.05", r"$\eta_{0.05}$", "lower", "share of outliers beyond 0.05"
+    ),
+    "outlier_0.15": Metric(
+        "|dz| > 0.15", r"$\eta_{0.15}$", "lower", "share of outliers beyond 0.15"
+    ),
+    "bias": Metric(
+        "Bias [10⁻³]", r"$\langle\Delta z\rangle$ [$10^{-3}$]", "zero", "mean of dz", "milli"
+    ),
+    "median_bias": Metric(
+        "Median bias [10⁻³]", r"med $\Delta z$ [$10^{-3}$]", "zero", "median of dz", "milli"
+    ),
+    # another number
+    "scatter_nmad": Metric(
+        "Scatter",
+        "Scatter",
+        "lower",
+        "1.4826 times the median absolute deviation of the error",
+        "significant",
+    ),
+    "mae": Metric("MAE", "MAE", "lower", "mean absolute error", "significant"),
+    "rmse": Metric("RMSE", "RMSE", "lower", "root mean square error", "significant"),
+    "mean_error": Metric(
+        "Mean error", "Mean error", "zero", "mean of predicted minus true", "significant"
+    ),
+    "median_error": Metric(
+        "Median error", "Median error", "zero", "median of predicted minus true", "significant"
+    ),
+    # redshift and other numbers
+    "coverage_68": Metric(
+        "68 % coverage", r"68\,\% cov.", "nominal", "share of truths inside the 68 % interval"
+    ),
+    "r2": Metric("R²", "$R^2$", "higher", "1 - squared error / variance of the truth"),
+}
+
+# What a reader looks at first, by kind of task; R2 last, since it hides failures.
+HEADLINE: dict[str, tuple[str, ...]] = {
+    "classification": ("accuracy", "balanced_accuracy", "macro_f1", "ece"),
+    "redshift": (
+        "success",
+        "sigma_nmad",
+        "outlier_0.005",
+        "outlier_0.05",
+        "outlier_0.15",
+        "bias",
+        "coverage_68",
+        "r2",
+    ),
+    "regression": ("scatter_nmad", "mae", "rmse", "mean_error", "coverage_68", "r2"),
+}
+# The one number by which models are ranked.
+RANKING: dict[str, str] = {
+    "classification": "accuracy",
+    "redshift": "success",
+    "regression": "scatter_nmad",
+}
+# What is compared between models inside groups.
+COMPARED: dict[str, tuple[str, ...]] = {
+    "classification": ("accuracy",),
+    "redshift": ("success", "sigma_nmad", "outlier_0.05"),
+    "regression": ("scatter_nmad", "rmse"),
+}
+
+
+def improvement(metric: str, difference: float) -> int:
+    """1 where a value higher by `difference` is better, -1 where it is worse, 0 where equal.
+
+    Raises ValueError for metrics that have a nominal value (bias, coverage).
+    """
+    better = METRICS[metric].better
+    if better not in ("higher", "lower"):
+        raise ValueError(f"{metric} has no better direction")
+    sign = (difference > 0) - (difference < 0)
+    return sign if better == "higher" else -sign
+
+
+def shown(metric: str, value: float | None) -> str:
+    """The value as it stands in tables and sentences; an en dash where there is none."""
+    if value is None:
+        return "–"
+    style = METRICS[metric].style
+    if style == "fixed":
+        text = f"{value:.4f}"
+    else:
+        text = _digits(value * 1000 if style == "milli" else value)
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _digits(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    if value == 0:
+        return "0"
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{decimals}f}"

@@ -1,0 +1,158 @@
+"""Calibration and selective prediction against known truths and brute force."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import sklearn.calibration
+import sklearn.metrics as sk
+from test_metric_values import class_scores, value_scores
+
+from specvit.metrics.calibration import (
+    calibrated,
+    central_coverage,
+    fit_interval_factor,
+    fit_temperature,
+    pit_distance,
+    recalibrated_pit,
+    reliability,
+    soften,
+    widened,
+)
+from specvit.metrics.classification import ClassScores
+from specvit.metrics.selective import Selective, aurc, risk_coverage
+from specvit.metrics.values import ValueScores
+
+
+def drawn_from(prob, generator):
+    """Labels drawn from the probabilities themselves: calibrated by construction."""
+    return (prob.cumsum(axis=1) > generator.random((len(prob), 1))).argmax(axis=1)
+
+
+def test_temperature_is_found_again():
+    generator = np.random.default_rng(0)
+    logits = 1.5 * generator.normal(size=(6000, 3))
+    prob = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    true = drawn_from(prob, generator)
+    sharp = np.exp(2 * logits) / np.exp(2 * logits).sum(axis=1, keepdims=True)
+    scores = ClassScores(("STAR", "GALAXY", "QSO"), true, sharp.argmax(axis=1), sharp)
+    temperature = fit_temperature(scores)
+    assert temperature == pytest.approx(2, rel=0.05)
+    assert soften(sharp, 2.0) == pytest.approx(prob, abs=1e-9)
+    losses = {t: sk.log_loss(true, soften(sharp, t)) for t in np.linspace(1.6, 2.4, 17)}
+    assert temperature == pytest.approx(min(losses, key=losses.get), abs=0.06)
+    after = calibrated(scores, temperature)
+    assert (after.pred == after.prob.argmax(axis=1)).all(), "a temperature changes no answer"
+    rows, ones = np.arange(len(true)), np.ones((1, len(true)))
+    assert after.metrics(rows, ones)["ece"] < 0.3 * scores.metrics(rows, ones)["ece"]
+
+
+def test_temperature_where_nothing_can_be_fitted():
+    none = np.empty(0, dtype=int)
+    assert fit_temperature(ClassScores(("STAR", "QSO"), none, none, np.empty((0, 2)))) == 1
+    right = np.array([[1.0, 0.0], [0.0, 1.0]])
+    certain = ClassScores(("STAR", "QSO"), np.array([0, 1]), np.array([0, 1]), right)
+    assert np.isfinite(fit_temperature(certain))
+    assert np.isfinite(calibrated(certain, fit_temperature(certain)).prob).all()
+
+
+def test_reliability_agrees_with_scikit_learn():
+    scores = class_scores(n=2000)
+    found = reliability(scores)
+    accuracy, confidence = sklearn.calibration.calibration_curve(
+        1 - scores.wrong, scores.confidence, n_bins=15
+    )
+    filled = found["count"] > 0
+    assert found["accuracy"][filled] == pytest.approx(accuracy)
+    assert found["confidence"][filled] == pytest.approx(confidence)
+    assert found["count"].sum() == 2000
+    assert np.isnan(found["accuracy"][~filled]).all()
+
+
+def test_pit_distance_is_that_of_kolmogorov_and_smirnov():
+    pit = np.random.default_rng(0).beta(2, 1.5, 500)
+    expected = scipy.stats.kstest(pit, "uniform").statistic
+    assert pit_distance(np.append(pit, np.nan)) == pytest.approx(expected)
+    assert np.isnan(pit_distance(np.array([np.nan])))
+
+
+def test_recalibration_makes_pit_uniform():
+    generator = np.random.default_rng(0)
+    val, test = generator.beta(3, 3, 4000), generator.beta(3, 3, 4000)
+    after = recalibrated_pit(np.append(test, np.nan), val)
+    assert np.isnan(after[-1])
+    assert pit_distance(after) < 0.04 < 0.1 < pit_distance(test)
+    assert (recalibrated_pit(test, np.array([np.nan])) == test).all()
+
+
+def test_central_coverage_of_uniform_and_narrow_pit():
+    levels = np.array([0.1, 0.5, 0.68, 0.95])
+    uniform = (np.arange(10_000) + 0.5) / 10_000
+    assert central_coverage(uniform, levels) == pytest.approx(levels, abs=1e-3)
+    assert (central_coverage(np.array([0.0, 1.0, np.nan]), levels) == 0).all()
+    assert np.isnan(central_coverage(np.array([np.nan]), levels)).all()
+
+
+def test_interval_factor_restores_the_coverage():
+    def gaussian(seed):
+        generator = np.random.default_rng(seed)
+        true = generator.normal(size=5000)
+        zero, half = np.zeros(5000), np.full(5000, 0.5)
+        return ValueScores(true, zero, -half, half, zero, None)
+
+    val, test = gaussian(0), gaussian(1)
+    factor = fit_interval_factor(val)
+    # 68 % of a unit Gaussian lie within 0.9945, and the half width given is 0.5.
+    assert factor == pytest.approx(scipy.stats.norm.ppf(0.84) / 0.5, rel=0.05)
+    after = widened(test, factor)
+    assert np.mean((after.low <= after.true) & (after.true <= after.high)) == pytest.approx(
+        0.68, abs=0.02
+    )
+    nan = np.full(3, np.nan)
+    assert np.isnan(fit_interval_factor(ValueScores(nan, nan, nan, nan, nan, None)))
+
+
+def brute_force_coverage(confidence, wrong, target):
+    best = 0.0
+    for threshold in confidence:
+        accepted = confidence >= threshold
+        if wrong[accepted].mean() <= target:
+            best = max(best, accepted.mean())
+    return best
+
+
+@pytest.mark.parametrize("target", [0.0, 0.02, 0.1, 0.5])
+def test_coverage_at_target_agrees_with_every_threshold(target):
+    generator = np.random.default_rng(1)
+    confidence = generator.integers(0, 30, 300) / 30  # many ties
+    wrong = (generator.random(300) > 0.7 + 0.3 * confidence).astype(float)
+    selective = Selective(confidence, wrong, target)
+    order = selective.order()
+    found = selective.metrics(order, np.ones((1, 300)))["coverage_at_target"][0]
+    assert found == pytest.approx(brute_force_coverage(confidence, wrong, target))
+    counts = generator.integers(0, 3, (1, 300)).astype(float)
+    rows = np.repeat(np.arange(300), counts[0].astype(int))
+    found = selective.metrics(order, counts[:, order])["coverage_at_target"][0]
+    assert found == pytest.approx(brute_force_coverage(confidence[rows], wrong[rows], target))
+
+
+def test_answers_without_confidence_are_refused_first():
+    confidence = np.array([np.nan, 0.2, 0.9])
+    coverage, risk = risk_coverage(confidence, np.array([1.0, 0.0, 0.0]))
+    assert coverage == pytest.approx([1 / 3, 2 / 3, 1])
+    assert risk == pytest.approx([0, 0, 1 / 3])
+
+
+def test_area_under_the_curve_by_hand():
+    wrong = np.array([0.0, 1.0, 0.0, 1.0])
+    assert aurc(np.array([0.9, 0.8, 0.7, 0.6]), wrong) == pytest.approx(
+        np.mean([0, 1 / 2, 1 / 3, 2 / 4])
+    )
+    # Without any information, the risk is the same at every coverage.
+    assert aurc(np.ones(4), wrong) == pytest.approx(0.5)
+    assert np.isnan(aurc(np.empty(0), np.empty(0)))
+
+
+def test_confidence_of_a_redshift_is_its_narrowness():
+    scores = value_scores()
+    width = (scores.high - scores.low) / (1 + scores.pred)
+    assert (np.argsort(-scores.confidence) == np.argsort(width)).all()
