@@ -1,0 +1,42 @@
+"""`specvit predict`."""
+
+from __future__ import annotations
+
+import click
+
+from specvit.commands.options import config_option
+
+
+@click.command("predict")
+@config_option
+@click.option("--model", "name", default="vit", show_default=True, help="Name of the network.")
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    type=click.Choice(["test", "val"]),
+    default=("test", "val"),
+    show_default=True,
+    help="Which spectra; may be repeated.",
+)
+def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> None:
+    """Predict a split with the trained ViT."""
+    from specvit.config import load_stage
+
+    config = load_stage(sources, "predict", model=name)
+
+    import torch
+
+    from specvit.models import load_model
+    from specvit.predict import check_render, predict_split
+    from specvit.predictions import write_predictions
+
+    model = load_model(config.paths.model_dir(name))
+    render = config.render[0]
+    check_render(model, render)
+    on_gpu = config.train.gpus > 0 and torch.cuda.is_available()
+    device = torch.device("cuda" if on_gpu else "cpu")
+    for split in splits:
+        shards = [config.paths.shard(render.label, shard) for shard in config.shard_names(split)]
+        frame = predict_split(model, shards, split, device=device, workers=config.train.workers)
+        write_predictions(config.paths.predictions(name, split), frame, model.tasks)

@@ -1,0 +1,177 @@
+import json
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import webdataset
+from click.testing import CliRunner
+
+from specvit.catalog.schema import CATALOG_SCHEMA
+from specvit.commands.predict import command
+from specvit.config.data import Render
+from specvit.config.learning import Model, RedshiftHead
+from specvit.errors import DataError
+from specvit.models import LabelStats, build_model, save_model
+from specvit.predict import check_render, predict_split
+from specvit.predictions import check_predictions, read_predictions
+from specvit.tasks import tasks_of
+
+TASKS = tasks_of(["class", "redshift", "teff"])
+RENDER = Render(size=32, rows=4)
+STATS = LabelStats(
+    counts={"class": [5, 3, 2]},
+    mean={"redshift": 0.5, "teff": 5000.0},
+    std={"redshift": 0.5, "teff": 800.0},
+)
+
+
+def row(number, split="test", draw=0):
+    star = number % 3 == 0
+    return dict.fromkeys(CATALOG_SCHEMA.names) | {
+        "spectrum_id": f"spec-{number:04d}",
+        "object_id": f"object-{number // 2}",
+        "survey": "sdss",
+        "class": "STAR" if star else "GALAXY",
+        "subclass": "G2" if star else None,
+        "z": None if number == 4 else 0.001 * number,
+        "teff": 5000.0 + number if star else None,
+        "snr": 10.0,
+        "split": split,
+        "draw": draw,
+    }
+
+
+def picture(number):
+    return np.random.default_rng(number).integers(0, 256, (32, 32), dtype=np.uint8)
+
+
+def write_shard(path, rows, broken=()):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with webdataset.TarWriter(str(path)) as tar:
+        for i, values in enumerate(rows):
+            number = int(values["spectrum_id"][-4:])
+            png = cv2.imencode(".png", picture(number))[1].tobytes()
+            tar.write(
+                {
+                    "__key__": f"{values['spectrum_id']}-{i}",
+                    "png": b"<html>" if number in broken else png,
+                    "json": values,
+                }
+            )
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    settings = Model(
+        backbone="test_vit",
+        backbone_args={"depth": 1},
+        pretrained=False,
+        redshift=RedshiftHead(bins=64),
+    )
+    return build_model(settings, TASKS, RENDER, STATS)
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """Two shards of 23 spectra, one of them with two extra draws."""
+    paths = [tmp_path / "test-000000.tar", tmp_path / "test-000001.tar"]
+    write_shard(paths[0], [row(i) for i in range(13)] + [row(3, draw=1), row(3, draw=2)])
+    write_shard(paths[1], [row(i) for i in range(13, 23)])
+    return paths
+
+
+@pytest.mark.parametrize(("workers", "batch_size"), [(0, 256), (1, 4), (2, 23)])
+def test_every_spectrum_is_predicted_once_with_any_number_of_workers(
+    model, shards, workers, batch_size
+):
+    frame = predict_split(model, shards, "test", workers=workers, batch_size=batch_size)
+    assert sorted(frame["spectrum_id"]) == [f"spec-{i:04d}" for i in range(23)]
+    check_predictions(frame, TASKS)
+    # Predictions stand beside their own spectrum.
+    model.eval()
+    for number in (0, 7, 22):
+        outputs = model(torch.from_numpy(picture(number))[None, None])
+        wanted = model.decode(outputs)["redshift_pred"][0]
+        found = frame.set_index("spectrum_id").loc[f"spec-{number:04d}"]
+        assert found["redshift_pred"] == pytest.approx(wanted, abs=1e-5)
+
+
+def test_truth_and_identity_are_the_catalogues_and_null_stays_null(model, shards):
+    frame = predict_split(model, shards, "test").set_index("spectrum_id")
+    assert frame.loc["spec-0003", "class_true"] == "STAR"
+    assert frame.loc["spec-0003", "teff_true"] == 5003.0
+    assert frame.loc["spec-0007", "redshift_true"] == 0.007  # not rounded to single precision
+    assert frame.loc["spec-0007", "object_id"] == "object-3"
+    assert frame.loc["spec-0007", ["teff_true", "teff_pit", "subclass"]].isna().all()
+    assert frame.loc["spec-0004", ["z", "redshift_true", "redshift_pit"]].isna().all()
+    assert frame["redshift_pred"].notna().all()
+
+
+def test_an_unreadable_picture_stops_with_its_name(model, shards):
+    write_shard(shards[1], [row(i) for i in range(13, 23)], broken=[17])
+    with pytest.raises(DataError, match=r"test-000001/spec-0017-4 cannot be predicted: the PNG"):
+        predict_split(model, shards, "test")
+
+
+def test_a_spectrum_of_another_split_is_refused(model, shards):
+    write_shard(shards[1], [row(30, split="train")])
+    with pytest.raises(DataError, match=r"spec-0030 is of the split train but lies in .* test"):
+        predict_split(model, shards, "test")
+
+
+def test_a_shard_without_spectra_is_a_sentence(model, tmp_path):
+    path = tmp_path / "test-000000.tar"
+    write_shard(path, [])
+    with pytest.raises(DataError, match="the split test hold no spectrum"):
+        predict_split(model, [path], "test")
+
+
+def test_other_plots_than_the_trained_ones_are_refused(model):
+    check_render(model, RENDER)
+    with pytest.raises(DataError, match=r"rows = 4 then, 8 now"):
+        check_render(model, Render(size=32, rows=8))
+
+
+@pytest.fixture
+def run(model, tmp_path):
+    """A run's folder with a trained model and shards of two splits, and its configuration."""
+    settings = {
+        "run": "small",
+        "results_dir": str(tmp_path / "results"),
+        "tasks": ["class", "redshift", "teff"],
+        "surveys": {"files": {"base_url": "file:///"}},
+        "split": {"shards": {"train": 1, "val": 1, "test": 2}},
+        "render": RENDER.model_dump(mode="json"),
+        "train": {"workers": 0},
+    }
+    folder = tmp_path / "results" / "small"
+    save_model(folder / "models" / "vit", model)
+    shards = folder / "shards" / "stacked-32"
+    write_shard(shards / "val-000000.tar", [row(i, "val") for i in range(40, 45)])
+    write_shard(shards / "test-000000.tar", [row(i) for i in range(9)])
+    write_shard(shards / "test-000001.tar", [row(i) for i in range(9, 17)])
+    return folder, ["--config", json.dumps(settings)]
+
+
+def test_the_command_writes_both_splits_and_the_same_bytes_again(run):
+    folder, options = run
+    for _ in range(2):
+        assert CliRunner().invoke(command, options, catch_exceptions=False).exit_code == 0
+        test, val = folder / "predictions" / "vit.parquet", folder / "predictions/val/vit.parquet"
+        bytes_ = test.read_bytes(), val.read_bytes()
+    assert len(read_predictions(test, TASKS)) == 17
+    assert read_predictions(val, TASKS)["spectrum_id"].tolist() == [
+        f"spec-{i:04d}" for i in range(40, 45)
+    ]
+    CliRunner().invoke(command, [*options, "--split", "test"], catch_exceptions=False)
+    assert bytes_ == (test.read_bytes(), val.read_bytes())
+    assert isinstance(pd.read_parquet(test)["class_prob_QSO"].iloc[0], np.float32)
+
+
+def test_the_command_without_a_trained_model_is_a_sentence(run):
+    _, options = run
+    with pytest.raises(DataError, match=r"models/other/model.json does not exist"):
+        CliRunner().invoke(command, [*options, "--model", "other"], catch_exceptions=False)
