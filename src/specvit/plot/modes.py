@@ -1,0 +1,139 @@
+"""The four kinds of picture, all over the same fixed log-wavelength axis.
+
+Bright on black: 0 is "no light", so gaps and background are the same nothing, and the three thirds
+of `overlap` stay apart in their channels where curves cross (on white they would hide each other).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from specvit.config.data import Grid, Render
+from specvit.plot.curve import SUBCOLUMNS, cover, stroke_intervals, thicken
+from specvit.plot.scale import percentiles, to_unit
+from specvit.spectrum.grid import bin_centres, bin_edges, rebin
+
+# Panels of the curve modes: the range is cut into this many stretches of one width.
+THIRDS = 3
+# Neighbours further apart than this many times the usual step have missing pixels between them.
+GAP = 1.5
+# `map`: data starts at this grey, so that faint flux and no data (black) differ.
+DARKEST = 40
+
+Picture = NDArray[np.uint8]
+
+
+def curve_picture(
+    loglam: NDArray[np.float64], flux: NDArray[np.float64], render: Render, grid: Grid
+) -> Picture:
+    """Modes `line`, `overlap` and `stacked`: one curve, cut into panels.
+
+    `flux` is nan where there is no data. Returns (size, size), or (size, size, 3) for `overlap`.
+    """
+    size = render.size
+    panels = panel_count(render)
+    height = panel_height(render)
+    x, y = polyline(loglam, flux, render, grid)
+    strokes = []
+    for stroke in stroke_intervals(x, y, panels * size):
+        low, high = thicken(*stroke, render.line_width)
+        strokes.append((np.maximum(low, 0), np.minimum(high, height)))
+    line = np.arange(panels * size * SUBCOLUMNS) // SUBCOLUMNS
+    if render.mode == "overlap":
+        grey = cover(strokes, np.zeros(len(line), np.int64), line, (panels * size, size))
+        # Four times as fast as np.stack of transposed views.
+        return np.asarray(cv2.merge([cv2.transpose(third) for third in np.split(grey, panels)]))
+    panel, line = np.divmod(line, size)
+    grey = cover(strokes, panel_tops(render)[panel], line, (size, size))
+    return np.ascontiguousarray(grey.T)
+
+
+def panel_height(render: Render) -> int:
+    """Pixel rows that a curve has to itself."""
+    return render.size // render.rows if render.mode == "stacked" else render.size
+
+
+def panel_count(render: Render) -> int:
+    """Stretches of wavelength that the range is cut into."""
+    return {"line": 1, "overlap": THIRDS}.get(render.mode, render.rows)
+
+
+def panel_tops(render: Render) -> NDArray[np.int64]:
+    """Pixel row at the top of each panel of `stacked` and `map`, shape (rows,)."""
+    if render.mode == "line":
+        return np.zeros(1, np.int64)
+    return np.arange(render.rows) * render.size // render.rows
+
+
+def polyline(
+    loglam: NDArray[np.float64], flux: NDArray[np.float64], render: Render, grid: Grid
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The curve in pixels over all panels side by side: x to the right, y downwards.
+
+    The curve stays whole inside its panel: half a line width is left above and below. Where
+    wavelengths are missing from the arrays a nan is put between, so that no line leads across.
+    """
+    columns = panel_count(render) * render.size
+    height = panel_height(render)
+    start, end = np.log10(grid.wave_min), np.log10(grid.wave_max)
+    x = (loglam - start) / (end - start) * columns
+    margin = min(render.line_width, height / 2) / 2
+    y = margin + (1 - to_unit(loglam, flux, render)) * (height - 2 * margin)
+    return _break_gaps(x, y)
+
+
+def _break_gaps(
+    x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    step = np.diff(x)
+    if len(step) == 0 or step.max() < GAP * step.min():
+        return x, y
+    behind = np.flatnonzero(step >= GAP * np.median(step)) + 1
+    return np.insert(x, behind, (x[behind - 1] + x[behind]) / 2), np.insert(y, behind, np.nan)
+
+
+def map_picture(
+    loglam: NDArray[np.float64], flux: NDArray[np.float64], render: Render, grid: Grid
+) -> Picture:
+    """Mode `map`: rows of wavelength bins, flux as brightness, derivatives in further channels.
+
+    Returns (size, size), or (size, size, 3) with derivatives: red is flux, green its first and
+    blue its second derivative in log-wavelength (dark where not asked for).
+    """
+    rows, size = render.rows, render.size
+    good = ~np.isnan(flux)
+    edges = bin_edges(grid, rows * size)
+    binned = rebin(loglam, flux, good, edges)
+    centres = bin_centres(grid, rows * size)
+    channels = [to_unit(centres, binned, render)]
+    slope = binned
+    for _ in range(render.derivatives):
+        slope = np.gradient(slope)
+        channels.append(_signed_unit(slope, render.percentiles))
+    grey = np.zeros((rows, size, render.channels))
+    for index, unit in enumerate(channels):
+        grey[..., index] = np.where(
+            np.isnan(unit), 0, (DARKEST + unit * (255 - DARKEST)) / 255
+        ).reshape(rows, size)
+    if render.boustrophedon:
+        grey[1::2] = grey[1::2, ::-1]
+    heights = np.diff(np.append(panel_tops(render), size))
+    picture = np.repeat(_to_bytes(grey), heights, axis=0)
+    return picture if render.channels == 3 else picture[..., 0]
+
+
+def _signed_unit(slope: NDArray[np.float64], ranks: tuple[float, float]) -> NDArray[np.float64]:
+    """Scale to 0..1 with no slope in the middle."""
+    known = slope[~np.isnan(slope)]
+    if len(known) == 0:
+        return slope
+    largest = max(abs(limit) for limit in percentiles(known, ranks))
+    if largest == 0:
+        return np.where(np.isnan(slope), np.nan, 0.5)
+    return np.clip(0.5 + 0.5 * slope / largest, 0, 1)
+
+
+def _to_bytes(grey: NDArray[np.float64]) -> Picture:
+    return (grey * 255 + 0.5).astype(np.uint8)
