@@ -41,3 +41,9 @@ class MachineError(SpecvitError):
     """The machine refused: disk full, no permission, no memory."""
 
     exit_code = 6
+
+
+class Preempted(SpecvitError):
+    """Training was told to stop (SIGTERM, SIGUSR1) and saved its state: run it again to go on."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: the same command succeeds later

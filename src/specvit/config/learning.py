@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from specvit.config.base import Section
+from specvit.tasks import TASKS, Kind
 
 
 @cache
@@ -24,6 +26,22 @@ def _timm_names() -> frozenset[str] | None:
     pattern = re.compile(r"^@register_model\s+def (\w+)\(", re.MULTILINE)
     sources = (Path(spec.origin).parent / "models").glob("*.py")
     return frozenset(name for path in sources for name in pattern.findall(path.read_text("utf-8")))
+
+
+# What can be watched on the validation split for each kind of task, and which way is better.
+WATCHED: dict[Kind, dict[str, Literal["min", "max"]]] = {
+    "classification": {"loss": "min", "accuracy": "max", "balanced_accuracy": "max"},
+    "redshift": {"loss": "min", "nmad": "min", "outlier_fraction": "min"},
+    "regression": {"loss": "min", "mae": "min"},
+}
+
+
+def monitors(tasks: Iterable[str]) -> dict[str, Literal["min", "max"]]:
+    """Names that `train.monitor` may have with these tasks, and which way each is better."""
+    named: dict[str, Literal["min", "max"]] = {"loss": "min"}
+    for task in tasks:
+        named |= {f"{task}_{name}": way for name, way in WATCHED[TASKS[task].kind].items()}
+    return named
 
 
 class RedshiftHead(Section):
@@ -106,15 +124,17 @@ class Train(Section):
     loss_weights: dict[str, float] = {}
     """Weight of each task's loss; 1 for a task not named."""
     workers: int = Field(1, ge=0, le=256)
-    """Processes that read and decode shards, for each GPU; 0: the training process itself."""
+    """Processes that read and decode pictures, for each GPU; 0: the training process itself."""
     gpus: int = Field(0, ge=0, le=1024)
-    """GPUs (torchrun ranks) of the training job; 0: one process on the CPU."""
+    """GPUs (torchrun ranks) of the training job, over all its nodes; 0: train on the CPU."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the forward pass; auto: bfloat16 where the hardware has it, else float32."""
     compile: bool = False
     """Compile the model with torch.compile."""
     monitor: str = "loss"
-    """Validation metric that picks the best epoch: loss, class_accuracy, redshift_nmad, ..."""
+    """Validation figure that picks the best epoch: loss (the weighted sum of all tasks'), or of one
+    task, as in class_loss, class_accuracy, class_balanced_accuracy, redshift_nmad,
+    redshift_outlier_fraction, teff_mae."""
     patience: int | None = Field(None, ge=1)
     """Stop after this many epochs without a better `monitor`; null: never."""
     checkpoint_minutes: float = Field(10.0, gt=0)

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from specvit.config.base import Section
 from specvit.config.data import Download, Grid, Render, Split
 from specvit.config.experiments import Data, Experiment
-from specvit.config.learning import BaselineName, Baselines, Model, Train
+from specvit.config.learning import BaselineName, Baselines, Model, Train, monitors
 from specvit.config.reporting import Evaluate, Report
 from specvit.config.surveys import Simulated, Surveys
 from specvit.errors import ConfigError
@@ -120,6 +120,13 @@ class Config(Section):
             if by_label.setdefault(render.label, render) != render:
                 raise ValueError(
                     f"two different sets of plots are both called {render.label}: set render.name"
+                )
+        for variant in variants:
+            allowed = monitors(self.tasks)
+            if variant.train.monitor not in allowed:
+                raise ValueError(
+                    f"train.monitor = {variant.train.monitor!r} is none of the figures of these "
+                    f"tasks: {', '.join(allowed)}"
                 )
         unknown = set(self.train.loss_weights) - set(self.tasks)
         if unknown:

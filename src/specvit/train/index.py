@@ -84,6 +84,15 @@ class ShardIndex:
         """Samples of each shard, (shards,)."""
         return np.bincount(self.shard, minlength=len(self.paths)).astype(np.int64)
 
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits that change with any sample's name, size, place or label."""
+        digest = hashlib.sha256()
+        arrays = [self.shard, self.picture, self.row, self.keys]
+        for array in [*arrays, *(self.labels[task] for task in sorted(self.labels))]:
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:12]
+
     def name(self, sample: int) -> str:
         """`train-000003/spec-0266-51602-0001`: what a message calls this sample."""
         return f"{self.paths[self.shard[sample]].stem}/{self.keys[sample].decode()}"

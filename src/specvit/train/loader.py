@@ -69,6 +69,15 @@ class Batch:
         return [str(row["spectrum_id"]) for row in self.rows]
 
     @property
+    def shares(self) -> dict[str, float]:
+        """Part of the whole step's labels that is in here, by task; sums to 1 over its passes."""
+        known = {
+            task: int((v >= 0).sum() if v.dtype == torch.int64 else (~v.isnan()).sum())
+            for task, v in self.labels.items()
+        }
+        return {task: n / max(self.label_counts[task], 1) for task, n in known.items()}
+
+    @property
     def count(self) -> int:
         """Samples that are not blanks."""
         return int((self.samples >= 0).sum()) - len(self.bad)

@@ -1,0 +1,90 @@
+"""What is watched on the validation split while training; the report's metrics are elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from specvit.tasks import Task
+from specvit.train.loader import Batch
+from specvit.train.step import Stepper
+
+OUTLIER = 0.05  # |dz| / (1 + z) beyond which a redshift counts as wrong
+Array = npt.NDArray[Any]
+Figures = dict[str, float | None]
+
+
+class Validation:
+    """Collects this rank's part of the validation split, then figures over all ranks."""
+
+    def __init__(self, stepper: Stepper) -> None:
+        self._stepper = stepper
+        self._tasks = stepper.model.tasks
+        self._found: dict[str, list[tuple[float, int, Array, Array]]] = {
+            task.name: [] for task in self._tasks
+        }
+
+    @torch.no_grad()
+    def add(self, batch: Batch) -> None:
+        """Predict a batch and keep losses, labels and predictions."""
+        model = self._stepper.model
+        batch = batch.to(self._stepper.ranks.device)
+        # Without DDP: ranks may have different numbers of batches here.
+        with self._stepper.autocast():
+            outputs = self._stepper.forward(batch.pictures)
+        losses = model.loss(outputs, batch.labels, {})[1]
+        columns = model.decode(outputs, batch.labels)
+        for task in self._tasks:
+            known = int(model.head(task.name).known(batch.labels[task.name]).sum())
+            truth, predicted = columns[f"{task.name}_true"], columns[f"{task.name}_pred"]
+            self._found[task.name].append((float(losses[task.name]), known, truth, predicted))
+
+    def figures(self) -> Figures:
+        """Loss of each task, their weighted sum `loss`, and what `watch` gives."""
+        ranks = self._stepper.ranks.gather(self._found)
+        found, total = Figures(), 0.0
+        for task in self._tasks:
+            parts = [part for rank in ranks for part in rank[task.name]]
+            losses, known, truth, predicted = zip(*parts, strict=True)
+            loss = float(np.dot(losses, known) / max(sum(known), 1))
+            total += self._stepper.settings.loss_weights.get(task.name, 1.0) * loss
+            found[f"{task.name}_loss"] = loss
+            found |= watch(task, np.concatenate(truth), np.concatenate(predicted))
+        return {"loss": total, **found}
+
+
+def watch(task: Task, truth: Array, predicted: Array) -> Figures:
+    """Figures of one task over spectra with a label; None where there are none.
+
+    Classification (text): accuracy, and balanced accuracy (mean recall of the classes that occur).
+    Redshift: sigma_NMAD and the fraction with |dz| > 0.05, dz = (z_pred - z) / (1 + z).
+    Regression: mean absolute error.
+    """
+    if task.kind == "classification":
+        known = np.array([label is not None for label in truth], dtype=bool)
+        right = (truth == predicted)[known].astype(float)
+        labels = truth[known]
+        recalls = np.array([right[labels == label].mean() for label in sorted(set(labels))])
+        found = {"accuracy": _mean(right), "balanced_accuracy": _mean(recalls)}
+    elif task.kind == "redshift":
+        known = np.isfinite(truth)
+        dz = (predicted[known] - truth[known]) / (1 + truth[known])
+        found = {"nmad": _nmad(dz), "outlier_fraction": _mean(np.abs(dz) > OUTLIER)}
+    else:
+        known = np.isfinite(truth)
+        found = {"mae": _mean(np.abs(predicted[known] - truth[known]))}
+    return {f"{task.name}_{name}": value for name, value in found.items()}
+
+
+def _nmad(values: Array) -> float | None:
+    """Return 1.4826 median|x - median x|, the sigma of a Gaussian with this median deviation."""
+    if not len(values):
+        return None
+    return float(1.4826 * np.median(np.abs(values - np.median(values))))
+
+
+def _mean(values: Array) -> float | None:
+    return float(np.mean(values)) if len(values) else None

@@ -1,0 +1,209 @@
+"""One step of training: forward, loss, backward, checks, optimiser; and how fast steps are."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from specvit.config.learning import Train
+from specvit.models.vit import SpecViT
+from specvit.train.ema import Ema
+from specvit.train.hardware import Peak, use_bfloat16
+from specvit.train.loader import Batch
+from specvit.train.ranks import Ranks
+from specvit.train.schedule import lr_factor
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Figures of one step over all ranks."""
+
+    loss: float
+    """Weighted sum of the tasks' losses."""
+    parts: dict[str, float]
+    """Mean loss of each task over the step's spectra with a label."""
+    grad_norm: float
+    """Before clipping."""
+    lr: float
+    messages: list[float]
+    """Sums over ranks of what each rank gave to `Stepper.step`."""
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether loss and gradient norm are numbers; if not, the step was not taken."""
+        return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
+
+
+class Stepper:
+    """A network with its optimiser, schedule and moving average, on this rank's device."""
+
+    def __init__(self, model: SpecViT, settings: Train, ranks: Ranks, steps: int) -> None:
+        self.model, self.settings, self.ranks, self.steps = model, settings, ranks, steps
+        self.warmup = round(settings.warmup_fraction * steps)
+        model.to(ranks.device)
+        if settings.freeze_backbone:
+            model.freeze_backbone()
+        groups = model.param_groups(settings.lr, settings.weight_decay, settings.layer_decay)
+        # Fused: one kernel for all parameters; on CPUs too since torch 2.4.
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, fused=True)
+        self.parameters: list[nn.Parameter] = [p for group in groups for p in group["params"]]
+        self.ema = Ema(model, settings.ema_decay) if settings.ema_decay else None
+        self.bfloat16 = use_bfloat16(settings.precision, ranks.device)
+        # First compile, then DDP, which hooks into the compiled graph's backward pass. The moving
+        # average and checkpoints are of `model` itself, whose names neither changes.
+        self.forward = cast(nn.Module, torch.compile(model) if settings.compile else model)
+        self.network = self.forward if ranks.size == 1 else self._distributed()
+
+    def _distributed(self) -> DistributedDataParallel:
+        ids = [self.ranks.device.index] if self.ranks.device.type == "cuda" else None
+        # The only buffers are constants: sending them in every forward pass would be waste.
+        return DistributedDataParallel(self.forward, device_ids=ids, broadcast_buffers=False)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Bfloat16 for what bears it, where the hardware has it."""
+        return torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.bfloat16)
+
+    def step(
+        self, passes: Sequence[Batch], number: int, messages: Sequence[float] = ()
+    ) -> StepResult:
+        """Take step `number` (0, 1, ... of the run) unless loss or gradient is not finite.
+
+        `messages` are summed over ranks on the way, without another exchange.
+        """
+        sums = torch.zeros(1 + len(self.model.tasks), dtype=torch.float64)
+        sums = sums.to(self.ranks.device)
+        for k, batch in enumerate(passes):
+            with self._synchronised(last=k == len(passes) - 1):
+                sums += self._backward(batch.to(self.ranks.device), batch.shares)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_grad)
+        # Every rank has the same norm already: its share of it keeps the sum right.
+        local = torch.cat([sums, norm.double()[None] / self.ranks.size, sums.new_tensor(messages)])
+        loss, *rest = self.ranks.sum(local)
+        parts = dict(zip([t.name for t in self.model.tasks], rest, strict=False))
+        lr = self.settings.lr * lr_factor(number, self.steps, self.warmup)
+        count = len(parts)
+        result = StepResult(loss, parts, rest[count], lr, rest[count + 1 :])
+        if result.is_finite:
+            self._update(number, lr)
+        self.optimizer.zero_grad(set_to_none=True)
+        return result
+
+    def _synchronised(self, last: bool) -> AbstractContextManager[Any]:
+        """Gradients are exchanged between ranks in the last pass of a step only."""
+        if last or not isinstance(self.network, DistributedDataParallel):
+            return nullcontext()
+        return cast(AbstractContextManager[Any], self.network.no_sync())
+
+    def _backward(self, batch: Batch, shares: dict[str, float]) -> Tensor:
+        """Add this pass's gradients; return its share of loss and of each task's loss."""
+        with self.autocast():
+            outputs = self.network(batch.pictures)
+        # The model's loss is a mean over the labels of this pass; its share of all labels of the
+        # step makes the sum over passes and ranks the mean over the step. DDP divides by ranks.
+        weights = {
+            task: self.settings.loss_weights.get(task, 1.0) * share * self.ranks.size
+            for task, share in shares.items()
+        }
+        smoothing = self.settings.label_smoothing
+        loss, parts = self.model.loss(outputs, batch.labels, weights, smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
+        each = [parts[task.name].double() * shares[task.name] for task in self.model.tasks]
+        return torch.stack([loss.detach().double() / self.ranks.size, *each])
+
+    def _update(self, number: int, lr: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["lr_scale"]
+        self.optimizer.step()
+        if self.ema is not None:
+            self.ema.update(number)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """The moving average in the network's place, where there is one: what is evaluated."""
+        return self.ema.applied() if self.ema is not None else nullcontext()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Network, optimiser and moving average."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "ema": self.ema.state_dict() if self.ema is not None else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
+
+
+@dataclass
+class Meter:
+    """Time and pictures of training steps: rate, share of time waiting for data, MFU."""
+
+    flops: int
+    """Floating-point operations of one picture, forward and backward."""
+    peak: Peak
+    ranks: int = 1
+    pictures: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
+    _start: float = field(default=0.0, repr=False)
+
+    def start(self) -> None:
+        """Begin a step."""
+        self._start = time.perf_counter()
+
+    def fetched(self) -> None:
+        """The step's data is here."""
+        self.waited += time.perf_counter() - self._start
+
+    def stop(self, pictures: int) -> None:
+        """End a step over this many pictures."""
+        self.seconds += time.perf_counter() - self._start
+        self.pictures += pictures
+
+    @property
+    def rate(self) -> float:
+        """Pictures a second, over all ranks."""
+        return self.pictures / self.seconds if self.seconds else 0.0
+
+    @property
+    def data_wait(self) -> float:
+        """Share of the time spent waiting for the loader."""
+        return self.waited / self.seconds if self.seconds else 0.0
+
+    @property
+    def mfu(self) -> float:
+        """Model FLOPs utilisation: FLOPs a picture x pictures/s / peak of all ranks."""
+        return self.flops * self.rate / (self.peak.flops * self.ranks)
+
+    def figures(self) -> dict[str, float]:
+        """What is reported, rounded for people."""
+        return {
+            "pictures_per_s": round(self.rate, 1),
+            "data_wait": round(self.data_wait, 4),
+            "mfu": round(self.mfu, 4),
+        }
+
+    def state_dict(self) -> dict[str, float]:
+        """What a resume goes on counting from."""
+        return {"pictures": self.pictures, "seconds": self.seconds, "waited": self.waited}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Go on counting from what `state_dict` gave."""
+        self.pictures = int(state["pictures"])
+        self.seconds, self.waited = state["seconds"], state["waited"]
+
+
+def fetch(batches: Iterator[Batch], passes: int) -> list[Batch]:
+    """The passes of the next step."""
+    return [next(batches) for _ in range(passes)]
