@@ -196,6 +196,8 @@ class SdssSurvey(Section):
             raise ValueError("select.science_only: the DR19 catalogue has no column TARGETTYPE")
         if self.release == "dr19" and self.select.surveys is not None:
             raise ValueError("select.surveys: legacy, segue, boss and eboss are in release dr17")
+        if self.release == "dr19" and self.base_url == "simulated:":
+            raise ValueError("release dr19: the simulated sky has the files of dr17")
         return self
 
 
@@ -216,6 +218,12 @@ class LamostSurvey(Section):
     """Which rows are taken."""
 
     _check = field_validator("base_url")(_base_url)
+
+    @model_validator(mode="after")
+    def _tree_has_layout(self) -> LamostSurvey:
+        if self.layout == "nightly" and not self.base_url.startswith("file:/"):
+            raise ValueError("layout: nightly needs the unpacked tars, as base_url: file:///path")
+        return self
 
     @property
     def needs_stellar_catalogue(self) -> bool:

@@ -1,0 +1,98 @@
+"""The table of what was cut and what is left: by survey, class and split."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from specvit.config import Config
+from specvit.errors import DataError
+from specvit.paths import SPLITS
+from specvit.tasks import CLASSES
+
+HEADER = ("survey", "row", "removed", "total", *SPLITS)
+NO_CLASS = "no class"
+
+
+class Counts:
+    """Rows and objects counted while the catalogue is written."""
+
+    def __init__(self) -> None:
+        self.rows: Counter[tuple[str, str, str]] = Counter()
+        self.objects: dict[str, list[int]] = {}
+
+    def add(self, survey: str, table: pa.Table) -> None:
+        """Count the rows of a piece by class and split."""
+        frame = table.select(["class", "split"]).to_pandas()
+        for (class_, split), count in frame.fillna(NO_CLASS).value_counts().items():
+            self.rows[survey, class_, split] += int(count)
+
+    def add_objects(self, objects: pd.DataFrame) -> None:
+        """Count objects by split: all, those with several spectra, those of several surveys."""
+        for name, mask in (
+            ("objects", np.ones(len(objects), bool)),
+            ("objects with several spectra", objects["spectra"] > 1),
+            ("objects in several surveys", objects["surveys"] > 1),
+        ):
+            counts = objects.loc[mask, "split"].value_counts()
+            self.objects[name] = [int(counts.get(code, 0)) for code in range(len(SPLITS))]
+
+    def by_split(self, survey: str | None = None, class_: str | None = None) -> list[int]:
+        """Rows of each split, of one survey or class or of all."""
+        return [
+            sum(
+                count
+                for (s, c, p), count in self.rows.items()
+                if p == split and survey in (None, s) and class_ in (None, c)
+            )
+            for split in SPLITS
+        ]
+
+    def sentence(self) -> str:
+        """The totals in words."""
+        rows, objects = self.by_split(), self.objects["objects"]
+        parts = ", ".join(f"{count} {split}" for count, split in zip(rows, SPLITS, strict=True))
+        return f"{sum(rows)} spectra of {sum(objects)} objects ({parts})"
+
+
+def stats_csv(counts: Counts, config: Config) -> str:
+    """Each survey's cuts and what is left of it, then all surveys together, as CSV.
+
+    `total` is what remains after a cut, or the rows of a class; `removed` is empty but for cuts,
+    the splits are empty for cuts.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    for key in config.surveys.active:
+        for name, removed, after in _cuts(config, key):
+            writer.writerow([key, name, removed, after, *[""] * len(SPLITS)])
+        for class_ in (*CLASSES, NO_CLASS):
+            splits = counts.by_split(key, class_)
+            if sum(splits) or class_ != NO_CLASS:
+                writer.writerow([key, class_, "", sum(splits), *splits])
+        splits = counts.by_split(key)
+        writer.writerow([key, "spectra", "", sum(splits), *splits])
+    for class_ in CLASSES:
+        splits = counts.by_split(class_=class_)
+        writer.writerow(["all", class_, "", sum(splits), *splits])
+    splits = counts.by_split()
+    writer.writerow(["all", "spectra", "", sum(splits), *splits])
+    for name, splits in counts.objects.items():
+        writer.writerow(["all", name, "", sum(splits), *splits])
+    return text.getvalue()
+
+
+def _cuts(config: Config, key: str) -> list[tuple[str, int, int]]:
+    path = config.paths.survey_cuts(key)
+    try:
+        with path.open(newline="", encoding="utf-8") as handle:
+            rows = list(csv.DictReader(handle))
+        return [(row["cut"], int(row["removed"]), int(row["after"])) for row in rows]
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: run `specvit survey --survey {key}`") from error

@@ -1,0 +1,146 @@
+"""A folder of spectra as a survey: its catalogue is what the files' own headers say."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from specvit.config.surveys import FilesSurvey
+from specvit.errors import DataError, SpectrumError
+from specvit.logs import progress
+from specvit.spectrum import Header, read_header
+from specvit.surveys.base import Cut, SurveyCatalogue, labelled, without_placeholders
+from specvit.surveys.fits_table import Columns
+
+FILES_A_PIECE = 5000
+NAMES = re.compile(r".*\.(fits|fit)(\.gz)?", re.IGNORECASE)
+TEXTS = ("survey", "release", "path", "identity", "object_name", "spectrum_id")
+
+
+def spectrum_files(root: Path) -> list[str]:
+    """Paths below the folder of all files called .fits or .fit, gzipped or not, sorted."""
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder")
+    found = [
+        Path(folder, name).relative_to(root).as_posix()
+        for folder, _, names in os.walk(root)
+        for name in names
+        if NAMES.fullmatch(name)
+    ]
+    if not found:
+        raise DataError(f"{root} has no file called .fits or .fits.gz, nor have its sub-folders")
+    return sorted(found)
+
+
+def file_spectrum_id(survey: str, identity: str, path: str) -> str:
+    """An identifier that stays when files are added: two copies of a spectrum have two paths."""
+    name = re.sub(r"[^a-z0-9_-]", "_", identity.lower())
+    return f"files-{survey}-{name}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+
+
+class FilesCatalogue(SurveyCatalogue):
+    """Headers of all files below a folder; one that cannot be read is listed with its reason."""
+
+    listed = "files found"
+
+    def __init__(self, root: Path, settings: FilesSurvey) -> None:
+        self.root = root
+        self.settings = settings
+        self.kept = TEXTS
+        self.paths = spectrum_files(root)
+        self.refused: list[tuple[str, str]] = []
+
+    @property
+    def rows(self) -> int:
+        """Number of files, readable or not."""
+        return len(self.paths)
+
+    def pieces(self) -> Iterator[Columns]:
+        """Yield what can be read; the rest is in `refused` when this ends."""
+        self.refused = []
+        with progress("headers", len(self.paths), "files") as tick:
+            for first in range(0, len(self.paths), FILES_A_PIECE):
+                paths = self.paths[first : first + FILES_A_PIECE]
+                headers = {}
+                for path in paths:
+                    try:
+                        headers[path] = read_header((self.root / path).read_bytes())
+                    except SpectrumError as error:
+                        self.refused.append((path, str(error)))
+                    except OSError as error:
+                        self.refused.append((path, error.strerror or str(error)))
+                    tick.advance()
+                if headers:
+                    yield _columns(headers)
+
+    def own_cuts(self) -> list[Cut]:
+        """ZWARNING, where the header has it."""
+        if not self.settings.select.zwarning_zero:
+            return []
+        return [Cut("ZWARNING = 0 or none", lambda columns: ~(columns["zwarning"] > 0))]
+
+    def is_listed(self, columns: Columns, wanted: frozenset[str]) -> NDArray[np.bool_]:
+        """By spectrum_id, path below the folder, or the survey's identity."""
+        names = np.array(sorted(wanted))
+        by_id, by_path = np.isin(columns["spectrum_id"], names), np.isin(columns["path"], names)
+        return by_id | by_path | np.isin(columns["identity"], names)
+
+    def sort_keys(self, columns: Columns) -> tuple[NDArray[Any], ...]:
+        """The spectrum_id itself."""
+        return (columns["spectrum_id"],)
+
+    def group_keys(self, columns: Columns) -> list[NDArray[np.int64]]:
+        """The survey's name of the object, and the identity that copies of one spectrum share."""
+        return [
+            _key(columns["survey"], columns["object_name"]),
+            _key(columns["survey"], columns["identity"]),
+        ]
+
+    def spectrum_ids(self, columns: Columns) -> list[str]:
+        """Survey, identity and a hash of the path."""
+        ids: list[str] = columns["spectrum_id"].tolist()
+        return ids
+
+    def describe(self, columns: Columns) -> Mapping[str, Any]:
+        """Text as the headers have it; a file that names no release has none."""
+        names = ("survey", "release", "path", "identity")
+        texts = {name: columns[name].astype(object) for name in names}
+        texts["release"][columns["release"] == ""] = None
+        return texts
+
+
+def _columns(headers: dict[str, Header]) -> Columns:
+    rows = [
+        (h.survey, h.release or "", path, h.identity, h.object_name or "")
+        for path, h in headers.items()
+    ]
+    by_column = zip(*rows, strict=True)
+    texts = {name: np.array(column) for name, column in zip(TEXTS, by_column, strict=False)}
+    ids = [file_spectrum_id(survey, identity, path) for survey, _, path, identity, _ in rows]
+    columns: Columns = {**texts, "spectrum_id": np.array(ids)}
+    for name in ("z", "z_err", "snr", "ra", "dec", "zwarning"):
+        values = [getattr(header, name) for header in headers.values()]
+        columns[name] = np.array([np.nan if v is None else v for v in values], np.float64)
+    class_text = _bytes([header.class_ for header in headers.values()])
+    subclass = without_placeholders(_bytes([header.subclass for header in headers.values()]))
+    return labelled(columns, class_text, subclass)
+
+
+def _bytes(texts: list[str | None]) -> NDArray[np.bytes_]:
+    return np.array([(text or "").encode("ascii", "replace") for text in texts])
+
+
+def _key(survey: NDArray[np.str_], text: NDArray[np.str_]) -> NDArray[np.int64]:
+    joined = np.strings.add(np.strings.add(survey, " "), text).astype(object)
+    hashed = pd.util.hash_array(joined, categorize=False) >> np.uint64(1)
+    keys: NDArray[np.int64] = hashed.astype(np.int64)
+    keys[text == ""] = 0
+    return keys

@@ -1,0 +1,247 @@
+"""SDSS catalogues: specObj (DR17: legacy, SEGUE, BOSS, eBOSS) and spAll-lite (DR19: SDSS-V BOSS).
+
+Names, columns and paths follow the data models of the releases (data.sdss.org/datamodel,
+dr17 SPECTRO_REDUX/specObj, dr19 BOSS_SPECTRO_REDUX/spAll-lite) and the paths of sdss_access.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specvit.config.surveys import SdssSelect, SdssSurvey
+from specvit.surveys.alternatives import MOVED_PLATES
+from specvit.surveys.base import Cut, SurveyCatalogue, labelled, numbers
+from specvit.surveys.fits_table import Columns, FitsTable
+
+CATALOGUE_PATHS = {
+    "dr17": "dr17/sdss/spectro/redux/specObj-dr17.fits",
+    "dr19": "dr19/spectro/boss/redux/v6_1_3/spAll-lite-v6_1_3.fits.gz",
+}
+# The column SURVEY of specObj for each part of SDSS that users name.
+SURVEY_COLUMN = {
+    "legacy": (b"sdss",),
+    "segue": (b"segue1", b"segue2"),
+    "boss": (b"boss",),
+    "eboss": (b"eboss",),
+}
+# Reductions of the SDSS spectrographs; the BOSS spectrographs' are called v5_13_2 and so on.
+LEGACY_RUN2D = ("26", "103", "104")
+
+
+def legacy_path(plate: int, mjd: int, fiber: int, run2d: str) -> str:
+    """Path of a DR17 lite file below the SAS root."""
+    if run2d == "26" and (plate, mjd) in MOVED_PLATES:
+        run2d = "104"
+    tree = "sdss" if run2d in LEGACY_RUN2D else "eboss"
+    folder = f"dr17/{tree}/spectro/redux/{run2d}/spectra/lite/{plate:04d}"
+    return f"{folder}/spec-{plate:04d}-{mjd}-{fiber:04d}.fits"
+
+
+def sdss5_path(field: int, mjd: int, catalogid: int, run2d: str) -> str:
+    """Path of a DR19 lite file below the SAS root."""
+    folder = f"dr19/spectro/boss/redux/{run2d}/spectra/lite/{field:06d}/{mjd}"
+    return f"{folder}/spec-{field:06d}-{mjd}-{catalogid}.fits"
+
+
+def _whole(column: NDArray[Any]) -> NDArray[np.int64]:
+    """64-bit integers, exact, whether the file holds them as numbers or as text."""
+    if column.dtype.kind == "S":
+        return np.where(column == b"", b"0", column).astype(np.int64)
+    return column.astype(np.int64)
+
+
+def _listed(columns: Columns, names: tuple[str, str, str], wanted: frozenset[str]) -> Any:
+    """Rows named by three numbers (plate-mjd-fiber, also padded or with `sdss-` before)."""
+    triples = set()
+    for text in wanted:
+        parts = text.removeprefix("sdss-").split("-")
+        if len(parts) == 3 and all(part.isdecimal() for part in parts):
+            triples.add(tuple(int(part) for part in parts))
+    found = np.zeros(len(columns[names[0]]), np.bool_)
+    first = np.array([triple[0] for triple in triples], np.int64)
+    places = np.flatnonzero(np.isin(columns[names[0]], first))
+    rows = zip(*(columns[name][places].tolist() for name in names), strict=True)
+    found[places] = [row in triples for row in rows]
+    return found
+
+
+def _rows(columns: Columns, *names: str) -> Iterator[Any]:
+    """Rows of these columns as Python numbers and text."""
+    lists = (
+        (c.astype("U") if c.dtype.kind == "S" else c).tolist() for c in (columns[n] for n in names)
+    )
+    return zip(*lists, strict=True)
+
+
+def _common(piece: Columns, ra: str, dec: str) -> Columns:
+    z_err = numbers(piece["Z_ERR"])
+    z_err[z_err < 0] = np.nan  # a fit that failed
+    columns: Columns = {
+        "z": numbers(piece["Z"]),
+        "z_err": z_err,
+        "snr": numbers(piece["SN_MEDIAN_ALL"]),
+        "ra": numbers(piece[ra]),
+        "dec": numbers(piece[dec]),
+        "run2d": piece["RUN2D"],
+    }
+    for name in ("ZWARNING", "SPECPRIMARY", "SURVEY", "PROGRAMNAME", "TARGETTYPE", "SPECOBJID"):
+        if name in piece:
+            columns[name.lower()] = piece[name]
+    return labelled(columns, piece["CLASS"], piece["SUBCLASS"])
+
+
+def _one_of(column: str, allowed: tuple[bytes, ...]) -> Any:
+    return lambda columns: np.isin(np.strings.lower(columns[column]), allowed)
+
+
+class SdssCatalogue(SurveyCatalogue):
+    """What both catalogues have in common; each names its columns and paths."""
+
+    columns: ClassVar[tuple[str, ...]]
+    _LABELS = ("CLASS", "SUBCLASS", "Z", "Z_ERR", "SN_MEDIAN_ALL", "RUN2D")
+
+    def __init__(self, path: Path, settings: SdssSurvey) -> None:
+        self.settings = settings
+        self.table = FitsTable(path, [*self._LABELS, *self.columns, *_asked_for(settings.select)])
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of the table."""
+        return self.table.layout.rows
+
+    def own_cuts(self) -> list[Cut]:
+        """ZWARNING, SPECPRIMARY, science targets, parts of the survey, programmes."""
+        select, cuts = self.settings.select, []
+        if select.surveys is not None:
+            texts = tuple(text for name in select.surveys for text in SURVEY_COLUMN[name])
+            cuts.append(Cut(f"survey is {' or '.join(select.surveys)}", _one_of("survey", texts)))
+        if select.programs is not None:
+            programs = tuple(name.strip().lower().encode() for name in select.programs)
+            name = f"programme is {' or '.join(select.programs)}"
+            cuts.append(Cut(name, _one_of("programname", programs)))
+        if select.science_only:
+            cuts.append(Cut("science target", lambda columns: columns["targettype"] == b"SCIENCE"))
+        if select.primary_only:
+            cuts.append(Cut("SPECPRIMARY = 1", lambda columns: columns["specprimary"] == 1))
+        if select.zwarning_zero:
+            cuts.append(Cut("ZWARNING = 0", lambda columns: columns["zwarning"] == 0))
+        return cuts
+
+
+def _asked_for(select: SdssSelect) -> list[str]:
+    """Columns that only this selection needs."""
+    asked = {
+        "SURVEY": select.surveys is not None,
+        "PROGRAMNAME": select.programs is not None,
+        "TARGETTYPE": select.science_only,
+        "SPECPRIMARY": select.primary_only,
+        "ZWARNING": select.zwarning_zero,
+        "SPECOBJID": select.ids is not None,
+    }
+    return [name for name, needed in asked.items() if needed]
+
+
+class SpecObj(SdssCatalogue):
+    """DR17's specObj: one row a spectrum, named by plate, MJD and fiber."""
+
+    columns = ("PLATE", "MJD", "FIBERID", "PLUG_RA", "PLUG_DEC", "BESTOBJID")
+    kept = ("plate", "mjd", "fiber", "run2d", "bestobjid")
+
+    def pieces(self) -> Iterator[Columns]:
+        """Yield the table; BESTOBJID as a 64-bit integer."""
+        for piece in self.table.pieces():
+            own: Columns = {
+                "plate": piece["PLATE"].astype(np.int32),
+                "mjd": piece["MJD"].astype(np.int32),
+                "fiber": piece["FIBERID"].astype(np.int32),
+                "bestobjid": _whole(piece["BESTOBJID"]),
+            }
+            yield own | _common(piece, "PLUG_RA", "PLUG_DEC")
+
+    def is_listed(self, columns: Columns, wanted: frozenset[str]) -> NDArray[np.bool_]:
+        """By plate-mjd-fiber, spectrum_id or specObjID."""
+        texts = np.array([text.encode() for text in wanted if text.isdecimal()])
+        by_name: NDArray[np.bool_] = _listed(columns, ("plate", "mjd", "fiber"), wanted)
+        return by_name | (np.isin(columns["specobjid"], texts) if len(texts) else False)
+
+    def sort_keys(self, columns: Columns) -> tuple[NDArray[Any], ...]:
+        """Plate, MJD, fiber."""
+        return columns["plate"], columns["mjd"], columns["fiber"]
+
+    def group_keys(self, columns: Columns) -> list[NDArray[np.int64]]:
+        """BESTOBJID: the photometric object at the fiber's position (0: none)."""
+        return [np.maximum(columns["bestobjid"], 0)]
+
+    def spectrum_ids(self, columns: Columns) -> list[str]:
+        """Plates are padded to five digits, so that text sorts as numbers do."""
+        rows = _rows(columns, "plate", "mjd", "fiber")
+        return [f"sdss-{plate:05d}-{mjd}-{fiber:04d}" for plate, mjd, fiber in rows]
+
+    def describe(self, columns: Columns) -> Mapping[str, Any]:
+        """Path of the lite file, and plate-mjd-fiber."""
+        rows = list(_rows(columns, "plate", "mjd", "fiber", "run2d"))
+        return {
+            "survey": "sdss",
+            "release": "dr17",
+            "path": [legacy_path(*row) for row in rows],
+            "identity": [f"{plate}-{mjd}-{fiber}" for plate, mjd, fiber, _ in rows],
+        }
+
+
+class SpAllLite(SdssCatalogue):
+    """DR19's spAll-lite: one row a spectrum, named by field, MJD and catalogid."""
+
+    columns = ("FIELD", "MJD", "CATALOGID", "SDSS_ID", "RACAT", "DECCAT", "PLUG_RA", "PLUG_DEC")
+    kept = ("field", "mjd", "catalogid", "sdss_id", "run2d")
+
+    def pieces(self) -> Iterator[Columns]:
+        """Yield the table.
+
+        The position is the target's, since fibers may be offset from it by design (FIBER_OFFSET);
+        where the catalogue has none, the fiber's.
+        """
+        for piece in self.table.pieces():
+            missing = ~((piece["RACAT"] >= 0) & (piece["RACAT"] <= 360))
+            for target, fiber in (("RACAT", "PLUG_RA"), ("DECCAT", "PLUG_DEC")):
+                piece[target] = np.where(missing, piece[fiber], piece[target])
+            own: Columns = {
+                "field": piece["FIELD"].astype(np.int64),
+                "mjd": piece["MJD"].astype(np.int32),
+                "catalogid": piece["CATALOGID"].astype(np.int64),
+                "sdss_id": piece["SDSS_ID"].astype(np.int64),
+            }
+            yield own | _common(piece, "RACAT", "DECCAT")
+
+    def is_listed(self, columns: Columns, wanted: frozenset[str]) -> NDArray[np.bool_]:
+        """By field-mjd-catalogid, spectrum_id or SPECOBJID."""
+        texts = np.array([text.encode() for text in wanted])
+        by_name: NDArray[np.bool_] = _listed(columns, ("field", "mjd", "catalogid"), wanted)
+        return by_name | (np.isin(columns["specobjid"], texts) if len(texts) else False)
+
+    def sort_keys(self, columns: Columns) -> tuple[NDArray[Any], ...]:
+        """Field, MJD, catalogid."""
+        return columns["field"], columns["mjd"], columns["catalogid"]
+
+    def group_keys(self, columns: Columns) -> list[NDArray[np.int64]]:
+        """SDSS_ID and CATALOGID (negative: none)."""
+        return [np.maximum(columns[name], 0) for name in ("sdss_id", "catalogid")]
+
+    def spectrum_ids(self, columns: Columns) -> list[str]:
+        """Numbers are padded, so that text sorts as numbers do."""
+        rows = _rows(columns, "field", "mjd", "catalogid")
+        return [f"sdss-{field:06d}-{mjd}-{catalogid:017d}" for field, mjd, catalogid in rows]
+
+    def describe(self, columns: Columns) -> Mapping[str, Any]:
+        """Path of the lite file, and field-mjd-catalogid."""
+        rows = list(_rows(columns, "field", "mjd", "catalogid", "run2d"))
+        return {
+            "survey": "sdss",
+            "release": "dr19",
+            "path": [sdss5_path(*row) for row in rows],
+            "identity": [f"{field}-{mjd}-{catalogid}" for field, mjd, catalogid, _ in rows],
+        }
