@@ -24,8 +24,9 @@ from specvit.metrics.calibration import (
     widened,
 )
 from specvit.metrics.classification import ClassScores, confusion
-from specvit.metrics.definitions import COMPARED
+from specvit.metrics.definitions import COMPARED, SHARES
 from specvit.metrics.groups import OVERALL, Group, make_groups
+from specvit.metrics.resample import binomial_interval
 from specvit.metrics.score import Estimate, Estimates, Scores, score
 from specvit.metrics.selective import Selective, aurc
 from specvit.metrics.values import OUTLIERS, ValueScores
@@ -166,7 +167,7 @@ def _evaluate_task(config: Config, task: Task, predictions: Predictions) -> dict
         "models": {
             name: {
                 "unanswered": _unanswered(scores[name]),
-                "groups": _nested(estimates[name]),
+                "groups": _nested(estimates[name], draw.sizes),
                 "confusion": _confusion(scores[name]),
                 "calibration": extras[name],
                 "selective": selective[name],
@@ -185,6 +186,11 @@ class _Draw:
     objects: NDArray[np.int64]
     samples: int
     seed: int
+
+    @property
+    def sizes(self) -> dict[tuple[str, str], int]:
+        """Number of objects in each group."""
+        return {(g.by, g.name): len(np.unique(self.objects[g.mask])) for g in self.groups}
 
     def score(self, scores: Mapping[str, Scores], overall: bool = False) -> dict[str, Estimates]:
         groups = [g for g in self.groups if (g.by, g.name) == OVERALL] if overall else self.groups
@@ -205,7 +211,8 @@ def _differences(task: Task, estimates: Mapping[str, Estimates]) -> dict[str, An
                     if key == OVERALL or metric in COMPARED[task.kind]
                 }
                 for key, by_metric in theirs.items()
-            }
+            },
+            dict.fromkeys(ours, 0),
         )
         for name, theirs in estimates.items()
         if name != MAIN_NETWORK
@@ -246,7 +253,10 @@ def _calibration(
         )
         for when, source in (("before", estimates), ("after", after_fit)):
             overall = source[name][OVERALL]
-            description[when] = {metric: _entry(overall[metric]) for metric in metrics}
+            n = draw.sizes[OVERALL]
+            description[when] = {
+                metric: _entry(overall[metric], n if metric in SHARES else 0) for metric in metrics
+            }
     return described
 
 
@@ -295,16 +305,26 @@ def _confusion(answer: Answers) -> list[list[int]] | None:
     return confusion(answer).tolist() if isinstance(answer, ClassScores) else None
 
 
-def _nested(estimates: Estimates) -> dict[str, Any]:
+def _nested(estimates: Estimates, objects: Mapping[tuple[str, str], int]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
-    for (by, name), metrics in estimates.items():
-        entries = {metric: _entry(estimate) for metric, estimate in metrics.items()}
-        nested.setdefault(by, {})[name] = entries
+    for key, metrics in estimates.items():
+        entries = {
+            metric: _entry(estimate, objects[key] if metric in SHARES else 0)
+            for metric, estimate in metrics.items()
+        }
+        nested.setdefault(key[0], {})[key[1]] = entries
     return nested
 
 
-def _entry(estimate: Estimate) -> dict[str, float | None]:
+def _entry(estimate: Estimate, objects: int = 0) -> dict[str, float | None]:
+    """Value and interval; where the draws are all alike, the interval of `objects` trials or none.
+
+    A bootstrap knows nothing about failures that the sample happens not to have.
+    """
     low, high = estimate.interval
+    if low == high:
+        exact = objects and estimate.value in (0, 1)
+        low, high = binomial_interval(estimate.value, objects) if exact else (math.nan, math.nan)
     return {"value": rounded(estimate.value), "lo": rounded(low), "hi": rounded(high)}
 
 

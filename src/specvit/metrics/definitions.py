@@ -35,7 +35,10 @@ METRICS: dict[str, Metric] = {
     ),
     # redshift
     "success": Metric(
-        "Success", "Success", "higher", "|c dz| < 1000 km/s, quasars 3000 km/s (Ross et al. 2020)"
+        "Success rate",
+        "Success",
+        "higher",
+        "|c dz| < 1000 km/s, quasars 3000 km/s (Ross et al. 2020)",
     ),
     "sigma_nmad": Metric(
         "σ_NMAD [10⁻³]",
@@ -82,6 +85,9 @@ METRICS: dict[str, Metric] = {
     "r2": Metric("R²", "$R^2$", "higher", "1 - squared error / variance of the truth"),
 }
 
+# Shares of spectra: where all or none count, the exact binomial law gives the interval.
+SHARES = ("accuracy", "success", "outlier_0.005", "outlier_0.05", "outlier_0.15", "coverage_68")
+
 # What a reader looks at first, by kind of task; R2 last, since it hides failures.
 HEADLINE: dict[str, tuple[str, ...]] = {
     "classification": ("accuracy", "balanced_accuracy", "macro_f1", "ece"),
@@ -123,21 +129,23 @@ def improvement(metric: str, difference: float) -> int:
     return sign if better == "higher" else -sign
 
 
-def shown(metric: str, value: float | None) -> str:
-    """The value as it stands in tables and sentences; an en dash where there is none."""
+def shown(metric: str, value: float | None, decimals: int | None = None) -> str:
+    """The value as it stands in tables and sentences; an en dash where there is none.
+
+    `decimals` overrides how many are shown: an error bar takes those of its value.
+    """
     if value is None:
         return "–"
+    scaled = value * 1000 if METRICS[metric].style == "milli" else value
+    if decimals is None:
+        decimals = decimals_of(metric, value)
+    return f"{scaled:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def decimals_of(metric: str, value: float) -> int:
+    """Decimals with which a value is shown: four, or what makes three significant digits."""
     style = METRICS[metric].style
     if style == "fixed":
-        text = f"{value:.4f}"
-    else:
-        text = _digits(value * 1000 if style == "milli" else value)
-    return text.replace("-", "\N{MINUS SIGN}")
-
-
-def _digits(value: float) -> str:
-    """Three significant digits, without an exponent."""
-    if value == 0:
-        return "0"
-    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:.{decimals}f}"
+        return 4 if abs(value) < 100 else 0
+    scaled = abs(value * 1000 if style == "milli" else value)
+    return 0 if scaled == 0 else max(0, 2 - math.floor(math.log10(scaled)))

@@ -45,6 +45,15 @@ def interval(samples: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def binomial_interval(share: float, n: int) -> tuple[float, float]:
+    """95 % interval of a share that is 0 or 1 in n independent objects (Clopper & Pearson 1934).
+
+    All draws of such a sample are alike, so a bootstrap would give an interval without width.
+    """
+    reach = 0.025 ** (1 / n)
+    return (0.0, 1 - reach) if share == 0 else (reach, 1.0)
+
+
 def _at_rank(cumulative: Floats, rank: Floats) -> NDArray[np.int64]:
     """First column, per row, where the cumulative weight reaches `rank`."""
     reached: NDArray[np.int64] = np.argmax(cumulative >= rank[:, None], axis=1)

@@ -1,9 +1,29 @@
-"""Which figures a run has: known from the configuration, so that the job graph is too."""
+"""What things are called for people, and which figures a run has.
+
+Figures are known from the configuration alone, so that the job graph is too.
+"""
 
 from __future__ import annotations
 
 from specvit.config.models import MAIN_NETWORK, Config
 from specvit.tasks import TASKS
+
+MODEL_NAMES = {
+    "vit": "ViT",
+    "svm": "SVM",
+    "random_forest": "Random Forest",
+    "knn": "k-NN",
+    "cnn1d": "1-D CNN",
+    "template": "Templates",
+}
+TASK_NAMES = {
+    "class": "class",
+    "stellar_type": "stellar type",
+    "redshift": "redshift",
+    "teff": "effective temperature",
+    "logg": "surface gravity",
+    "feh": "metallicity",
+}
 
 # Figures drawn from predictions and metrics alone, in the order of the report.
 FIGURES = (
@@ -21,6 +41,11 @@ FIGURES = (
 )
 # Also needs the plots themselves, so it is made with the report.
 OVERVIEW = "overview"
+
+
+def model_name(model: str) -> str:
+    """The name of a model for people; an experiment keeps its own."""
+    return MODEL_NAMES.get(model, model)
 
 
 def train_fractions(config: Config) -> dict[str, float]:

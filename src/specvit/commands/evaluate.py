@@ -1,0 +1,25 @@
+"""`specvit evaluate`."""
+
+from __future__ import annotations
+
+import click
+
+from specvit.commands.options import config_option
+
+
+@click.command("evaluate")
+@config_option
+def command(sources: tuple[str, ...]) -> None:
+    """Compute every metric from the predictions.
+
+    Writes metrics.json and tables/*.csv and *.tex below results/<run>/.
+    """
+    from specvit.config import load_stage
+    from specvit.evaluate import evaluate
+    from specvit.io import write_json
+    from specvit.report.tables import write_tables
+
+    config = load_stage(sources, "evaluate")
+    metrics = evaluate(config)
+    write_tables(config.paths.tables, metrics, config.experiments)
+    write_json(config.paths.metrics, metrics)

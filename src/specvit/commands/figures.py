@@ -1,0 +1,21 @@
+"""`specvit figures`."""
+
+from __future__ import annotations
+
+import click
+
+from specvit.commands.options import config_option
+
+
+@click.command("figures")
+@config_option
+def command(sources: tuple[str, ...]) -> None:
+    """Draw the figures from predictions and metrics.
+
+    Writes figures/*.pdf and *.png (`report.formats`) below results/<run>/, one A&A column (88 mm)
+    or page (180 mm) wide.
+    """
+    from specvit.config import load_stage
+    from specvit.report.figures import write_figures
+
+    write_figures(load_stage(sources, "figures"))

@@ -1,0 +1,415 @@
+"""The panels that figures are made of: each draws one thing into one pair of axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from numpy.typing import NDArray
+
+from specvit.metrics.calibration import central_coverage, reliability
+from specvit.metrics.classification import ClassScores
+from specvit.metrics.definitions import METRICS
+from specvit.metrics.resample import Floats
+from specvit.metrics.selective import risk_coverage
+from specvit.metrics.values import OUTLIERS, ValueScores
+from specvit.report.names import model_name
+from specvit.report.style import (
+    ALARM,
+    CLASS_COLOURS,
+    CLASS_MARKERS,
+    INK,
+    model_look,
+)
+
+# From white to the ViT's blue: one hue, so that it also reads in grey.
+BLUES = LinearSegmentedColormap.from_list("specvit", ["#f4f7fa", "#7fb4d6", "#0072b2", "#083b5c"])
+MANY = 20_000  # points beyond which a density says more than dots
+REDSHIFT_TICKS = (0, 0.1, 0.2, 0.5, 1, 2, 3, 5, 7)
+
+
+def legend_above(ax: Axes) -> None:
+    """One row of labels over the axes, where it covers no data."""
+    ax.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.01, 1.0),
+        ncols=5,
+        borderaxespad=0.1,
+        handletextpad=0.3,
+        handlelength=1.4,
+        columnspacing=1.0,
+    )
+
+
+def confusion(ax: Axes, counts: Sequence[Sequence[int]], labels: Sequence[str]) -> None:
+    """Confusion matrix: share of each true class, with counts."""
+    matrix = np.asarray(counts, dtype=float)
+    total = matrix.sum(axis=1, keepdims=True)
+    share = np.divide(matrix, total, out=np.zeros_like(matrix), where=total > 0)
+    ax.imshow(share, cmap=BLUES, vmin=0, vmax=1)
+    ax.grid(False)
+    many = len(labels) > 4
+    for i, j in np.ndindex(matrix.shape):
+        if many and matrix[i, j] == 0:
+            continue
+        text = f"{100 * share[i, j]:.0f}" if many else f"{100 * share[i, j]:.1f} %"
+        colour = "white" if share[i, j] > 0.45 else "#10243a"
+        shift = 0 if many else 0.1
+        ax.text(j, i - shift, text, ha="center", va="center", color=colour, fontsize=7)
+        if not many:
+            count = f"{int(matrix[i, j]):,}".replace(",", "\N{NO-BREAK SPACE}")
+            ax.text(j, i + 0.22, count, ha="center", va="center", color=colour, fontsize=5.5)
+    ax.set_xticks(range(len(labels)), labels)
+    ax.set_yticks(range(len(labels)), labels, rotation=0 if many else 90, va="center")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_xlabel("Predicted" + (" (% of each row)" if many else ""))
+    ax.set_ylabel("Catalogue")
+
+
+def _redshift_axis(ax: Axes, which: str, low: float, high: float) -> None:
+    """Axis even in log(1 + z), with round redshifts marked."""
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    set_scale = ax.set_xscale if which == "x" else ax.set_yscale
+    set_scale("function", functions=(_log1p, _expm1))
+    (ax.set_xlim if which == "x" else ax.set_ylim)(low, high)
+    ticks = [tick for tick in REDSHIFT_TICKS if low <= tick <= high]
+    if high < 0.3:
+        ticks = [tick for tick in np.arange(0, 0.3, 0.05) if low <= tick <= high]
+    # A tick at 0.1 would touch the one at 0 on an axis that reaches far.
+    ticks = [tick for tick in ticks if not (high > 1.5 and tick in (0.1, 0.2))]
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _log1p(z: Any) -> Any:
+    return np.log1p(np.maximum(z, -0.99))
+
+
+def _expm1(x: Any) -> Any:
+    return np.expm1(x)
+
+
+def _density(ax: Axes, x: Floats, y: Floats, x_edges: Floats, y_edges: Floats) -> None:
+    counts, _, _ = np.histogram2d(x, y, bins=(x_edges, y_edges))
+    shown = np.ma.masked_equal(np.log10(np.maximum(counts.T, 0.5)), np.log10(0.5))
+    ax.pcolormesh(x_edges, y_edges, shown, cmap=BLUES, vmin=-0.5, rasterized=True)
+
+
+def redshift_scatter(ax: Axes, scores: ValueScores, classes: NDArray[np.object_]) -> None:
+    """Predicted against catalogue redshift; outliers (|dz| > 0.05) are circled."""
+    known = np.isfinite(scores.pred)
+    true, pred = scores.true[known], scores.pred[known]
+    low = float(min(true.min(initial=0), -0.02))
+    high = float(max(true.max(initial=0.1) * 1.1, 0.15))
+    shown = np.clip(pred, low, high)
+    if len(true) > MANY:
+        edges = np.expm1(np.linspace(np.log1p(low), np.log1p(high), 200))
+        _density(ax, true, shown, edges, edges)
+    else:
+        for name, colour in CLASS_COLOURS.items():
+            mine = classes[known] == name
+            if mine.any():
+                ax.plot(
+                    *(true[mine], shown[mine]),
+                    CLASS_MARKERS[name],
+                    color=colour,
+                    ms=2.6 if name == "STAR" else 1.9,
+                    mew=0,
+                    alpha=0.7,
+                    label=name,
+                    rasterized=True,
+                )
+    line = np.expm1(np.linspace(np.log1p(low), np.log1p(high), 100))
+    ax.plot(line, line, color=INK, lw=0.6, zorder=3)
+    for sign in (-1, 1):
+        border = line + sign * OUTLIERS[1] * (1 + line)
+        ax.plot(line, border, color=INK, lw=0.5, ls=(0, (4, 3)), zorder=3)
+    out = scores.wrong[known] > 0
+    ax.plot(
+        *(true[out], shown[out]),
+        "o",
+        mfc="none",
+        mec=ALARM,
+        mew=0.6,
+        ms=4,
+        label="|Δz| > 0.05",
+        rasterized=True,
+    )
+    _redshift_axis(ax, "x", low, high)
+    _redshift_axis(ax, "y", low, high)
+    ax.set_aspect("equal")
+    ax.set_xlabel("Catalogue redshift")
+    ax.set_ylabel("Predicted redshift")
+    legend_above(ax)
+    share = float(scores.wrong.mean()) if len(scores.wrong) else 0.0
+    note = f"{100 * share:.1f} % outliers"
+    ax.text(0.97, 0.04, note, transform=ax.transAxes, ha="right", va="bottom", fontsize=6.5)
+
+
+def residuals(
+    ax: Axes, scores: ValueScores, against: Floats, classes: NDArray[np.object_], what: str
+) -> None:
+    """Residual dz of each spectrum against redshift or S/N, with running median and 68 % band."""
+    residual = scores.residual
+    known = np.isfinite(residual) & np.isfinite(against)
+    x, dz = against[known], residual[known]
+    # Linear where most residuals are, so that their median and band can be read.
+    edge = 10.0 ** np.ceil(np.log10(max(float(np.median(np.abs(dz))), 1e-5))) if len(dz) else 1e-3
+    if what == "snr":
+        x = np.maximum(x, 0.1)
+    for name, colour in CLASS_COLOURS.items():
+        mine = classes[known] == name
+        ax.plot(
+            *(x[mine], dz[mine]),
+            CLASS_MARKERS[name],
+            color=colour,
+            ms=2.4 if name == "STAR" else 1.7,
+            mew=0,
+            alpha=0.6 if len(x) <= MANY else 0.1,
+            label=name,
+            rasterized=True,
+        )
+    ax.set_yscale("symlog", linthresh=edge, linscale=1.5)
+    limit = max(float(np.abs(dz).max(initial=0)) * 1.5, 0.2)
+    ax.set_ylim(-limit, limit)
+    ticks = [t for t in 10.0 ** np.arange(-5, 2) if edge <= t <= limit]
+    ticks = [edge / 2, *ticks]
+    ax.yaxis.set_major_locator(FixedLocator([*(-t for t in ticks[::-1]), 0, *ticks]))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _minus(f"{value:g}")))
+    if what == "snr":
+        ax.set_xscale("log")
+        ax.set_xlabel("Signal-to-noise ratio per pixel (median)")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    else:
+        _redshift_axis(
+            ax, "x", float(min(x.min(initial=0), -0.02)), float(x.max(initial=0.1)) * 1.1
+        )
+        ax.set_xlabel("Catalogue redshift")
+    for sign in (-1, 1):
+        ax.axhline(sign * OUTLIERS[1], color=INK, lw=0.5, ls=(0, (4, 3)))
+    _running(ax, x, dz)
+    ax.set_ylabel(r"$\Delta z = (z_\mathrm{pred} - z)\,/\,(1 + z)$")
+    legend_above(ax)
+
+
+def _running(ax: Axes, x: Floats, dz: Floats, bins: int = 12) -> None:
+    """Median and 16-84 % band in bins of equal count."""
+    if len(x) < 5 * bins:
+        return
+    parts = np.array_split(np.argsort(x, kind="stable"), bins)
+    centre = [np.median(x[part]) for part in parts]
+    low, middle, high = np.array([np.percentile(dz[part], (16, 50, 84)) for part in parts]).T
+    ax.fill_between(centre, low, high, color=INK, alpha=0.18, lw=0, zorder=4)
+    ax.plot(centre, middle, color=INK, lw=1.1, zorder=5, label="median, 68 %")
+
+
+def by_bin(
+    ax: Axes,
+    groups: Sequence[dict[str, Any]],
+    values: dict[str, dict[str, dict[str, Any]]],
+    metric: str,
+    models: list[str],
+    xlabel: str,
+) -> None:
+    """A metric of each model in bins, with intervals; small bins are drawn open."""
+    bins = [group for group in groups if group["low"] is not None]
+    step = 0.6 / max(len(models), 1)
+    for k, model in enumerate(models):
+        look = model_look(model, models)
+        offset = (k - (len(models) - 1) / 2) * step
+        for i, group in enumerate(bins):
+            entry = values[model][group["name"]].get(metric, {})
+            if entry.get("value") is None:
+                continue
+            if entry["lo"] is not None:
+                ax.plot([i + offset] * 2, [entry["lo"], entry["hi"]], color=look["color"], lw=1)
+            ax.plot(
+                [i + offset],
+                [entry["value"]],
+                look["marker"],
+                color=look["color"],
+                mfc="white" if group["small"] else look["color"],
+            )
+        ax.plot([], [], look["marker"], color=look["color"], label=model_name(model))
+    names = [f"{_edge(group)}\n{group['n']:,}".replace(",", "\N{NO-BREAK SPACE}") for group in bins]
+    ax.set_xticks(range(len(bins)), names)
+    ax.set_xlim(-0.6, len(bins) - 0.4)
+    ax.tick_params(axis="x", length=0)
+    ax.grid(axis="x", visible=False)
+    ax.set_xlabel(f"{xlabel}, and number of spectra")
+    if METRICS[metric].style == "milli":
+        ax.set_yscale("log")
+        ax.set_ylabel(r"$\sigma_\mathrm{NMAD}$" if metric == "sigma_nmad" else metric)
+    else:
+        ax.set_ylabel(METRICS[metric].title)
+    legend_above(ax)
+
+
+def _edge(group: dict[str, Any]) -> str:
+    low, high = group["low"], group["high"]
+    if high >= 100:
+        return f"> {low:g}"
+    return f"< {high:g}" if low < 0 else f"{low:g}–{high:g}"
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def parameter_scatter(ax: Axes, scores: ValueScores, name: str, unit: str) -> None:
+    """Predicted against catalogue value of another number."""
+    known = np.isfinite(scores.pred)
+    true, pred = scores.true[known], scores.pred[known]
+    both = np.concatenate([true, pred])
+    low, high = np.percentile(both, (0.2, 99.8)) if len(both) else (0.0, 1.0)
+    margin = 0.04 * (high - low) or 1.0
+    low, high = low - margin, high + margin
+    if len(true) > MANY:
+        edges = np.linspace(low, high, 200)
+        _density(ax, true, pred, edges, edges)
+    else:
+        ax.plot(true, pred, "o", color=CLASS_COLOURS["GALAXY"], ms=1.9, mew=0, alpha=0.6)
+    ax.plot([low, high], [low, high], color=INK, lw=0.6)
+    ax.set_xlim(low, high)
+    ax.set_ylim(low, high)
+    ax.set_aspect("equal")
+    ax.set_xlabel(f"Catalogue {name}{unit}")
+    ax.set_ylabel(f"Predicted {name}{unit}")
+
+
+def reliability_diagram(ax: Axes, scores: dict[str, ClassScores], models: list[str]) -> None:
+    """Accuracy against confidence, in bins; the diagonal is perfect calibration."""
+    ax.plot([0, 1], [0, 1], color=INK, lw=0.6)
+    lowest = 1.0
+    for model, answer in scores.items():
+        found = reliability(answer)
+        filled = found["count"] >= 5
+        ax.plot(
+            found["confidence"][filled],
+            found["accuracy"][filled],
+            **model_look(model, models),
+            lw=0.9,
+            label=model_name(model),
+        )
+        lowest = min(lowest, *found["confidence"][filled], *found["accuracy"][filled], 1.0)
+    low = max(0.0, np.floor(lowest * 10) / 10 - 0.02)
+    ax.set_xlim(low, 1.02)
+    ax.set_ylim(low, 1.02)
+    ax.set_aspect("equal")
+    ax.set_xlabel("Confidence (largest probability)")
+    ax.set_ylabel("Accuracy")
+    legend_above(ax)
+
+
+def pit_histogram(ax: Axes, pits: dict[str, Floats], models: list[str]) -> None:
+    """Histogram of PIT values over what a uniform law gives."""
+    edges = np.linspace(0, 1, 11)
+    for model, pit in pits.items():
+        value = pit[np.isfinite(pit)]
+        if len(value):
+            share = np.histogram(value, edges)[0] / len(value) * 10
+            ax.stairs(
+                share,
+                edges,
+                baseline=None,
+                color=model_look(model, models)["color"],
+                lw=1,
+                label=model_name(model),
+            )
+    ax.axhline(1, color=INK, lw=0.6)
+    ax.set_xlim(0, 1)
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("PIT: predicted cumulative probability of the truth")
+    ax.set_ylabel("Density (calibrated: 1)")
+    legend_above(ax)
+
+
+def coverage_curve(ax: Axes, pits: dict[str, Floats], models: list[str]) -> None:
+    """Share of truths inside central intervals against their nominal probability."""
+    levels = np.linspace(0, 1, 41)
+    ax.plot([0, 1], [0, 1], color=INK, lw=0.6)
+    for model, pit in pits.items():
+        if np.isfinite(pit).any():
+            ax.plot(
+                levels,
+                central_coverage(pit, levels),
+                color=model_look(model, models)["color"],
+                label=model_name(model),
+            )
+    ax.axvline(0.68, color=INK, lw=0.5, ls=(0, (4, 3)))
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1)
+    ax.set_aspect("equal")
+    ax.set_xlabel("Nominal probability of the central interval")
+    ax.set_ylabel("Share of truths inside")
+    legend_above(ax)
+
+
+def risk_coverage_curve(
+    ax: Axes,
+    answers: dict[str, ClassScores | ValueScores],
+    models: list[str],
+    target: float,
+    failure: str,
+) -> None:
+    """Risk among accepted answers against the share accepted."""
+    top = target * 1.5
+    for model, answer in answers.items():
+        if not np.isfinite(answer.confidence).any():
+            continue
+        coverage, risk = risk_coverage(answer.confidence, answer.wrong)
+        # The first few answers swing between 0 and 1 and say nothing.
+        steady = coverage * len(answer.wrong) >= 20
+        ax.plot(
+            coverage[steady],
+            risk[steady],
+            color=model_look(model, models)["color"],
+            label=model_name(model),
+        )
+        top = max(top, float(risk[steady].max(initial=0)) * 1.05)
+    ax.axhline(target, color=INK, lw=0.5, ls=(0, (4, 3)))
+    ax.text(0.01, target, f" {100 * target:g} %", va="bottom", fontsize=6.5)
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, top)
+    ax.set_xlabel("Coverage: share of spectra accepted")
+    ax.set_ylabel(f"Risk: {failure}")
+    legend_above(ax)
+
+
+def forest(ax: Axes, entries: dict[str, dict[str, Any]], models: list[str], metric: str) -> None:
+    """One metric of every model with its interval, a row a model."""
+    rows = [model for model in models if entries.get(model, {}).get("value") is not None]
+    for i, model in enumerate(rows):
+        entry, look = entries[model], model_look(model, models)
+        if entry["lo"] is not None:
+            ax.plot([entry["lo"], entry["hi"]], [i, i], color=look["color"], lw=1.2)
+        ax.plot([entry["value"]], [i], look["marker"], color=look["color"])
+    ax.set_yticks(range(len(rows)), [model_name(model) for model in rows])
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.grid(axis="y", visible=False)
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel(METRICS[metric].title.split(" [")[0])
+
+
+def scaling_curve(ax: Axes, points: Sequence[tuple[float, dict[str, Any]]], metric: str) -> None:
+    """A metric against the share of the train split that a network learned from."""
+    points = sorted(points, key=lambda point: point[0])
+    share = np.array([100 * fraction for fraction, _ in points])
+    value = np.array([entry["value"] for _, entry in points], dtype=float)
+    low = np.array([entry["lo"] for _, entry in points], dtype=float)
+    high = np.array([entry["hi"] for _, entry in points], dtype=float)
+    look = model_look("vit", ["vit"])
+    ax.fill_between(share, low, high, color=look["color"], alpha=0.2, lw=0)
+    ax.plot(share, value, **look)
+    ax.set_xscale("log")
+    ax.set_xticks(share, [f"{s:g}" for s in share])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel("Share of the train split's objects [%]")
+    ax.set_ylabel(METRICS[metric].title.split(" [")[0])

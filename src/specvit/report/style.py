@@ -1,0 +1,105 @@
+"""How figures look: journal sizes, one colour for one thing, the same bytes every time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+# Astronomy & Astrophysics: width of one column and of the page.
+COLUMN_MM = 88.0
+PAGE_MM = 180.0
+MM = 1 / 25.4
+PNG_DPI = 300
+
+INK = "#1b1f24"
+GRID = "#d5dae0"
+ALARM = "#d55e00"
+
+# Okabe & Ito (2008), told apart under every common colour blindness.
+MODEL_COLOURS = {
+    "vit": "#0072b2",
+    "svm": "#e69f00",
+    "random_forest": "#009e73",
+    "knn": "#cc79a7",
+    "cnn1d": "#d55e00",
+    "template": "#56b4e9",
+}
+SPARE_COLOURS = ("#7a5195", "#b07d2b", "#3d7a80", "#8c564b", "#6b7280")
+CLASS_COLOURS = {"STAR": "#e69f00", "GALAXY": "#0072b2", "QSO": "#cc79a7"}
+CLASS_MARKERS = {"STAR": "*", "GALAXY": "o", "QSO": "D"}
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
+
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.4,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "specvit",  # identifiers inside the file are random without it
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw with these settings, whatever the user's own matplotlib settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(cast(Any, RC))
+        yield
+
+
+def model_look(model: str, models: list[str]) -> dict[str, Any]:
+    """Colour and marker of a model, the same in every figure of a run."""
+    spare = [name for name in models if name not in MODEL_COLOURS]
+    if model in MODEL_COLOURS:
+        colour = MODEL_COLOURS[model]
+    else:
+        colour = SPARE_COLOURS[spare.index(model) % len(SPARE_COLOURS)]
+    return {"color": colour, "marker": MARKERS[models.index(model) % len(MARKERS)]}
+
+
+def file_bytes(figure: Figure, kind: str) -> bytes:
+    """The figure as PDF, PNG or SVG, without dates or versions: the same figure, the same bytes."""
+    metadata: dict[str, dict[str, None]] = {
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+        "png": {"Software": None},
+        "svg": {"Date": None, "Creator": None},
+    }
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=PNG_DPI, metadata=metadata[kind])
+    return buffer.getvalue()

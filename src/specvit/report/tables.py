@@ -1,0 +1,498 @@
+"""Tables of a run, made from metrics.json alone: one object each for CSV, LaTeX and the report."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from specvit.config.experiments import Experiment
+from specvit.io import write_text
+from specvit.metrics.definitions import HEADLINE, METRICS, RANKING, decimals_of, improvement, shown
+from specvit.report.names import TASK_NAMES, model_name
+
+Entry = dict[str, Any]
+"""{"value": ..., "lo": ..., "hi": ...} of metrics.json; null where undefined."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A metric with its interval, as it stands in metrics.json."""
+
+    metric: str
+    entry: Entry
+    place: str = ""
+    """Where metrics.json holds it, dotted: class.vit.all.all.accuracy; empty if nowhere."""
+    strong: bool = False
+    """Set in bold: the best of its column, or a difference beyond its interval."""
+    small: bool = False
+    """From too few spectra to conclude from."""
+
+    @property
+    def value(self) -> str:
+        """The value as shown."""
+        return shown(self.metric, self.entry["value"])
+
+    @property
+    def interval(self) -> str:
+        """The interval as shown, empty where there is none."""
+        if self.entry.get("lo") is None:
+            return ""
+        return f"[{shown(self.metric, self.entry['lo'])}, {shown(self.metric, self.entry['hi'])}]"
+
+
+Cell = Number | str | int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for people; `csv_rows` may hold more than is shown."""
+
+    name: str
+    title: str
+    caption: str
+    columns: tuple[str, ...]
+    latex_columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    def as_csv(self) -> str:
+        """Plain values; a metric takes three columns, value, lo and hi, unrounded."""
+        header: list[str] = []
+        for i, name in enumerate(self.columns):
+            numbers = [row[i] for row in self.rows if isinstance(row[i], Number)]
+            if numbers:
+                metric = numbers[0].metric if isinstance(numbers[0], Number) else name
+                key = name.lower().replace(" ", "_") if self._several(metric) else metric
+                header += [key, f"{key}_lo", f"{key}_hi"]
+            else:
+                header.append(name)
+        lines = [[value for cell in row for value in _plain(cell)] for row in self.rows]
+        return to_csv(header, lines)
+
+    def _several(self, metric: str) -> bool:
+        """Whether more than one column holds this metric."""
+        holders = {
+            i
+            for row in self.rows
+            for i, cell in enumerate(row)
+            if isinstance(cell, Number) and cell.metric == metric
+        }
+        return len(holders) > 1
+
+    def as_latex(self) -> str:
+        """A table in the style of A&A (horizontal lines only), ready to be read by LaTeX."""
+        numeric = [any(isinstance(row[i], Number) for row in self.rows) for i in range(self.width)]
+        lines = [
+            r"\begin{table*}",
+            rf"\caption{{{escape(self.caption)}}}",
+            rf"\label{{tab:{self.name.replace('_', '-')}}}",
+            r"\centering",
+            rf"\begin{{tabular}}{{{''.join('c' if n else 'l' for n in numeric)}}}",
+            r"\hline\hline",
+            " & ".join(self.latex_columns) + r" \\",
+            r"\hline",
+            *(" & ".join(_latex(cell) for cell in row) + r" \\" for row in self.rows),
+            r"\hline",
+            r"\end{tabular}",
+            r"\end{table*}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return len(self.columns)
+
+
+def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """CSV text; None is an empty field."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _plain(cell: Cell) -> list[Any]:
+    if isinstance(cell, Number):
+        return [cell.entry["value"], cell.entry.get("lo"), cell.entry.get("hi")]
+    return [cell]
+
+
+def _latex(cell: Cell) -> str:
+    if not isinstance(cell, Number):
+        return escape(str(cell))
+    value, low, high = (cell.entry.get(key) for key in ("value", "lo", "hi"))
+    if value is None:
+        return r"\ldots"
+    text = _math(shown(cell.metric, value))
+    if low is not None and high is not None:
+        decimals = decimals_of(cell.metric, value)
+        up, down = (shown(cell.metric, abs(x), decimals) for x in (high - value, value - low))
+        text = f"{text}_{{-{down}}}^{{+{up}}}"
+    return rf"$\mathbf{{{text}}}$" if cell.strong else f"${text}$"
+
+
+def _math(text: str) -> str:
+    return text.replace("\N{MINUS SIGN}", "-")
+
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "Δ": r"$\Delta$",
+    "σ": r"$\sigma$",
+    "²": "$^2$",
+    "−": "$-$",
+    "–": "--",
+    "|": r"$|$",
+    "<": "$<$",
+    ">": "$>$",
+}
+
+
+def escape(text: str) -> str:
+    """Plain text with LaTeX's special characters made safe."""
+    return "".join(_SPECIAL.get(character, character) for character in text)
+
+
+def _column(metric: str) -> tuple[str, str]:
+    """Heading of a metric's column, plain and LaTeX."""
+    return METRICS[metric].title, METRICS[metric].latex
+
+
+def _table(
+    name: str,
+    title: str,
+    caption: str,
+    columns: Sequence[str | tuple[str, str]],
+    rows: Sequence[Sequence[Cell]],
+) -> Table:
+    pairs = [c if isinstance(c, tuple) else (c, escape(c)) for c in columns]
+    plain, latex = (tuple(part) for part in zip(*pairs, strict=True))
+    return Table(name, title, caption, plain, latex, tuple(tuple(row) for row in rows))
+
+
+def compared(metrics: dict[str, Any], task: str) -> list[str]:
+    """The ViT and the baselines that answer a task: what all tables but one compare."""
+    others = set(metrics["networks"][1:])
+    found = metrics["tasks"][task]["models"]
+    return [name for name in metrics["models"] if name in found and name not in others]
+
+
+def overall(metrics: dict[str, Any], task: str, model: str) -> dict[str, Entry]:
+    """A model's metrics over all test spectra."""
+    found: dict[str, Entry] = metrics["tasks"][task]["models"][model]["groups"]["all"]["all"]
+    return found
+
+
+def best_model(
+    metrics: dict[str, Any], task: str, models: Sequence[str], metric: str
+) -> str | None:
+    """The model with the best value of a metric that has a better direction (first of equals)."""
+    if METRICS[metric].better not in ("higher", "lower"):
+        return None
+    values = {m: overall(metrics, task, m).get(metric, {}).get("value") for m in models}
+    known = {m: v for m, v in values.items() if v is not None}
+    sign = 1 if METRICS[metric].better == "higher" else -1
+    return max(known, key=lambda m: sign * known[m]) if known else None
+
+
+def _note(metrics: dict[str, Any]) -> str:
+    text = f"95 % intervals from {metrics['bootstrap']} bootstrap samples drawn by object."
+    return f"{text} Simulated data." if metrics["simulated"] else text
+
+
+def headline(metrics: dict[str, Any], task: str) -> Table:
+    """The models side by side, over all test spectra."""
+    entry = metrics["tasks"][task]
+    models = compared(metrics, task)
+    names = HEADLINE[entry["kind"]]
+    best = {metric: best_model(metrics, task, models, metric) for metric in names}
+    rows: list[list[Cell]] = []
+    for model in models:
+        values = overall(metrics, task, model)
+        place = f"{task}.{model}.all.all"
+        cells = [Number(m, values[m], f"{place}.{m}", best[m] == model) for m in names]
+        rows.append([model_name(model), *cells])
+    caption = (
+        f"{TASK_NAMES[task].capitalize()} of {entry['spectra']:,} test spectra of "
+        f"{entry['objects']:,} objects. Bold: best value of the column. {_note(metrics)}"
+    )
+    columns: list[str | tuple[str, str]] = ["Model", *map(_column, names)]
+    return _table(f"headline_{task}", TASK_NAMES[task].capitalize(), caption, columns, rows)
+
+
+BY_NAMES = {
+    "class": "Class",
+    "survey": "Survey",
+    "snr": "S/N",
+    "z": "Redshift",
+    "subclass": "Subclass",
+}
+
+
+def groups(metrics: dict[str, Any], task: str) -> Table:
+    """The ranking metric of each model in each group."""
+    entry = metrics["tasks"][task]
+    models = compared(metrics, task)
+    metric = RANKING[entry["kind"]]
+    rows: list[list[Cell]] = []
+    for group in entry["groups"]:
+        if group["by"] == "all":
+            continue
+        by, name, small = group["by"], group["name"], group["small"]
+        cells = [
+            Number(
+                metric,
+                entry["models"][model]["groups"][by][name][metric],
+                f"{task}.{model}.{by}.{name}.{metric}",
+                small=small,
+            )
+            for model in models
+        ]
+        count = f"{group['n']} (few)" if small else str(group["n"])
+        rows.append([BY_NAMES[by], name, count, *cells])
+    title = METRICS[metric].title
+    caption = (
+        f"{title} ({METRICS[metric].meaning}) in groups of test spectra. Groups with fewer than "
+        f"{metrics['min_group']} spectra are marked: no conclusion rests on them. {_note(metrics)}"
+    )
+    columns = ["By", "Group", "Spectra", *(model_name(model) for model in models)]
+    heading = f"{TASK_NAMES[task].capitalize()}: {title.lower()} in groups"
+    return _table(f"groups_{task}", heading, caption, columns, rows)
+
+
+def differences(metrics: dict[str, Any], task: str) -> Table | None:
+    """Paired differences between the ViT and every other compared model."""
+    entry = metrics["tasks"][task]
+    names = [m for m in HEADLINE[entry["kind"]] if METRICS[m].better in ("higher", "lower")]
+    rows: list[list[Cell]] = []
+    for model in compared(metrics, task):
+        found = entry["differences"].get(model)
+        if found:
+            values = found["all"]["all"]
+            cells = [Number(m, values[m], strong=decided(m, values[m]) != 0) for m in names]
+            rows.append([f"ViT − {model_name(model)}", *cells])
+    if not rows:
+        return None
+    caption = (
+        "Differences between models on the same draws of the same objects. Bold: the interval "
+        f"does not contain 0. {_note(metrics)}"
+    )
+    columns: list[str | tuple[str, str]] = ["Difference", *map(_column, names)]
+    heading = f"{TASK_NAMES[task].capitalize()}: paired differences"
+    return _table(f"differences_{task}", heading, caption, columns, rows)
+
+
+def decided(metric: str, difference: Entry) -> int:
+    """1 where the interval of a difference says better, -1 where worse, 0 where it holds 0."""
+    low, high = difference.get("lo"), difference.get("hi")
+    if low is None or high is None or low <= 0 <= high:
+        return 0
+    return improvement(metric, difference["value"])
+
+
+def calibration(metrics: dict[str, Any], task: str) -> Table:
+    """Calibration before and after what was fitted on val."""
+    entry = metrics["tasks"][task]
+    is_class = entry["kind"] == "classification"
+    rows: list[list[Cell]] = []
+    for model in compared(metrics, task):
+        found = entry["models"][model]["calibration"]
+        before, after = found["before"], found["after"]
+        if is_class:
+            cells = [Number(m, when[m]) for m in ("ece", "nll") for when in (before, after)]
+            rows.append([model_name(model), _three(found["temperature"]), *cells])
+        else:
+            ks = found["pit_ks"]
+            cells = [Number("coverage_68", when["coverage_68"]) for when in (before, after)]
+            rows.append(
+                [
+                    model_name(model),
+                    _three(found["interval_factor"]),
+                    *cells,
+                    _three(ks["before"]),
+                    _three(ks["after"]),
+                ]
+            )
+    if is_class:
+        columns = ["Model", "Temperature", "ECE before", "ECE after", "Log loss before"]
+        columns.append("Log loss after")
+        caption = (
+            "Calibration of the class probabilities on the test split, before and after dividing "
+            "the logits by a temperature fitted on the validation split (Guo et al. 2017). "
+        )
+    else:
+        columns = ["Model", "Interval factor", "68 % coverage before", "68 % coverage after"]
+        columns += ["PIT distance before", "PIT distance after"]
+        caption = (
+            "Calibration of the predicted distributions on the test split, before and after a fit "
+            "on the validation split: one factor on the 68 % interval, and a map of cumulative "
+            "probabilities for the PIT (Kuleshov et al. 2018). PIT distance: Kolmogorov-Smirnov "
+            "distance from the uniform law. "
+        )
+    heading = f"{TASK_NAMES[task].capitalize()}: calibration"
+    return _table(f"calibration_{task}", heading, caption + _note(metrics), columns, rows)
+
+
+def _three(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def selective(metrics: dict[str, Any], task: str) -> Table | None:
+    """How much must be refused to reach the target risk."""
+    entry = metrics["tasks"][task]
+    rows: list[list[Cell]] = []
+    failure = ""
+    for model in compared(metrics, task):
+        found = entry["models"][model]["selective"]
+        if found is None:
+            continue
+        failure = found["failure"]
+        refused = Number("accuracy", found["refused_at_target"])
+        rows.append([model_name(model), _four(found["risk"]), refused, _four(found["aurc"])])
+    if not rows:
+        return None
+    target = f"{100 * metrics['target_risk']:g} %"
+    caption = (
+        f"Selective prediction; failure: {failure}. Refused: share of the test spectra, the least "
+        f"confident first, that must be put aside for the failures among the rest to be at most "
+        f"{target}. AURC: mean risk over all coverages. {_note(metrics)}"
+    )
+    columns = ["Model", "Failures of all", f"Refused to reach {target}", "AURC"]
+    heading = f"{TASK_NAMES[task].capitalize()}: selective prediction"
+    return _table(f"selective_{task}", heading, caption, columns, rows)
+
+
+def _four(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def experiments(metrics: dict[str, Any], described: Sequence[Experiment]) -> Table | None:
+    """Every network beside every baseline: what it differs in, all test spectra and by survey.
+
+    By survey, because networks that learned from one survey are judged on the other.
+    """
+    if len(metrics["networks"]) < 2:
+        return None
+    differs = {experiment.name: describe(experiment) for experiment in described}
+    columns: list[str | tuple[str, str]] = ["Model", "Differs in"]
+    sources = []
+    for task, entry in metrics["tasks"].items():
+        metric = RANKING[entry["kind"]]
+        surveys = [group["name"] for group in entry["groups"] if group["by"] == "survey"]
+        wanted = [("all", "all"), *(("survey", name) for name in surveys if len(surveys) > 1)]
+        for by, name in wanted:
+            title = METRICS[metric].title
+            columns.append(f"{title} ({name})" if by == "survey" else title)
+            sources.append((task, metric, by, name))
+    rows: list[list[Cell]] = []
+    for model in metrics["models"]:
+        cells: list[Cell] = []
+        for task, metric, by, name in sources:
+            found = metrics["tasks"][task]["models"].get(model)
+            place = f"{task}.{model}.{by}.{name}.{metric}"
+            cells.append(Number(metric, found["groups"][by][name][metric], place) if found else "–")
+        own = "this run's network" if model == metrics["networks"][0] else "baseline"
+        rows.append([model_name(model), differs.get(model, own), *cells])
+    caption = f"All models of this run on the same test spectra. {_note(metrics)}"
+    return _table("experiments", "Experiments", caption, columns, rows)
+
+
+def describe(experiment: Experiment) -> str:
+    """What an experiment changes: `render.mode = line, train.epochs = 5`."""
+    sections = (
+        ("render", experiment.render),
+        ("model", experiment.model),
+        ("train", experiment.train),
+        ("data", experiment.data),
+    )
+    changes = [
+        f"{section}.{key} = {_value(value)}"
+        for section, values in sections
+        for key, value in values.items()
+    ]
+    return ", ".join(changes) or "nothing"
+
+
+def _value(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def all_tables(metrics: dict[str, Any], described: Sequence[Experiment]) -> Iterator[Table]:
+    """Every table of the run."""
+    for task in metrics["tasks"]:
+        for make in (headline, groups, differences, calibration, selective):
+            table = make(metrics, task)
+            if table is not None:
+                yield table
+    table = experiments(metrics, described)
+    if table is not None:
+        yield table
+
+
+def long_metrics_csv(metrics: dict[str, Any]) -> str:
+    """Every metric of every model in every group, one a line."""
+    rows = [
+        (
+            task,
+            model,
+            g["by"],
+            g["name"],
+            g["n"],
+            g["objects"],
+            int(g["small"]),
+            metric,
+            entry["value"],
+            entry["lo"],
+            entry["hi"],
+        )
+        for task, found in metrics["tasks"].items()
+        for model, answers in found["models"].items()
+        for g in found["groups"]
+        for metric, entry in answers["groups"][g["by"]][g["name"]].items()
+    ]
+    header = ["task", "model", "by", "group", "spectra", "objects", "small"]
+    header += ["metric", "value", "lo", "hi"]
+    return to_csv(header, rows)
+
+
+def confusion_csv(metrics: dict[str, Any]) -> str:
+    """Every confusion matrix, one count a line."""
+    rows = [
+        (task, model, true, pred, answers["confusion"][i][j])
+        for task, found in metrics["tasks"].items()
+        for model, answers in found["models"].items()
+        if answers["confusion"] is not None
+        for i, true in enumerate(found["labels"])
+        for j, pred in enumerate(found["labels"])
+    ]
+    return to_csv(["task", "model", "true", "predicted", "spectra"], rows)
+
+
+def write_tables(folder: Path, metrics: dict[str, Any], described: Sequence[Experiment]) -> None:
+    """Write every table as CSV and LaTeX, and the full metrics and confusion counts as CSV.
+
+    Tables of an earlier configuration that this one does not have are removed.
+    """
+    texts = {"metrics.csv": long_metrics_csv(metrics), "confusion.csv": confusion_csv(metrics)}
+    for table in all_tables(metrics, described):
+        texts[f"{table.name}.csv"] = table.as_csv()
+        texts[f"{table.name}.tex"] = table.as_latex()
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    for path in folder.iterdir():
+        if path.suffix in (".csv", ".tex") and path.name not in texts:
+            path.unlink()
