@@ -2,8 +2,8 @@
 
 Surveys write plain tables and images, of which a spectrum needs three columns. `BytesFits` finds
 them by card and offset; whatever it does not know for sure raises `UnusualFitsError`, and the
-reader then takes astropy (`specvit.spectrum.astropy_fits`), which knows the whole standard and is
-some fifteen times slower.
+reader then takes astropy (`specvit.spectrum.astropy_fits`), which knows the whole standard and
+needs tens of milliseconds for a table as wide as SDSS's.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ CARD = 80
 END_CARD = b"END" + b" " * (CARD - 3)
 MAX_HDUS = 512  # a full SDSS file has some 20; a loop over garbage must end
 
-# TFORM code -> numpy type. Bits, complex numbers, logicals and heap arrays are left to astropy.
+# TFORM code -> numpy type of the columns that are read here; all others are left to astropy,
+# but their widths must be known to find what is behind them (FITS 4.0, table 18).
 COLUMN_TYPES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "A": "S"}
+OTHER_WIDTHS = {"L": 1, "C": 8, "M": 16, "P": 8, "Q": 16}
 IMAGE_TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 _TABLE_CARD = re.compile(rb"(TTYPE|TFORM)(\d+) *= *'([^']*)'")
@@ -77,7 +79,7 @@ class TableLayout:
     names: frozenset[str]
     """Upper-case names of all columns."""
     fields: dict[str, tuple[str, int, int]]
-    """Name -> (numpy type, offset in the row, repeat); without scaled columns (TSCAL, TZERO)."""
+    """Name -> (numpy type, offset in the row, repeat) of what can be read here (nothing scaled)."""
 
 
 class _Header:
@@ -168,23 +170,32 @@ def table_layout(text: bytes) -> TableLayout:
     names: set[str] = set()
     offset = 0
     for number in range(1, header.whole("TFIELDS") + 1):
-        form = re.fullmatch(r"(\d*)([A-Z])", cards.get((b"TFORM", number), ""))
-        if form is None or form[2] not in COLUMN_TYPES:
-            raise UnusualFitsError(f"TFORM{number}")
-        repeat = int(form[1] or 1)
-        kind = COLUMN_TYPES[form[2]]
-        if kind == "S":
-            kind, width, repeat = f"S{repeat}", repeat, 1
-        else:
-            width = np.dtype(kind).itemsize * repeat
+        kind, repeat, width = _column_form(cards.get((b"TFORM", number), ""))
         name = cards.get((b"TTYPE", number), "").upper()
         names.add(name)
-        if number not in scaled:
+        if kind and number not in scaled:
             fields.setdefault(name, (kind, offset, repeat))
         offset += width
     if offset != header.whole("NAXIS1"):
         raise UnusualFitsError("row length")
     return TableLayout(offset, frozenset(names), fields)
+
+
+def _column_form(form: str) -> tuple[str, int, int]:
+    """Numpy type (empty where astropy must read it), repeat and bytes in a row of a TFORM."""
+    match = re.match(r"(\d*)([A-Z])", form)
+    if match is None:
+        raise UnusualFitsError(f"TFORM {form!r}")
+    repeat, code = int(match[1] or 1), match[2]
+    if code == "A":
+        return f"S{repeat}", 1, repeat
+    if code == "X":
+        return "", repeat, -(-repeat // 8)
+    kind = COLUMN_TYPES.get(code, "")
+    width = np.dtype(kind).itemsize if kind else OTHER_WIDTHS.get(code)
+    if width is None:
+        raise UnusualFitsError(f"TFORM {form!r}")
+    return kind, repeat, width * repeat
 
 
 class BytesFits:

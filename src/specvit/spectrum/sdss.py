@@ -44,19 +44,15 @@ class _Row:
 
 
 def sdss_header(source: FitsSource) -> Header:
-    """Read what an SDSS file says of itself; SpectrumError without plate, MJD and fiber."""
+    """Read what an SDSS file says of itself; SpectrumError where it does not name itself."""
     row = _Row(source)
-    plate = whole(row("PLATE")) or whole(source.get(0, "PLATEID"))
-    mjd = whole(row("MJD")) or whole(source.get(0, "MJD"))
-    fiber = whole(row("FIBERID")) or whole(source.get(0, "FIBERID"))
-    if not (plate and mjd and fiber):
-        raise SpectrumError("SDSS file without plate, MJD and fiber")
     # The primary header's RA and DEC are the plate's centre, not the object's.
-    ra, dec = number(row("PLUG_RA", "RA")), number(row("PLUG_DEC", "DEC"))
+    ra = number(row("PLUG_RA", "FIBER_RA", "RA"))
+    dec = number(row("PLUG_DEC", "FIBER_DEC", "DEC"))
     return Header(
         survey="sdss",
         layout="sdss",
-        identity=f"{plate}-{mjd}-{fiber}",
+        identity=_identity(source, row),
         object_name=None,
         release=text(row("RUN2D")) or text(source.get(0, "RUN2D")),
         class_=text(row("CLASS")),
@@ -68,6 +64,18 @@ def sdss_header(source: FitsSource) -> Header:
         ra=number(source.get(0, "PLUG_RA")) if ra is None else ra,
         dec=number(source.get(0, "PLUG_DEC")) if dec is None else dec,
     )
+
+
+def _identity(source: FitsSource, row: _Row) -> str:
+    mjd = whole(row("MJD")) or whole(source.get(0, "MJD"))
+    # SDSS-V has fields of robots for plates, and catalogue numbers for fibers.
+    place, target = whole(row("FIELD")), whole(row("CATALOGID"))
+    if not target:
+        place = whole(row("PLATE")) or whole(source.get(0, "PLATEID"))
+        target = whole(row("FIBERID")) or whole(source.get(0, "FIBERID"))
+    if not (place and mjd and target):
+        raise SpectrumError("SDSS file without plate, MJD and fiber (or field, MJD and catalogid)")
+    return f"{place}-{mjd}-{target}"
 
 
 def sdss_spectrum(source: FitsSource) -> Spectrum:

@@ -18,7 +18,8 @@ class Header:
     survey: Literal["sdss", "lamost"]
     layout: Layout
     identity: str
-    """`plate-mjd-fiber` without padding (266-51602-1) for SDSS, the obsid for LAMOST."""
+    """Without padding: `plate-mjd-fiber` (266-51602-1) for SDSS, `field-mjd-catalogid` for SDSS-V,
+    the obsid for LAMOST (`night-plan_spNN-fiber` in its first releases, which have none)."""
     object_name: str | None
     """The survey's name for the object: LAMOST designation, or None."""
     release: str | None
