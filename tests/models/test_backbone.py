@@ -83,7 +83,7 @@ def test_a_local_file_loads_in_fp16_with_another_size_and_without_its_classifier
     normal = (x / 255 - torch.tensor([0.5] * 3).view(3, 1, 1)) / torch.tensor([0.5] * 3).view(
         3, 1, 1
     )
-    assert torch.allclose(model.features(x), reference(normal), atol=1e-5)
+    assert torch.allclose(model.tokens(x)[0], reference(normal), atol=1e-5)
     assert model.backbone.pos_embed.shape[1] == 16 + 1
 
 
@@ -91,7 +91,7 @@ def test_a_grey_picture_gives_what_its_three_copies_give(weights):
     grey = build(pretrained=True, weights=str(weights))
     colour = build(pretrained=True, weights=str(weights), render=COLOUR)
     x = pictures(3, 1)
-    assert torch.allclose(grey.features(x), colour.features(x.expand(-1, 3, -1, -1)), atol=1e-5)
+    assert torch.allclose(grey.tokens(x)[0], colour.tokens(x.expand(-1, 3, -1, -1))[0], atol=1e-5)
 
 
 def test_a_projection_without_bias_is_folded_too(tmp_path):
@@ -106,7 +106,7 @@ def test_a_projection_without_bias_is_folded_too(tmp_path):
     grey, colour = build(backbone, **same), build(backbone, COLOUR, **same)
     assert colour.backbone.patch_embed.proj.bias is None
     x = pictures(2, 1)
-    assert torch.allclose(grey.features(x), colour.features(x.expand(-1, 3, -1, -1)), atol=1e-5)
+    assert torch.allclose(grey.tokens(x)[0], colour.tokens(x.expand(-1, 3, -1, -1))[0], atol=1e-5)
 
 
 def test_patches_of_another_size_are_resampled_from_the_file(weights):
@@ -222,15 +222,15 @@ def test_real_dinov2_weights_give_timms_own_features(real_weights):
     mean, std = (torch.tensor(data[key]).view(3, 1, 1) for key in ("mean", "std"))
     with torch.no_grad():
         colour = build(name, Render(size=224, mode="overlap"), **settings)
-        features = colour.features(x)
+        features = colour.tokens(x)[0]
         expected = reference((x / 255 - mean) / std)
         assert features.shape == (1, 384)
         assert torch.allclose(features, expected, atol=1e-4)
         grey = build(name, Render(size=224), **settings)
         one = x[:, :1]
-        copies = colour.features(one.expand(-1, 3, -1, -1))
+        copies = colour.tokens(one.expand(-1, 3, -1, -1))[0]
         assert copies.abs().max() > 1
-        assert torch.allclose(grey.features(one), copies, atol=1e-3)
+        assert torch.allclose(grey.tokens(one)[0], copies, atol=1e-3)
 
 
 def test_real_dinov2_weights_load_at_another_size(real_weights, caplog):

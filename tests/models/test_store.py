@@ -71,7 +71,7 @@ def test_a_model_made_from_pretrained_weights_loads_without_them(tmp_path):
 
 def test_weights_of_another_save_are_refused(model, tmp_path):
     save_model(tmp_path / "a", model)
-    torch.nn.init.ones_(model.heads["class"].bias)
+    torch.nn.init.ones_(model.heads["class"].linear.bias)
     save_model(tmp_path / "b", model)
     (tmp_path / "b" / "model.json").replace(tmp_path / "a" / "model.json")
     with pytest.raises(DataError, match="their hashes differ"):

@@ -42,8 +42,8 @@ def pictures(n=4):
 def random_outputs(model, n=4):
     torch.manual_seed(1)
     return {
-        name: torch.randn(n, head.out_features, requires_grad=True)
-        for name, head in model.heads.items()
+        name: torch.randn(value.shape, requires_grad=True)
+        for name, value in model(pictures(n)).items()
     }
 
 
@@ -65,7 +65,7 @@ def test_a_new_model_predicts_the_train_splits_own_shares_mean_and_scale():
     )
     model = build(tasks_of(["class", "teff"]), counts)
     for head in model.heads.values():
-        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.zeros_(head.linear.weight)
     columns = model.decode(model(pictures(1)))
     assert columns["class_prob_STAR"][0] == pytest.approx(0.71)
     assert columns["class_prob_QSO"][0] == pytest.approx(0.08)
@@ -182,7 +182,7 @@ def test_groups_decay_matrices_only_and_slow_the_lower_layers():
     def group(name):
         return found[id(names[name])]
 
-    assert group("heads.class.weight")["lr"] == pytest.approx(0.1)
+    assert group("heads.class.linear.weight")["lr"] == pytest.approx(0.1)
     assert group("backbone.norm.weight")["lr_scale"] == 1
     assert group("backbone.blocks.2.attn.qkv.weight")["lr_scale"] == 1
     assert group("backbone.blocks.1.attn.qkv.weight")["lr_scale"] == 0.5
@@ -200,7 +200,7 @@ def test_a_frozen_backbone_keeps_its_weights_and_leaves_drop_path_out():
     model.train()
     assert model.heads.training
     x = pictures()
-    assert torch.equal(model.features(x), model.features(x))
+    assert all(torch.equal(a, b) for a, b in zip(model.tokens(x), model.tokens(x), strict=True))
     groups = model.param_groups(lr=0.1, weight_decay=0.05, layer_decay=0.5)
     trained = {id(p) for group in groups for p in group["params"]}
     assert trained == {id(p) for p in model.heads.parameters()}

@@ -143,8 +143,9 @@ def _patch_projection(model: Model, backbone: nn.Module) -> nn.Conv2d:
 
 
 def _check_size(model: Model, size: int, projection: nn.Conv2d) -> None:
-    patch = int(projection.kernel_size[0])
-    if size % patch:
+    for patch in projection.kernel_size:
+        if size % patch == 0:
+            continue
         below, above = size // patch * patch, (size // patch + 1) * patch
         allowed = " or ".join(str(n) for n in (below, above) if n)
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""One head a task: raw outputs from the pooled token, their loss, and what they say in columns."""
+"""One head a task: raw outputs from the tokens, their loss, and what they say in columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from specvit.config.data import Grid, Render
 from specvit.config.learning import Model
+from specvit.models.correlation import TemplateCorrelation, TokenLayout
 from specvit.models.labels import NO_CLASS, LabelStats, decode_classes
 from specvit.models.redshift import COVERAGE, Bins, Density, negative_log_density
 from specvit.predictions import prob_columns
@@ -24,8 +26,8 @@ MIN_SCALE = 1e-3
 class Head(Protocol):
     """What SpecViT asks of a head."""
 
-    def __call__(self, features: Tensor) -> Tensor:
-        """Raw outputs (n, outputs) from features (n, width), both float32."""
+    def __call__(self, pooled: Tensor, patches: Tensor) -> Tensor:
+        """Raw outputs (n, outputs) from tokens (n, width) and (n, patches, width), all float32."""
 
     def losses(self, output: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
         """Loss of each spectrum, (n,); meaningless but finite where `known` is false."""
@@ -37,17 +39,28 @@ class Head(Protocol):
         """The prediction file's columns; `_true` and `_pit` only where labels are given."""
 
 
-class ClassificationHead(nn.Linear):
+def small_linear(width: int, bias: Tensor) -> nn.Linear:
+    """Linear layer that starts close to giving this bias, (outputs,), for every input."""
+    layer = nn.Linear(width, len(bias))
+    with torch.no_grad():
+        layer.weight.normal_(std=0.01)
+        layer.bias.copy_(bias)
+    return layer
+
+
+class ClassificationHead(nn.Module):
     """Cross-entropy over the task's labels; starts from the train split's class shares."""
 
     def __init__(self, task: Task, width: int, counts: list[int]) -> None:
-        super().__init__(width, len(task.labels))
+        super().__init__()
         self.task = task
         # One spectrum more of each class: the logarithm stays finite for a class not seen.
         shares = torch.tensor(counts, dtype=torch.float64) + 1
-        with torch.no_grad():
-            self.weight.normal_(std=0.01)
-            self.bias.copy_(torch.log(shares / shares.sum()))
+        self.linear = small_linear(width, torch.log(shares / shares.sum()))
+
+    def forward(self, pooled: Tensor, patches: Tensor) -> Tensor:
+        """Weights of the labels."""
+        return self.linear(pooled)  # type: ignore[no-any-return]
 
     def known(self, labels: Tensor) -> Tensor:
         """Whether there is a class."""
@@ -74,15 +87,22 @@ class ClassificationHead(nn.Linear):
         return columns | {column: single[:, i] for i, column in enumerate(prob_columns(self.task))}
 
 
-class RedshiftHead(nn.Linear):
-    """Weights on bins of log(1+z); the density they stand for is in `specvit.models.redshift`."""
+class RedshiftHead(nn.Module):
+    """Weights on bins of log(1+z); the density they stand for is in `specvit.models.redshift`.
 
-    def __init__(self, task: Task, width: int, bins: Bins) -> None:
-        super().__init__(width, bins.count)
+    The pooled token says how probable a redshift is for such an object, the patches say where its
+    lines are; the weights add, as logarithms of a prior and a likelihood.
+    """
+
+    def __init__(self, task: Task, width: int, layout: TokenLayout, bins: Bins) -> None:
+        super().__init__()
         self.task, self.bins = task, bins
-        with torch.no_grad():
-            self.weight.normal_(std=0.01)
-            self.bias.zero_()
+        self.prior = small_linear(width, torch.zeros(bins.count))
+        self.correlation = TemplateCorrelation(width, layout, bins)
+
+    def forward(self, pooled: Tensor, patches: Tensor) -> Tensor:
+        """Weights of the bins."""
+        return self.prior(pooled) + self.correlation(patches)  # type: ignore[no-any-return]
 
     def known(self, labels: Tensor) -> Tensor:
         """Whether there is a redshift, and inside the bins."""
@@ -109,16 +129,18 @@ class RedshiftHead(nn.Linear):
         return columns
 
 
-class RegressionHead(nn.Linear):
+class RegressionHead(nn.Module):
     """Mean and scale of a Gaussian, in standard units of the train split (Nix & Weigend 1994)."""
 
     def __init__(self, task: Task, width: int, mean: float, std: float) -> None:
-        super().__init__(width, 2)
+        super().__init__()
         self.task, self.mean, self.std = task, mean, std if std > 0 else 1.0
-        with torch.no_grad():
-            self.weight.normal_(std=0.01)
-            # Start from the train split's own mean and scale: softplus(bias) = 1.
-            self.bias.copy_(torch.tensor([0.0, math.log(math.expm1(1.0))]))
+        # Start from the train split's own mean and scale: softplus(bias) = 1.
+        self.linear = small_linear(width, torch.tensor([0.0, math.log(math.expm1(1.0))]))
+
+    def forward(self, pooled: Tensor, patches: Tensor) -> Tensor:
+        """Mean and scale before softplus."""
+        return self.linear(pooled)  # type: ignore[no-any-return]
 
     def known(self, labels: Tensor) -> Tensor:
         """Whether there is a number."""
@@ -150,10 +172,17 @@ class RegressionHead(nn.Linear):
         return columns
 
 
-def create_head(task: Task, width: int, model: Model, stats: LabelStats) -> Head:
-    """The head of a task for features of this width."""
+def create_head(
+    task: Task,
+    width: int,
+    model: Model,
+    stats: LabelStats,
+    plots: tuple[Render, Grid, tuple[int, int]],
+) -> Head:
+    """Create the head of a task, for tokens of this width from patches (height, width) of plots."""
     if task.kind == "classification":
         return ClassificationHead(task, width, stats.counts[task.name])
     if task.kind == "redshift":
-        return RedshiftHead(task, width, Bins.of(model.redshift))
+        bins = Bins.of(model.redshift)
+        return RedshiftHead(task, width, TokenLayout.of(*plots, bins), bins)
     return RegressionHead(task, width, stats.mean[task.name], stats.std[task.name])

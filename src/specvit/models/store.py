@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 
 import specvit
-from specvit.config.data import Render
+from specvit.config.data import Grid, Render
 from specvit.config.learning import Model
 from specvit.errors import DataError
 from specvit.io import atomic_open, read_json, sha256_file, write_json
@@ -44,6 +44,7 @@ def save_model(folder: Path, model: SpecViT, training: dict[str, Any] | None = N
             "tasks": [task.name for task in model.tasks],
             "labels": {task.name: list(task.labels) for task in model.tasks},
             "render": model.render.model_dump(mode="json"),
+            "grid": model.grid.model_dump(mode="json"),
             "label_stats": model.stats.as_dict(),
             "weights_sha256": hashlib.sha256(data).hexdigest(),
             "versions": {
@@ -67,6 +68,7 @@ def load_model(folder: Path) -> SpecViT:
     try:
         config = Model.model_validate_json(json.dumps(settings["model"]))
         render = Render.model_validate_json(json.dumps(settings["render"]))
+        grid = Grid.model_validate_json(json.dumps(settings["grid"]))
         stats = LabelStats.from_dict(settings["label_stats"])
         tasks = tasks_of(settings["tasks"])
         labels = {task.name: list(task.labels) for task in tasks}
@@ -75,7 +77,7 @@ def load_model(folder: Path) -> SpecViT:
                 f"{folder / SETTINGS} was written by another version of specvit "
                 f"({settings['versions']['specvit']}): train again or use that version"
             )
-        model = SpecViT(config, tasks, render, stats, pretrained=False)
+        model = SpecViT(config, tasks, render, stats, grid, pretrained=False)
         model.load_state_dict(safetensors.torch.load_file(path))
     except (KeyError, TypeError, ValidationError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:240]

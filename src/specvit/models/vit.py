@@ -9,7 +9,7 @@ import torch
 from timm.models import group_parameters
 from torch import Tensor, nn
 
-from specvit.config.data import Render
+from specvit.config.data import Grid, Render
 from specvit.config.learning import Model
 from specvit.errors import ConfigError
 from specvit.logs import get_logger
@@ -33,52 +33,62 @@ class SpecViT(nn.Module):
         tasks: Sequence[Task],
         render: Render,
         stats: LabelStats,
+        grid: Grid,
         *,
         pretrained: bool,
     ) -> None:
         super().__init__()
-        self.settings, self.tasks, self.render, self.stats = model, list(tasks), render, stats
+        self.settings, self.tasks, self.stats = model, list(tasks), stats
+        self.render, self.grid = render, grid
         self.backbone, mean, std = create_backbone(model, render, pretrained=pretrained)
         # Not saved: they follow from the backbone's name. White is 255 here, 1 in timm.
         channels = (1, render.channels, 1, 1)
         self.register_buffer("mean", torch.tensor(mean).view(channels) * WHITE, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(channels) * WHITE, persistent=False)
-        width = self._feature_width()
-        self.heads = nn.ModuleDict(
-            {task.name: cast(nn.Module, create_head(task, width, model, stats)) for task in tasks}
-        )
+        width, patch = self._tokens_checked()
+        plots = (render, grid, patch)
+        heads = {task.name: create_head(task, width, model, stats, plots) for task in tasks}
+        self.heads = nn.ModuleDict(cast(dict[str, nn.Module], heads))
         self._frozen = False
 
-    def _feature_width(self) -> int:
-        size = self.render.size
+    def _tokens_checked(self) -> tuple[int, tuple[int, int]]:
+        """Width of the tokens and size of the patches; ConfigError where heads cannot use them."""
+        settings, size = self.settings, self.render.size
+        where = f"model.backbone = {settings.backbone!r} with backbone_args = "
+        where += f"{settings.backbone_args}"
         picture = torch.zeros(1, self.render.channels, size, size, dtype=torch.uint8)
-        self.backbone.eval()
-        with torch.no_grad():
-            features = self.features(picture)
         self.backbone.train()
-        if features.ndim != 2:
-            raise ConfigError(
-                f"model.backbone = {self.settings.backbone!r} with model.backbone_args = "
-                f"{self.settings.backbone_args} gives no pooled token: remove global_pool"
-            )
-        return features.shape[1]
+        with torch.no_grad():
+            pooled, patches = self.tokens(picture)
+        if pooled.ndim != 2:
+            raise ConfigError(f"{where} gives no pooled token: remove global_pool")
+        projection = cast(nn.Conv2d, self.backbone.get_submodule("patch_embed.proj"))
+        height, width = projection.kernel_size
+        if patches.shape[1:] != (size // height * (size // width), pooled.shape[1]):
+            raise ConfigError(f"{where} does not keep one token for each patch, as heads need")
+        return pooled.shape[1], (height, width)
 
     def head(self, task: str) -> Head:
         """The head of a task."""
         return cast(Head, self.heads[task])
 
-    def features(self, pictures: Tensor) -> Tensor:
-        """Pooled token, (n, width), of uint8 pictures (n, channels, size, size)."""
+    def tokens(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Pooled token (n, width) and those of the patches, row by row, (n, patches, width).
+
+        `pictures` are uint8 (n, channels, size, size).
+        """
         normal = (pictures.float() - self.mean) / self.std
         tokens = self.backbone.forward_features(normal)  # type: ignore[operator]
-        return self.backbone.forward_head(tokens, pre_logits=True)  # type: ignore[operator,no-any-return]
+        pooled = self.backbone.forward_head(tokens, pre_logits=True)  # type: ignore[operator]
+        return pooled, tokens[:, self.backbone.num_prefix_tokens :]
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
         """Raw float32 outputs by task of uint8 pictures (n, channels, size, size)."""
-        features = self.features(pictures).float()
-        # Heads are a thousandth of the work; a bin's weight in bfloat16 would cost precision.
-        with torch.autocast(features.device.type, enabled=False):
-            return {name: head(features) for name, head in self.heads.items()}
+        pooled, patches = self.tokens(pictures)
+        # Heads are a hundredth of the work; in bfloat16 the bins' weights would lose precision.
+        with torch.autocast(pooled.device.type, enabled=False):
+            pooled, patches = pooled.float(), patches.float()
+            return {name: head(pooled, patches) for name, head in self.heads.items()}
 
     def loss(
         self,
@@ -157,11 +167,18 @@ class SpecViT(nn.Module):
         return list(groups.values())
 
 
-def build_model(model: Model, tasks: Sequence[Task], render: Render, stats: LabelStats) -> SpecViT:
+def build_model(
+    model: Model,
+    tasks: Sequence[Task],
+    render: Render,
+    stats: LabelStats,
+    grid: Grid = Grid(),  # noqa: B008 (frozen)
+) -> SpecViT:
     """Build the network for training: from published or local weights, or from scratch.
 
-    `stats` are of the train split. Initial weights come from torch's generator: seed it first.
-    Raises ConfigError where size, backbone and weights do not fit or weights cannot be had.
+    `render` and `grid` are those of its plots, `stats` are of the train split. Initial weights
+    come from torch's generator: seed it first. Raises ConfigError where size, backbone and weights
+    do not fit or weights cannot be had.
     """
     for name, (low, high) in stats.range.items():
         z_min, z_max = model.redshift.z_min, model.redshift.z_max
@@ -171,4 +188,4 @@ def build_model(model: Model, tasks: Sequence[Task], render: Render, stats: Labe
                 "model.redshift.z_min = %g to z_max = %g are not learned",
                 *(low, high, z_min, z_max),
             )
-    return SpecViT(model, tasks, render, stats, pretrained=model.pretrained)
+    return SpecViT(model, tasks, render, stats, grid, pretrained=model.pretrained)
