@@ -1,0 +1,56 @@
+"""Is this the file that was asked for? Each one is opened when it arrives, not days later."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from specvit.download.ledger import CorruptError, NotThereError, RefusedError
+from specvit.errors import SpectrumError
+from specvit.spectrum import read_header
+
+SHOWN = 80  # characters of a server's own message that a reason repeats
+_WEB_PAGE = re.compile(rb"\s*<(!doctype html|html|\?xml|head|body)", re.IGNORECASE)
+_TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_DENIAL = re.compile(r"token|permission|denied|forbidden|unauthori|log ?in", re.IGNORECASE)
+
+
+def check_spectrum(data: bytes, survey: str, identity: str | None) -> None:
+    """Check that these bytes are a whole FITS spectrum, and that it says it is `identity`.
+
+    Raises CorruptError with the reason; NotThereError where a survey answers a missing spectrum
+    with JSON (LAMOST), RefusedError where that JSON says that access is denied.
+    """
+    _check_message(data, survey)
+    try:
+        header = read_header(data)
+    except SpectrumError as error:
+        raise CorruptError(str(error)) from error
+    # The oldest LAMOST files carry no obsid, but night, plan and fiber: nothing to compare with.
+    comparable = header.identity.isdigit() or header.survey != "lamost"
+    if identity is not None and comparable and header.identity != identity:
+        raise CorruptError(f"wrong file: asked for {identity}, this is {header.identity}")
+
+
+def _check_message(data: bytes, survey: str) -> None:
+    """Recognise what servers send with status 200 instead of a file."""
+    if _WEB_PAGE.match(data):
+        title = _TITLE.search(data[:4096])
+        shown = f" ({_text(title[1])})" if title else ""
+        raise CorruptError(f"not a FITS file: a web page{shown}")
+    if data[:1] not in (b"{", b"["):
+        return
+    try:
+        json.loads(data)
+    except ValueError as error:
+        raise CorruptError(f"not a FITS file: starts with {_text(data)}") from error
+    if survey != "lamost":
+        raise CorruptError(f"not a FITS file: JSON {_text(data)}")
+    if _DENIAL.search(_text(data)):
+        raise RefusedError(f"the server answered {_text(data)}")
+    raise NotThereError(f"the server answered {_text(data)}")
+
+
+def _text(data: bytes) -> str:
+    text = " ".join(data[: 2 * SHOWN].decode("utf-8", "replace").split())
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."

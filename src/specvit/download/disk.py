@@ -1,0 +1,27 @@
+"""A full disk, said in a sentence."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from specvit.errors import MachineError
+
+# EFBIG: a limit on file sizes (ulimit -f) stops a writer just as a full disk does.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@contextmanager
+def disk_full_says(folder: Path, kept: str) -> Iterator[None]:
+    """Turn "no space left" inside the block into a MachineError that says what is kept."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise MachineError(
+            f"no space left on the disk of {folder}: {kept} and will not be fetched again; "
+            "free some space and start again"
+        ) from error

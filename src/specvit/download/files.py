@@ -1,0 +1,204 @@
+"""One big file, the survey's catalogue: resumed where it broke off, whole or absent at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from specvit.config.data import Download
+from specvit.config.surveys import Simulated
+from specvit.download.disk import disk_full_says
+from specvit.download.gate import AgainError, Blame
+from specvit.download.http import Answer, HttpHost
+from specvit.download.ledger import CorruptError, NotThereError, RefusedError
+from specvit.download.retries import Tries, retrying
+from specvit.download.sources import find_file, folder_of
+from specvit.download.token import without_token
+from specvit.errors import DataError, DownloadError
+from specvit.io import atomic_open, read_json, write_json
+from specvit.logs import get_logger, progress
+
+MB = 1_000_000
+
+log = get_logger(__name__)
+
+
+def fetch_file(
+    base_url: str,
+    path: str,
+    destination: Path,
+    download: Download,
+    simulated: Simulated,
+    token: str | None = None,
+) -> Path:
+    """Fetch one file of a survey and return where it is.
+
+    From a server: to `destination`, unless it is there already; a transfer that broke off, also by
+    kill -9, is resumed with a range request if the file on the server is still the same. From a
+    folder (file:): the file in place, gzipped or not. Simulated: made anew at `destination`. Raises
+    DownloadError, or MachineError where the disk is full; then what has arrived is kept.
+    """
+    if base_url == "simulated:":
+        return _simulate(path, destination, simulated)
+    if base_url.startswith("file:"):
+        found = find_file(folder_of(base_url), path)
+        if found is None:
+            raise DownloadError(f"{folder_of(base_url) / path} does not exist")
+        return found
+    if destination.exists():
+        log.info("%s is there already", destination)
+        return destination
+    with _Part(destination, base_url + path) as part:
+        if not destination.exists():  # another job may have fetched it meanwhile
+            asyncio.run(_fetch(base_url, part, download, token))
+    return destination
+
+
+def _simulate(path: str, destination: Path, simulated: Simulated) -> Path:
+    from specvit.surveys.simulated import SimulatedSky
+
+    try:
+        data = SimulatedSky(simulated).read(path)
+    except FileNotFoundError as error:
+        raise DownloadError(f"the simulated sky has no {path}") from error
+    with atomic_open(destination) as handle:
+        handle.write(data)
+    return destination
+
+
+class _Part:
+    """The file as far as it has arrived, `.<name>.part`, and what the server said of it."""
+
+    def __init__(self, destination: Path, url: str) -> None:
+        self.destination, self.url = destination, url
+        self.path = destination.with_name(f".{destination.name}.part")
+        self._notes = self.path.with_name(f"{self.path.name}.json")
+
+    def __enter__(self) -> _Part:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        # Waits for another job that is fetching the same file.
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+        if self.destination.exists():
+            self.path.unlink(missing_ok=True)
+            self._notes.unlink(missing_ok=True)
+
+    @property
+    def size(self) -> int:
+        """Bytes that have arrived."""
+        return os.fstat(self._file).st_size
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """Validator and length of the file that the part is of; empty if of another or none."""
+        try:
+            notes = read_json(self._notes)
+        except DataError:
+            return {}
+        return notes if isinstance(notes, dict) and notes.get("url") == self.url else {}
+
+    def start(self, at: int, answer: Answer) -> int | None:
+        """Cut the part off at `at` and note what is coming; returns its whole length if known."""
+        os.ftruncate(self._file, at)
+        length = answer.headers.get("Content-Length")
+        total = at + int(length) if length is not None else None
+        etag = answer.headers.get("ETag", "")
+        # A weak ETag does not promise equal bytes, so it cannot join two halves (RFC 9110, 13.1.5).
+        validator = etag if etag.startswith('"') else answer.headers.get("Last-Modified")
+        write_json(self._notes, {"url": self.url, "validator": validator, "length": total})
+        return total
+
+    def append(self, chunk: bytes) -> None:
+        """Write what has arrived. Raises MachineError where the disk is full."""
+        kept = f"{self.size / MB:.0f} MB of {self.destination.name} are kept"
+        with disk_full_says(self.path.parent, kept):
+            view = memoryview(chunk)
+            while view:
+                view = view[os.pwrite(self._file, view, self.size) :]
+
+    def finish(self) -> None:
+        """Give the whole file its name."""
+        os.fsync(self._file)
+        self.path.replace(self.destination)
+
+
+async def _fetch(base_url: str, part: _Part, settings: Download, token: str | None) -> None:
+    hint = "" if token is None else "; the token was not accepted"
+    tries = Tries()
+    try:
+        async with HttpHost(base_url, settings, token, hint) as host:
+            async for attempt in retrying(settings, tries):
+                with attempt:
+                    before = part.size
+                    try:
+                        await _continue(host, part)
+                    except (AgainError, CorruptError):
+                        # Gigabytes take many connections: only those that bring nothing count.
+                        if part.size > before:
+                            tries.counted = 0
+                        tries.counted += not host.gate.down
+                        raise
+    except (AgainError, CorruptError, NotThereError, RefusedError) as error:
+        reason = without_token(str(error), token)
+        raise DownloadError(
+            f"{part.url}: {reason}. It may also be fetched by other means and put at "
+            f"{part.destination}"
+        ) from None
+    part.finish()
+
+
+async def _continue(host: HttpHost, part: _Part) -> None:
+    """One request for what is still missing."""
+    notes, size = part.notes, part.size
+    if notes.get("length") == size:
+        return
+    headers = {}
+    if size and notes.get("validator"):
+        headers = {"Range": f"bytes={size}-", "If-Range": notes["validator"]}
+    async with host.get(part.url, headers) as answer:
+        continues = answer.status == HTTPStatus.PARTIAL_CONTENT and headers
+        if continues and not answer.headers.get("Content-Range", "").startswith(f"bytes {size}-"):
+            raise AgainError("the server sent another range than asked for", Blame.FILE)
+        total = part.start(size if continues else 0, answer)
+        with _progress(part.destination.name, total, part.size) as advance:
+            async for chunk in answer.chunks():
+                if part.size == 0:
+                    _check_start(chunk)
+                part.append(chunk)
+                advance(len(chunk))
+    if total is not None and part.size != total:
+        raise AgainError(f"{part.size} of {total} bytes arrived", Blame.FILE)
+    if part.size == 0:
+        raise CorruptError("empty file")
+
+
+def _check_start(chunk: bytes) -> None:
+    """Refuse what servers send in place of a table. Raises CorruptError."""
+    if chunk.lstrip()[:1] in (b"<", b"{"):
+        shown = " ".join(chunk[:80].decode("utf-8", "replace").split())
+        raise CorruptError(f"not a table: starts with {shown}")
+
+
+@contextmanager
+def _progress(name: str, total: int | None, already: int) -> Iterator[Any]:
+    """Progress in MB, fed with bytes."""
+    left = None if total is None else -(-(total - already) // MB)
+    with progress(name, left, "MB") as tick:
+        counted = 0
+
+        def advance(size: int) -> None:
+            nonlocal counted
+            counted += size
+            tick.advance(counted // MB - tick.done)
+
+        yield advance

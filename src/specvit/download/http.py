@@ -1,0 +1,223 @@
+"""One HTTP host: kept-alive connections, what its answers mean, and guards against its moods."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from specvit import __version__
+from specvit.config.data import Download
+from specvit.download.gate import AgainError, Blame, Gate
+from specvit.download.ledger import CorruptError, NotThereError, RefusedError
+from specvit.download.slots import ConnectionPool
+from specvit.download.token import with_token
+
+USER_AGENT = f"specvit/{__version__} (astronomical spectra for machine learning)"
+MAX_REDIRECTS = 5
+ERROR_PAGE_BYTES = 2**16  # read, so that the connection can be used again
+READ_BUFFER = 2**20  # fewer pauses of the transport than with aiohttp's 64 kB
+AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds that a Retry-After header asks to wait: a number, or a date (RFC 9110, 10.2.3)."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - datetime.now(UTC)).total_seconds())
+
+
+def proxy_of(base_url: str) -> str | None:
+    """The proxy that the environment sets for a URL (HTTPS_PROXY, NO_PROXY, ...)."""
+    # Not aiohttp's trust_env: that also looks for a .netrc at every request, in another thread.
+    parts = urlsplit(base_url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+
+
+class Answer:
+    """A response with status 200 or 206, whose body must keep coming."""
+
+    def __init__(self, response: aiohttp.ClientResponse, settings: Download) -> None:
+        self.status, self.headers = response.status, response.headers
+        self._response, self._settings = response, settings
+        self.received = 0
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body in pieces. TimeoutError where they come, but slower than `min_bytes_s`.
+
+        (aiohttp's own time-out sees only pauses between two pieces.)
+        """
+        clock = asyncio.get_running_loop().time
+        since, before = clock(), 0
+        async for chunk in self._response.content.iter_any():
+            self.received += len(chunk)
+            elapsed = clock() - since
+            if elapsed > self._settings.timeout_s:
+                if self.received - before < elapsed * self._settings.min_bytes_s:
+                    raise TimeoutError
+                since, before = clock(), self.received
+            yield chunk
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body, at most `limit` bytes. Raises CorruptError where it is longer."""
+        pieces = []
+        async for chunk in self.chunks():
+            pieces.append(chunk)
+            if self.received > limit:
+                raise CorruptError(f"longer than {limit} bytes, which no spectrum is")
+        return b"".join(pieces)
+
+
+class HttpHost:
+    """Requests to the host of one base URL, through its gate and over its connections.
+
+    `hint` ends the reason of a refusal; the token goes into requests and nowhere else.
+    """
+
+    def __init__(self, base_url: str, settings: Download, token: str | None, hint: str) -> None:
+        host = urlsplit(base_url).netloc.rpartition("@")[2]
+        self._settings, self._token, self._hint = settings, token, hint
+        # Made once, not for each connection; True (aiohttp's own) where a redirect needs one.
+        self._ssl = ssl.create_default_context() if base_url.startswith("https:") else True
+        self._proxy = proxy_of(base_url)
+        self.gate = Gate(host, settings)
+        self._pool = ConnectionPool(
+            host, settings.connections, self._connect, lambda session: session.close()
+        )
+
+    async def __aenter__(self) -> HttpHost:
+        await self._pool.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._pool.__aexit__(*error)
+
+    def _connect(self) -> aiohttp.ClientSession:
+        wait = self._settings.timeout_s
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=1, ssl=self._ssl),
+            timeout=aiohttp.ClientTimeout(connect=wait, sock_connect=wait, sock_read=wait),
+            # Bytes as stored: some servers label .fits.gz as content that is to be unpacked.
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=READ_BUFFER,
+            proxy=self._proxy,
+        )
+
+    @asynccontextmanager
+    async def get(self, url: str, headers: dict[str, str] | None = None) -> AsyncIterator[Answer]:
+        """Send a GET once, following redirects, and yield an answer of status 200 or 206.
+
+        Raises AgainError (also for errors while the body is read inside the block), NotThereError
+        or RefusedError; no message holds the token.
+        """
+        probe = await self.gate.enter()
+        answer: Answer | None = None
+        try:
+            async with (
+                self._pool.lend() as session,
+                asyncio.timeout(3 * self._settings.timeout_s) as clock,
+                self._follow(session, url, headers or {}) as response,
+            ):
+                clock.reschedule(None)
+                answer = Answer(response, self._settings)
+                yield answer
+            self.gate.answered(probe)
+        except (NotThereError, RefusedError, CorruptError):
+            self.gate.answered(probe)
+            raise
+        except (AgainError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            again = error if isinstance(error, AgainError) else _network_error(error, answer)
+            self.gate.failed(probe, url, again)
+            # Not chained: what libraries say of an error may hold the URL with the token.
+            raise again from None
+        except BaseException:
+            self.gate.leave(probe)
+            raise
+
+    @asynccontextmanager
+    async def _follow(
+        self, session: aiohttp.ClientSession, url: str, headers: dict[str, str]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The response behind the redirects, of status 200 or 206."""
+        target = with_token(url, self._token)
+        for _ in range(MAX_REDIRECTS + 1):
+            async with session.get(
+                URL(target, encoded=True), headers=headers, allow_redirects=False
+            ) as response:
+                if response.status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+                    yield response
+                    return
+                await response.content.read(ERROR_PAGE_BYTES)
+                if response.status not in REDIRECTS:
+                    self._refuse(response)
+                target = _redirected(target, response.headers.get("Location", ""))
+        raise RefusedError(f"more than {MAX_REDIRECTS} redirects")
+
+    def _refuse(self, response: aiohttp.ClientResponse) -> None:
+        status = response.status
+        reason = f"HTTP {status} {_PHRASES.get(status, '')}".strip()
+        if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+            raise NotThereError(reason)
+        if status in AGAIN:
+            raise AgainError(
+                reason, Blame.UNCLEAR, retry_after(response.headers.get("Retry-After"))
+            )
+        denied = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+        raise RefusedError(reason + (self._hint if denied else ""))
+
+
+def _redirected(url: str, location: str) -> str:
+    """Where a redirect leads; RefusedError for another scheme than HTTP, or from https to http."""
+    target = urljoin(url, location)
+    old, new = urlsplit(url).scheme, urlsplit(target).scheme
+    if not location or new not in ("http", "https") or (old == "https" and new == "http"):
+        raise RefusedError(f"a redirect from {old} to {new if location else 'nowhere'}")
+    return target
+
+
+def _network_error(error: Exception, answer: Answer | None) -> AgainError:
+    """What a failure below HTTP means. No text of the library: it may hold the URL."""
+    if answer is not None:
+        slow = isinstance(error, TimeoutError)
+        what = "no bytes, or too few, in time" if slow else "connection broken"
+        length = answer.headers.get("Content-Length")
+        return AgainError(f"{what} after {answer.received} of {length or '?'} bytes", Blame.FILE)
+    match error:
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
+            return AgainError("cannot connect: TLS certificate not accepted", Blame.HOST)
+        case aiohttp.ClientConnectorError():
+            return AgainError(f"cannot connect: {_os_reason(error.os_error)}", Blame.HOST)
+        case aiohttp.ConnectionTimeoutError():
+            return AgainError("cannot connect: no answer in time", Blame.HOST)
+        case TimeoutError():
+            return AgainError("no answer in time", Blame.UNCLEAR)
+        case _:
+            return AgainError(f"no answer: {_os_reason(error)}", Blame.UNCLEAR)
+
+
+def _os_reason(error: Any) -> str:
+    return getattr(error, "strerror", None) or type(error).__name__

@@ -1,0 +1,263 @@
+"""One job, one shard: fetch what is not there yet, then write tar and ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from specvit.config.models import Config
+from specvit.download.archive import EarlierArchive, write_archive
+from specvit.download.journal import Journal
+from specvit.download.ledger import STATUSES, Entry, Fetched, Row, ledger_table
+from specvit.download.sources import Source, open_source
+from specvit.errors import DataError, DownloadError
+from specvit.io import write_parquet
+from specvit.logs import get_logger, progress
+
+SHOWN_REASONS = 5
+BATCH_ROWS = 1000
+ROW_COLUMNS = ["spectrum_id", "survey", "release", "path", "identity", "source"]
+
+log = get_logger(__name__)
+
+
+def shard_table(catalog: Path, shard: str) -> pa.Table:
+    """The catalogue's rows of one shard, by spectrum_id. Raises DataError."""
+    try:
+        table = pq.read_table(catalog, columns=ROW_COLUMNS, filters=[("shard", "==", shard)])
+    except FileNotFoundError as error:
+        raise DataError(f"{catalog} does not exist: run `specvit catalog` first") from error
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(f"{catalog} is not a catalogue: {error}") from error
+    return table.sort_by("spectrum_id")
+
+
+def _rows(table: pa.Table) -> Iterator[Row]:
+    # A few at a time: as Python objects, the rows of a big shard would fill the memory.
+    for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+        for row in batch.to_pylist():
+            yield Row(**row)
+
+
+def download_shard(config: Config, shard: str, retry_missing: bool = False) -> list[Entry]:
+    """Fetch the spectra of a shard; write `spectra/<shard>.tar` and its ledger.
+
+    What an earlier job or an earlier catalogue's tar already has is not fetched again; rows that
+    failed or were corrupt are tried again, rows that a server does not have only if
+    `retry_missing`. Raises DownloadError where more rows fail than `download.max_failed_fraction`
+    allows, or none arrives; MachineError where the disk is full. Either way what has arrived is
+    kept for the next try.
+    """
+    paths = config.paths
+    table = shard_table(paths.catalog, shard)
+    sources = _open_sources(config, table)
+    working = paths.spectra(shard).with_name(f".{shard}.parts")
+    with (
+        Journal(working) as journal,
+        closing(EarlierArchive(paths.spectra(shard), paths.ledger(shard))) as earlier,
+    ):
+        job = _Job(table, sources, journal, earlier, retry_missing)
+        job.run(shard)
+        entries = job.in_order()
+        _judge(config, shard, entries)
+        wanted = [entry.spectrum_id for entry in entries if entry.status == "ok"]
+        write_archive(paths.spectra(shard), wanted, job.read)
+        write_parquet(paths.ledger(shard), ledger_table(entries))
+        journal.remove()
+    _failed_ledger(config, shard).unlink(missing_ok=True)
+    return entries
+
+
+def download_shards(config: Config, retry_missing: bool = False) -> None:
+    """Fetch all shards, one after the other; DownloadError at the end if any could not complete."""
+    errors = []
+    for shard in config.shard_names():
+        try:
+            download_shard(config, shard, retry_missing)
+        except DownloadError as error:
+            log.error("%s", error)
+            errors.append(error)
+    if errors:
+        raise DownloadError(f"{len(errors)} shards are not complete; the first: {errors[0]}")
+
+
+def _open_sources(config: Config, table: pa.Table) -> dict[str, Source]:
+    active = config.surveys.active
+    sources = {}
+    for name in table["source"].unique().to_pylist():
+        if name not in active:
+            raise DataError(f"the catalogue has spectra of {name!r}, which surveys does not set")
+        base_url = active[name].base_url
+        sources[name] = open_source(base_url, name, config.download, config.simulated)
+    return sources
+
+
+class _Job:
+    """The rows of a shard and what is known of each."""
+
+    def __init__(
+        self,
+        table: pa.Table,
+        sources: dict[str, Source],
+        journal: Journal,
+        earlier: EarlierArchive,
+        retry_missing: bool,
+    ) -> None:
+        self._table, self._sources = table, sources
+        self._journal, self._earlier = journal, earlier
+        self._entries: dict[str, Entry] = {}
+        self._from_earlier: set[str] = set()
+        kept = {entry.spectrum_id: entry for entry in journal.recover()}
+        if kept or earlier.entries:
+            for row in _rows(table):
+                self._reuse(row, kept.get(row.spectrum_id), retry_missing)
+
+    def _reuse(self, row: Row, kept: Entry | None, retry_missing: bool) -> None:
+        old = self._earlier.entries.get(row.spectrum_id)
+        remembers = self._sources[row.source].remembers_missing and not retry_missing
+        for entry in (kept, old):
+            if entry is None or not self._is_of(row, entry):
+                continue
+            there = entry.status == "ok" and (entry is kept or self._earlier.holds(entry))
+            if there or (entry.status == "missing" and remembers):
+                self._entries[row.spectrum_id] = entry
+                if entry is old:
+                    self._from_earlier.add(row.spectrum_id)
+                return
+
+    def _is_of(self, row: Row, entry: Entry) -> bool:
+        """Whether the entry is of this row from this source, not of another mirror or sky."""
+        source = self._sources[row.source]
+        # A folder may have either of a file and its gzipped copy.
+        return entry.url.removesuffix(".gz") in {
+            source.url(path).removesuffix(".gz") for path in source.paths(row)
+        }
+
+    def run(self, shard: str) -> None:
+        """Fetch every row that is not known yet."""
+        known, total = len(self._entries), len(self._table)
+        if known:
+            log.info("%s: %d of %d are there already", shard, known, total)
+        if known == total:
+            return
+        with progress(shard, total - known) as tick:
+            counts: Counter[str] = Counter()
+
+            def keep(row: Row, fetched: Fetched) -> None:
+                self._keep(row, fetched)
+                counts[fetched.status] += 1
+                bad = ", ".join(f"{counts[status]} {status}" for status in STATUSES[1:])
+                tick.advance(note=f"({bad})")
+
+            try:
+                asyncio.run(self._fetch(keep))
+            except BaseExceptionGroup as group:
+                raise _first(group) from None
+
+    async def _fetch(self, keep: Callable[[Row, Fetched], None]) -> None:
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+            for name in self._sources:
+                source = await stack.enter_async_context(self._sources[name])
+                waiting = self._unknown(name)
+                for _ in range(source.rows_in_flight):
+                    group.create_task(_work(source, waiting, keep))
+
+    def _unknown(self, name: str) -> Iterator[Row]:
+        """Rows of a source that are still to be fetched."""
+        for row in _rows(self._table.filter(pc.equal(self._table["source"], name))):
+            if row.spectrum_id not in self._entries:
+                yield row
+
+    def _keep(self, row: Row, fetched: Fetched) -> None:
+        data = fetched.data
+        entry = Entry(
+            spectrum_id=row.spectrum_id,
+            url=fetched.url,
+            status=fetched.status,
+            reason=fetched.reason,
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest() if fetched.status == "ok" else None,
+            attempts=fetched.attempts,
+        )
+        self._entries[row.spectrum_id] = entry
+        if entry.status in ("ok", "missing"):
+            self._journal.append(entry, data)
+        else:
+            log.debug("%s: %s: %s", row.spectrum_id, entry.status, entry.reason)
+
+    def in_order(self) -> list[Entry]:
+        """One entry a row, by spectrum_id."""
+        return [self._entries[name] for name in self._table["spectrum_id"].to_pylist()]
+
+    def read(self, spectrum_id: str) -> bytes:
+        """The bytes of a spectrum that arrived."""
+        if spectrum_id in self._from_earlier:
+            return self._earlier.read(spectrum_id)
+        return self._journal.read(spectrum_id)
+
+
+async def _work(source: Source, rows: Iterator[Row], keep: Callable[[Row, Fetched], None]) -> None:
+    for row in rows:  # shared by all workers: each takes the next one
+        keep(row, await source.fetch(row))
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _failed_ledger(config: Config, shard: str) -> Path:
+    """Where the ledger of a job that had to fail is left for people."""
+    return config.paths.ledger(shard).with_name(f"{shard}.failed.parquet")
+
+
+def _judge(config: Config, shard: str, entries: list[Entry]) -> None:
+    """Report what did not arrive; DownloadError where it is too much."""
+    counts = Counter(entry.status for entry in entries)
+    summary = ", ".join(f"{counts[status]} {status}" for status in STATUSES)
+    bad = [entry for entry in entries if entry.status in ("failed", "corrupt")]
+    allowed = config.download.max_failed_fraction
+    too_many = len(bad) > allowed * len(entries)
+    if too_many or (entries and not counts["ok"]):
+        ledger = _failed_ledger(config, shard)
+        write_parquet(ledger, ledger_table(entries))
+        why = (
+            f"{len(bad)} of {len(entries)} spectra could not be fetched, more than "
+            f"download.max_failed_fraction = {allowed} allows"
+            if too_many
+            else "no spectrum could be fetched"
+        )
+        first = _reasons(entry for entry in entries if entry.status != "ok")
+        raise DownloadError(
+            f"{shard}: {why} ({summary}). First reasons: {first}. All of them: {ledger}. "
+            "What has arrived is kept and will not be fetched again"
+        )
+    log.info("%s: %s", shard, summary)
+    if len(entries) > counts["ok"]:
+        log.info("%s: %s", shard, _reasons(entry for entry in entries if entry.status != "ok"))
+
+
+def _reasons(entries: Iterable[Entry]) -> str:
+    """The commonest reasons, each with its count and first spectrum."""
+    first: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for entry in entries:
+        reason = f"{entry.status}: {entry.reason}"
+        first.setdefault(reason, entry.spectrum_id)
+        counts[reason] += 1
+    shown = [
+        f"{count} {reason} (as {first[reason]})"
+        for reason, count in counts.most_common(SHOWN_REASONS)
+    ]
+    rest = len(counts) - len(shown)
+    return "; ".join(shown) + (f"; and {rest} more reasons" if rest > 0 else "")

@@ -1,0 +1,248 @@
+"""Where spectra come from: an HTTP server, a folder, or the simulated sky."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from specvit.config.data import Download
+from specvit.config.surveys import Simulated
+from specvit.download.check import check_spectrum
+from specvit.download.gate import AgainError, GivenUpError
+from specvit.download.http import HttpHost
+from specvit.download.ledger import CorruptError, Fetched, NotThereError, RefusedError, Row, Status
+from specvit.download.retries import Tries, retrying
+from specvit.download.token import survey_token, token_hint, without_token
+from specvit.io import stable_hash
+from specvit.surveys.alternatives import alternatives
+
+MAX_SPECTRUM_BYTES = 256 * 2**20  # a full SDSS file has a few MB
+# In flight for each connection: while some wait for their next try, others use the connections.
+ROWS_A_CONNECTION = 8
+
+
+class Source(Protocol):
+    """One base URL."""
+
+    rows_in_flight: int
+    """How many spectra may be asked for at the same time."""
+    remembers_missing: bool
+    """Whether an answer that a spectrum is missing holds for later jobs too."""
+
+    def url(self, path: str) -> str:
+        """The address of a path, as the ledger records it."""
+        ...
+
+    def paths(self, row: Row) -> list[str]:
+        """Where the spectrum may be, in the order in which to try."""
+        ...
+
+    async def fetch(self, row: Row) -> Fetched:
+        """Bring back a checked spectrum, or the reason why there is none."""
+        ...
+
+    async def __aenter__(self) -> Source: ...
+
+    async def __aexit__(self, *error: object) -> None: ...
+
+
+def open_source(base_url: str, survey: str, settings: Download, simulated: Simulated) -> Source:
+    """The source behind a base URL of the configuration."""
+    if base_url == "simulated:":
+        return SimulatedSource(simulated)
+    if base_url.startswith("file:"):
+        return FolderSource(base_url)
+    return HttpSource(base_url, survey, settings)
+
+
+class HttpSource:
+    """A survey's server or a mirror of it."""
+
+    remembers_missing = True
+
+    def __init__(self, base_url: str, survey: str, settings: Download) -> None:
+        self._base_url, self._settings = base_url, settings
+        self._token = survey_token(survey)
+        self._host = HttpHost(base_url, settings, self._token, token_hint(survey))
+        self.rows_in_flight = settings.connections * ROWS_A_CONNECTION
+
+    def url(self, path: str) -> str:
+        """See Source."""
+        return self._base_url + path
+
+    def paths(self, row: Row) -> list[str]:
+        """See Source."""
+        return [row.path, *alternatives(row.survey, row.release, row.path)]
+
+    async def __aenter__(self) -> HttpSource:
+        await self._host.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._host.__aexit__(*error)
+
+    async def fetch(self, row: Row) -> Fetched:
+        """Try the row's path, and its alternatives where the server says that it has no such file.
+
+        See Source.
+        """
+        tries, absent = Tries(), ""
+        for path in self.paths(row):
+            try:
+                data = await self._persist(row, self.url(path), tries)
+            except NotThereError as error:
+                absent = absent or str(error)
+            except (AgainError, RefusedError) as error:
+                return self._without(row, "failed", error, tries)
+            except CorruptError as error:
+                return self._without(row, "corrupt", error, tries)
+            else:
+                self._host.gate.delivered()
+                return Fetched(self.url(path), "ok", tries.sent, data)
+        return self._without(row, "missing", NotThereError(absent), tries)
+
+    def _without(self, row: Row, status: Status, error: Exception, tries: Tries) -> Fetched:
+        reason = without_token(str(error), self._token)
+        if isinstance(error, CorruptError | RefusedError):
+            self._host.gate.useless(reason)
+        return Fetched(self.url(row.path), status, tries.sent, reason=reason)
+
+    async def _persist(self, row: Row, url: str, tries: Tries) -> bytes:
+        """Ask until the spectrum is there or its attempts are used up."""
+        async for attempt in retrying(self._settings, tries):
+            with attempt:
+                try:
+                    return await self._once(row, url, tries)
+                except (AgainError, CorruptError):
+                    tries.counted += not self._host.gate.down
+                    raise
+        raise AssertionError("unreachable: tenacity raises the last error")
+
+    async def _once(self, row: Row, url: str, tries: Tries) -> bytes:
+        tries.sent += 1
+        try:
+            async with self._host.get(url) as answer:
+                data = await answer.read(MAX_SPECTRUM_BYTES)
+        except GivenUpError:
+            tries.sent -= 1
+            raise
+        check_spectrum(data, row.survey, row.identity)
+        return data
+
+
+class FolderSource:
+    """A folder with the survey's own layout (a mirror), each file plain or gzipped."""
+
+    rows_in_flight = 4  # a network file system answers several questions at once
+    remembers_missing = False
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url
+        self._root = folder_of(base_url)
+
+    def url(self, path: str) -> str:
+        """See Source."""
+        return self._base_url + path
+
+    def paths(self, row: Row) -> list[str]:
+        """See Source. Each name may also stand with or without .gz ."""
+        paths = [row.path, *alternatives(row.survey, row.release, row.path)]
+        if row.survey == "lamost" and not row.path.endswith((".fits", ".fits.gz")):
+            paths.append(f"{row.path}.fits")  # the server makes up the name of a single file
+        elif row.survey == "lamost":
+            folders = (row.path.rpartition("/")[0], row.path.partition("/")[0])
+            paths += [f"{folder}/{row.identity}.fits" for folder in folders]
+        return paths
+
+    async def __aenter__(self) -> FolderSource:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        pass
+
+    async def fetch(self, row: Row) -> Fetched:
+        """See Source."""
+        return await asyncio.to_thread(self._read, row)
+
+    def _read(self, row: Row) -> Fetched:
+        attempts = 0
+        for path in self.paths(row):
+            file = find_file(self._root, path)
+            if file is None:
+                continue
+            attempts += 1
+            url = self._base_url + file.relative_to(self._root).as_posix()
+            try:
+                data = file.read_bytes()
+                check_spectrum(data, row.survey, row.identity)
+            except OSError as error:
+                return Fetched(url, "failed", attempts, reason=f"cannot read: {error.strerror}")
+            except CorruptError as error:
+                return Fetched(url, "corrupt", attempts, reason=str(error))
+            except (NotThereError, RefusedError) as error:
+                return Fetched(url, "missing", attempts, reason=str(error))
+            return Fetched(url, "ok", attempts, data)
+        return Fetched(self.url(row.path), "missing", attempts, reason="no such file")
+
+
+class SimulatedSource:
+    """The simulated sky, which answers like the surveys' servers."""
+
+    rows_in_flight = 1
+    remembers_missing = False
+
+    def __init__(self, settings: Simulated) -> None:
+        # Imported here: real runs never need it.
+        from specvit.surveys.simulated import SimulatedSky
+
+        self._sky = SimulatedSky(settings)
+        self._settings = stable_hash(settings.model_dump(mode="json"))
+
+    def url(self, path: str) -> str:
+        """See Source. Names the sky's settings: the same path of another sky is another file."""
+        return f"simulated:{path}#sky={self._settings}"
+
+    def paths(self, row: Row) -> list[str]:
+        """See Source."""
+        return [row.path, *alternatives(row.survey, row.release, row.path)]
+
+    async def __aenter__(self) -> SimulatedSource:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        pass
+
+    async def fetch(self, row: Row) -> Fetched:
+        """See Source."""
+        reason, attempts = "", 0
+        for path in self.paths(row):
+            attempts += 1
+            url = self.url(path)
+            try:
+                data = await asyncio.to_thread(self._sky.read, path)
+                check_spectrum(data, row.survey, row.identity)
+            except FileNotFoundError:
+                reason = reason or "HTTP 404 Not Found"
+            except NotThereError as error:
+                reason = reason or str(error)
+            except (CorruptError, RefusedError) as error:
+                return Fetched(url, "corrupt", attempts, reason=str(error))
+            else:
+                return Fetched(url, "ok", attempts, data)
+        return Fetched(self.url(row.path), "missing", attempts, reason=reason)
+
+
+def folder_of(base_url: str) -> Path:
+    """The folder of a file: URL (file:/path, file:///path)."""
+    return Path(unquote(urlsplit(base_url).path))
+
+
+def find_file(root: Path, path: str) -> Path | None:
+    """The file at `path` below `root`, gzipped or not whatever the path says; None if absent."""
+    other = path.removesuffix(".gz") if path.endswith(".gz") else path + ".gz"
+    for name in (path, other):
+        if (root / name).is_file():
+            return root / name
+    return None
