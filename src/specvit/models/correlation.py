@@ -116,10 +116,13 @@ class TemplateCorrelation(nn.Module):
         in_panels = torch.einsum("nyxspc,ysq->ncqxp", emitted, self.panels)
         return torch.matmul(in_panels.flatten(2), self.cells)
 
-    def forward(self, patches: Tensor) -> Tensor:
-        """Correlate: weight k is the sum over channels and cells of sequence times template."""
-        sequence = self.sequence(patches)
+    def correlate(self, sequence: Tensor) -> Tensor:
+        """Weight of bin k: sum over channels and cells of the sequence times the moved template."""
         length = next_fast_len(self.templates.shape[1], real=True)
         product = torch.fft.rfft(sequence, length).conj() * torch.fft.rfft(self.templates, length)
         lags: Tensor = torch.fft.irfft(product.sum(dim=1), length)
         return lags[:, : self.bins.count].flip(1)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Weights of the redshift bins, (n, bins)."""
+        return self.correlate(self.sequence(patches))
