@@ -1,0 +1,103 @@
+"""One sample of a shard: the picture, the flux on the common grid, and the catalogue's row."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from specvit.config.data import Grid, Render
+from specvit.plot import draw, render_hash
+from specvit.plot.scale import percentiles
+from specvit.spectrum import Spectrum, to_grid
+
+# Run-length coding: for lines on black both smaller and faster than what zlib finds at level 1.
+PNG_OPTIONS = [
+    cv2.IMWRITE_PNG_COMPRESSION,
+    1,
+    cv2.IMWRITE_PNG_STRATEGY,
+    cv2.IMWRITE_PNG_STRATEGY_RLE,
+]
+LARGEST = float(np.finfo(np.float16).max)
+SCALE_PERCENTILE = 99.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The three files of a sample, as bytes."""
+
+    key: str
+    png: bytes
+    npy: bytes
+    json: bytes
+
+    def members(self) -> tuple[tuple[str, bytes], ...]:
+        """Names and contents in a shard, in order."""
+        return tuple((f"{self.key}.{kind}", getattr(self, kind)) for kind in ("png", "npy", "json"))
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How pictures and arrays of one set of plots are made."""
+
+    render: Render
+    grid: Grid
+
+    def sample(self, spectrum: Spectrum, row: dict[str, Any], draw_number: int = 0) -> Sample:
+        """Make the sample of a spectrum and its catalogue row; SpectrumError if it has no data."""
+        picture = draw(spectrum, self.render, self.grid, row["z"])
+        flux, scale = scaled_flux(to_grid(spectrum, self.grid))
+        extra = {"flux_scale": scale, "render": self.hash, "draw": draw_number}
+        key = row["spectrum_id"] + (f"-d{draw_number}" if draw_number else "")
+        return Sample(key, png_bytes(picture), npy_bytes(flux), json_bytes({**row, **extra}))
+
+    @property
+    def hash(self) -> str:
+        """Stands for everything that decides a picture's pixels."""
+        return render_hash(self.render, self.grid)
+
+
+def scaled_flux(flux: NDArray[np.float32]) -> tuple[NDArray[np.float16], float]:
+    """Flux divided by a scale that lets it fit into float16, and the scale: their product is flux.
+
+    The scale is the 99th percentile of absolute flux (1 where that is 0); nan stays nan, and what
+    is beyond float16's range (65504 times the scale) is cut there.
+    """
+    known = np.abs(flux[~np.isnan(flux)])
+    scale = percentiles(known, (0, SCALE_PERCENTILE))[1] if len(known) else 0.0
+    scale = scale if scale > 0 else 1.0
+    return np.clip(flux / scale, -LARGEST, LARGEST).astype(np.float16), scale
+
+
+def png_bytes(picture: NDArray[np.uint8]) -> bytes:
+    """Encode a grey or RGB picture as PNG; the same picture gives the same bytes."""
+    if picture.ndim == 3:
+        picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), dtype=np.uint8)
+    return cv2.imencode(".png", picture, PNG_OPTIONS)[1].tobytes()
+
+
+def png_array(data: bytes) -> NDArray[np.uint8]:
+    """Decode a PNG: (size, size) grey or (size, size, 3) RGB. ValueError if it is none."""
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if picture is None:
+        raise ValueError("not a readable PNG")
+    if picture.ndim == 3:
+        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def npy_bytes(array: NDArray[np.float16]) -> bytes:
+    """Encode an array in numpy's own format."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def json_bytes(row: dict[str, Any]) -> bytes:
+    """Encode a row; keys are sorted so that equal rows give equal bytes, nan is refused."""
+    return json.dumps(row, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
