@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from spectrum_files import LOGLAM, galaxy_flux, spectrum_of
 
+from spectrum_files import LOGLAM, galaxy_flux, spectrum_of
 from specvit.config.data import Grid
 from specvit.spectrum import bin_centres, rebin, to_grid
 from specvit.spectrum.grid import bin_edges

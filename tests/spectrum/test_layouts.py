@@ -9,6 +9,7 @@ import pytest
 from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from spectrum_files import (
     LOGLAM,
     galaxy_flux,
@@ -17,7 +18,6 @@ from spectrum_files import (
     sdss_file,
     to_bytes,
 )
-
 from specvit.errors import SpectrumError
 from specvit.spectrum import fits as quick_fits
 from specvit.spectrum import read_header, read_spectrum
