@@ -13,6 +13,7 @@ BENCHES: dict[str, str] = {
     "loader": "Shard to training batch.",
     "train": "Training from shards and from memory.",
     "baselines": "Classical models at growing size.",
+    "transfer": "Pretrained weights and none, on a folder of real stars.",
 }
 
 
