@@ -17,6 +17,22 @@ from specvit.tasks import CLASSES
 SIZE = 16
 Files = dict[str, bytes]
 
+# A run whose network and shards are as small as they can be.
+TINY = {
+    "run": "tiny",
+    "tasks": ["class", "stellar_type", "redshift"],
+    "surveys": {"files": {"base_url": "file:///"}},
+    "split": {"shards": {"train": 3, "val": 2, "test": 1}},
+    "render": {"size": SIZE, "rows": 4},
+    "model": {
+        "pretrained": False,
+        "backbone_args": {"patch_size": 8, "depth": 1, "embed_dim": 32, "num_heads": 2},
+        "drop_path": 0.2,
+        "redshift": {"bins": 16, "z_max": 1.0},
+    },
+    "train": {"epochs": 3, "batch_size": 8, "workers": 0, "ema_decay": 0.9},
+}
+
 
 def picture(number: int, size: int = SIZE, channels: int = 1) -> np.ndarray:
     """A plot that tells the sample by its noise and the class (number % 3) by a bright third."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,6 +31,9 @@ def read_source(source: str) -> dict[str, Any]:
     """One configuration source: a YAML file's path, or an inline mapping starting with `{`."""
     if source.lstrip().startswith("{"):
         text, where = source, "inline configuration"
+        # What Snakemake passes is JSON, whose 1e-05 is a number: in YAML 1.1 it is text.
+        with suppress(json.JSONDecodeError):
+            return dict(json.loads(text))
     else:
         where = source
         try:

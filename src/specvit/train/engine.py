@@ -109,7 +109,7 @@ class Run:
         index, self.val_index = read_splits(config, ranks)
         labels = {task: torch.from_numpy(values) for task, values in index.labels.items()}
         stats = LabelStats.measure(self.tasks, labels)
-        self.model = build_model(config.model, self.tasks, config.render[0], stats)
+        self.model = build_model(config.model, self.tasks, config.render[0], stats, config.grid)
         self.plan = plan_of(config, without_unlearnable(index, self.model), ranks)
         self.steps = self.settings.epochs * self.plan.steps_per_epoch
         self.stepper = Stepper(self.model, self.settings, ranks, self.steps)

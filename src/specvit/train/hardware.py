@@ -46,6 +46,11 @@ def use_bfloat16(precision: Literal["auto", "float32", "bfloat16"], device: torc
     """
     if precision != "auto":
         return precision == "bfloat16"
+    return has_bfloat16(device)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware has bfloat16 units."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
@@ -53,7 +58,8 @@ def use_bfloat16(precision: Literal["auto", "float32", "bfloat16"], device: torc
 
 def peak_flops(device: torch.device, bfloat16: bool) -> Peak:
     """Peak of the card's data sheet where it is known, else of a large matmul run here."""
-    dtype = torch.bfloat16 if bfloat16 else torch.float32
+    # Where bfloat16 is emulated, float32 is the faster way: the peak of what is really there.
+    dtype = torch.bfloat16 if bfloat16 and has_bfloat16(device) else torch.float32
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         for part, flops in BFLOAT16_PEAKS.items():

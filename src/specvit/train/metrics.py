@@ -31,10 +31,11 @@ class Validation:
     def add(self, batch: Batch) -> None:
         """Predict a batch and keep losses, labels and predictions."""
         model = self._stepper.model
-        batch = batch.to(self._stepper.ranks.device)
         # Without DDP: ranks may have different numbers of batches here.
         with self._stepper.autocast():
-            outputs = self._stepper.forward(batch.pictures)
+            found = self._stepper.forward(batch.to(self._stepper.ranks.device).pictures)
+        # What heads make of an output is little work, in double precision: not for a GPU.
+        outputs = {name: output.cpu() for name, output in found.items()}
         losses = model.loss(outputs, batch.labels, {})[1]
         columns = model.decode(outputs, batch.labels)
         for task in self._tasks:
