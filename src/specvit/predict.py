@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 import torch
 
-from specvit.config.data import Render
+from specvit.config.data import Grid, Render
 from specvit.errors import DataError
 from specvit.logs import progress
 from specvit.models import SpecViT
+from specvit.plot import render_hash
 from specvit.predictions import IDENTITY
 from specvit.train.index import BadSample, Subset, index_shards
 from specvit.train.loader import evaluation_batches
@@ -33,12 +34,14 @@ def predict_split(
 
     Returns the identity columns and those of each task, as in `specvit.predictions`. The forward
     pass is in float32. Raises DataError for a sample that cannot be read (a test over the rest
-    would not be the test that other models took) and for one of another split.
+    would not be the test that other models took) and for one of another split
+    or with other plots than the network was trained on.
     """
     device = device or torch.device("cpu")
     model = model.to(device).eval()
     index = index_shards(shards, model.tasks, Subset())
     _refuse(index.bad)
+    plots = render_hash(model.render, model.grid)
     frames = []
     batches = evaluation_batches(
         index, model.render, batch_size, workers=workers, rows=True, pin=device.type == "cuda"
@@ -46,7 +49,7 @@ def predict_split(
     with progress(f"predict {split}", total=len(index)) as tick, torch.inference_mode():
         for batch in batches:
             _refuse(batch.bad)
-            _check_split(batch.rows, split)
+            _check_rows(batch.rows, split, plots)
             outputs = model(batch.pictures.to(device, non_blocking=True))
             # What heads do with a distribution is little work, in double precision: not for a GPU.
             cpu = {name: output.cpu() for name, output in outputs.items()}
@@ -59,14 +62,14 @@ def predict_split(
     return pd.concat(frames, ignore_index=True)
 
 
-def check_render(model: SpecViT, render: Render) -> None:
+def check_plots(model: SpecViT, render: Render, grid: Grid) -> None:
     """Raise DataError where the network was trained on other plots than these."""
-    was, now = model.render.model_dump(), render.model_dump()
+    if render_hash(model.render, model.grid) == render_hash(render, grid):
+        return
+    was = {**model.render.model_dump(), **model.grid.model_dump()}
+    now = {**render.model_dump(), **grid.model_dump()}
     changed = [f"{key} = {was[key]} then, {now[key]} now" for key in was if was[key] != now[key]]
-    if changed:
-        raise DataError(
-            f"the network was trained on other plots (render: {'; '.join(changed)}): train again"
-        )
+    raise DataError(f"the network was trained on other plots ({'; '.join(changed)}): train again")
 
 
 def _refuse(bad: Sequence[BadSample]) -> None:
@@ -77,10 +80,11 @@ def _refuse(bad: Sequence[BadSample]) -> None:
         )
 
 
-def _check_split(rows: list[dict[str, Any]], split: str) -> None:
-    other = [row for row in rows if row["split"] != split]
-    if other:
-        raise DataError(
-            f"{other[0]['spectrum_id']} is of the split {other[0]['split']} but lies in a shard of "
-            f"{split}: make the shards again"
-        )
+def _check_rows(rows: list[dict[str, Any]], split: str, plots: str) -> None:
+    """Raise DataError for a spectrum of another split or drawn otherwise than for training."""
+    for row in rows:
+        if row["split"] != split or row["render"] != plots:
+            raise DataError(
+                f"{row['spectrum_id']} is of the split {row['split']} with plots {row['render']}, "
+                f"not of {split} with {plots} as the network needs: make the shards again"
+            )

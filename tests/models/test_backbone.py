@@ -5,7 +5,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from specvit.config.data import Render
+from specvit.config.data import Grid, Render
 from specvit.config.learning import Model
 from specvit.errors import ConfigError
 from specvit.models import LabelStats, build_model
@@ -20,7 +20,7 @@ SMALL = {"embed_dim": 32, "depth": 2, "num_heads": 2}
 
 def build(backbone="test_vit", render=GREY, **settings):
     settings = {"pretrained": False, **settings}
-    return build_model(Model(backbone=backbone, **settings), TASKS, render, STATS).eval()
+    return build_model(Model(backbone=backbone, **settings), TASKS, render, STATS, Grid()).eval()
 
 
 def pictures(n, channels, size=64):

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from specvit.config.data import Render
+from specvit.config.data import Grid, Render
 from specvit.config.learning import Model, RedshiftHead
 from specvit.errors import DataError
 from specvit.models import LabelStats, build_model, load_model, save_model
@@ -28,7 +28,7 @@ def model():
         pretrained=False,
         redshift=RedshiftHead(bins=32),
     )
-    return build_model(settings, TASKS, Render(size=32, rows=3), STATS).eval()
+    return build_model(settings, TASKS, Render(size=32, rows=3), STATS, Grid()).eval()
 
 
 def test_a_loaded_model_is_the_saved_one(model, tmp_path):
@@ -61,7 +61,7 @@ def test_a_model_made_from_pretrained_weights_loads_without_them(tmp_path):
     file = tmp_path / "weights.safetensors"
     save_file(timm.create_model("test_vit").state_dict(), file)
     settings = Model(backbone="test_vit", weights=str(file))
-    model = build_model(settings, TASKS, Render(size=32), STATS)
+    model = build_model(settings, TASKS, Render(size=32), STATS, Grid())
     save_model(tmp_path / "model", model)
     file.unlink()
     loaded = load_model(tmp_path / "model")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from specvit.config.data import Render
+from specvit.config.data import Grid, Render
 from specvit.config.learning import Model, RedshiftHead
 from specvit.models import LabelStats, build_model, encode
 from specvit.predictions import check_predictions, task_columns
@@ -32,7 +32,7 @@ def build(tasks=TASKS, stats=STATS, **settings):
     torch.manual_seed(0)
     settings = {"backbone_args": {"depth": 2}, **settings}
     model = Model(backbone="test_vit", pretrained=False, **settings)
-    return build_model(model, tasks, RENDER, stats)
+    return build_model(model, tasks, RENDER, stats, Grid())
 
 
 def pictures(n=4):

@@ -10,11 +10,12 @@ from click.testing import CliRunner
 
 from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.commands.predict import command
-from specvit.config.data import Render
+from specvit.config.data import Grid, Render
 from specvit.config.learning import Model, RedshiftHead
 from specvit.errors import DataError
 from specvit.models import LabelStats, build_model, save_model
-from specvit.predict import check_render, predict_split
+from specvit.plot import render_hash
+from specvit.predict import check_plots, predict_split
 from specvit.predictions import check_predictions, read_predictions
 from specvit.tasks import tasks_of
 
@@ -40,6 +41,7 @@ def row(number, split="test", draw=0):
         "snr": 10.0,
         "split": split,
         "draw": draw,
+        "render": render_hash(RENDER, Grid()),
     }
 
 
@@ -71,7 +73,7 @@ def model():
         pretrained=False,
         redshift=RedshiftHead(bins=64),
     )
-    return build_model(settings, TASKS, RENDER, STATS)
+    return build_model(settings, TASKS, RENDER, STATS, Grid())
 
 
 @pytest.fixture
@@ -118,7 +120,7 @@ def test_an_unreadable_picture_stops_with_its_name(model, shards):
 
 def test_a_spectrum_of_another_split_is_refused(model, shards):
     write_shard(shards[1], [row(30, split="train")])
-    with pytest.raises(DataError, match=r"spec-0030 is of the split train but lies in .* test"):
+    with pytest.raises(DataError, match=r"spec-0030 is of the split train .*, not of test"):
         predict_split(model, shards, "test")
 
 
@@ -129,10 +131,13 @@ def test_a_shard_without_spectra_is_a_sentence(model, tmp_path):
         predict_split(model, [path], "test")
 
 
-def test_other_plots_than_the_trained_ones_are_refused(model):
-    check_render(model, RENDER)
-    with pytest.raises(DataError, match=r"rows = 4 then, 8 now"):
-        check_render(model, Render(size=32, rows=8))
+def test_other_plots_than_the_trained_ones_are_refused(model, shards):
+    check_plots(model, RENDER.model_copy(update={"name": "mine", "draws": 3}), Grid())
+    with pytest.raises(DataError, match=r"\(rows = 4 then, 8 now; wave_max = 9200.0 then, 9000"):
+        check_plots(model, Render(size=32, rows=8), Grid(wave_max=9000.0))
+    write_shard(shards[1], [row(14) | {"render": "0123456789ab"}])
+    with pytest.raises(DataError, match=r"spec-0014 .* with plots 0123456789ab, not of test with"):
+        predict_split(model, shards, "test")
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from specvit.surveys.files import FilesCatalogue
 from specvit.tasks import STELLAR_TYPES, tasks_of
 
 TASKS = tasks_of(["stellar_type"])
+GRID = Grid()
 MATCH_ARCSEC = 2.0
 ROWS = 6
 BATCH_SIZE = 24
@@ -59,7 +60,7 @@ def read_stars(root: Path, render: Render, folds: int) -> Stars:
             path = str(columns["path"][row])
             try:
                 spectrum = read_spectrum((root / path).read_bytes())
-                pictures.append(draw(spectrum, render, Grid()))
+                pictures.append(draw(spectrum, render, GRID))
             except SpectrumError:
                 continue
             paths.append(path)
@@ -103,7 +104,7 @@ def train_and_predict(
     torch.manual_seed(seed)
     labels = torch.from_numpy(stars.types)
     stats = LabelStats.measure(TASKS, {"stellar_type": labels[train]})
-    network = build_model(model, TASKS, render, stats).train()
+    network = build_model(model, TASKS, render, stats, GRID).train()
     decay = LAYER_DECAY if model.pretrained else 1.0
     optimiser = torch.optim.AdamW(network.param_groups(LR, WEIGHT_DECAY, decay))
     highest = [group["lr"] for group in optimiser.param_groups]

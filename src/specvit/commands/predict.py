@@ -28,12 +28,12 @@ def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> Non
     import torch
 
     from specvit.models import load_model
-    from specvit.predict import check_render, predict_split
+    from specvit.predict import check_plots, predict_split
     from specvit.predictions import write_predictions
 
     model = load_model(config.paths.model_dir(name))
     render = config.render[0]
-    check_render(model, render)
+    check_plots(model, render, config.grid)
     on_gpu = config.train.gpus > 0 and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
     for split in splits:

@@ -172,7 +172,7 @@ def build_model(
     tasks: Sequence[Task],
     render: Render,
     stats: LabelStats,
-    grid: Grid = Grid(),  # noqa: B008 (frozen)
+    grid: Grid,
 ) -> SpecViT:
     """Build the network for training: from published or local weights, or from scratch.
 
