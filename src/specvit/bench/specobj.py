@@ -43,11 +43,11 @@ COMMENTS_PERSON A CALIBFLUX 5E CALIBFLUX_IVAR 5E
 """
 NAMES, FORMATS = DATA_MODEL.split()[::2], DATA_MODEL.split()[1::2]
 
-# Share, SURVEY, RUN2D and first plate of each part of the table.
+# Share, SURVEY, RUN2D and first plate of each part of the table; no plate is in two parts.
 PARTS = (
     (0.32, b"sdss", b"26", 266),
-    (0.08, b"segue1", b"103", 1960),
-    (0.05, b"segue2", b"104", 2640),
+    (0.08, b"segue1", b"103", 11_000),
+    (0.05, b"segue2", b"104", 13_000),
     (0.40, b"boss", b"v5_13_2", 3586),
     (0.15, b"eboss", b"v5_13_2", 8000),
 )
@@ -63,7 +63,7 @@ def write_specobj(path: Path, rows: int, seed: int = 0) -> None:
     header["NAXIS2"] = rows
     dtype = columns.dtype.newbyteorder(">")
     # What a selection does not read is noise: zeros would make a sparse, quick file.
-    noise = np.random.default_rng(seed).bytes(BLOCK_ROWS * dtype.itemsize)
+    noise = np.random.default_rng(seed).bytes(min(rows, BLOCK_ROWS) * dtype.itemsize)
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
         handle.write(fits.PrimaryHDU().header.tostring().encode())
         handle.write(header.tostring().encode())

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from specvit.catalog.group import components, first_of, key_pairs, sky_pairs
+from specvit.catalog.group import components, first_of, sky_pairs
 from specvit.catalog.schema import CATALOG_SCHEMA, SURVEY_SCHEMA
 from specvit.catalog.split import check_filled, shard_codes, split_codes
 from specvit.catalog.stats import Counts, stats_csv
@@ -61,7 +61,7 @@ def build_catalog(config: Config) -> Counts:
                     writer.write_table(table)
                     tally.add(key, table)
                     tick.advance(len(table))
-    tally.add_objects(_objects(plan))
+    tally.objects = _objects(plan)
     write_text(config.paths.catalog_stats, stats_csv(tally, config))
     log.info("catalogue: %s", tally.sentence())
     return tally
@@ -70,43 +70,73 @@ def build_catalog(config: Config) -> Counts:
 def make_plan(config: Config) -> Plan:
     """Read what grouping needs of the survey tables, and decide object, split and shard."""
     keys = [key for key in NAMING_ORDER if key in config.surveys.active]
-    tables = [_columns(config, key, ["spectrum_id", "object_id", "ra", "dec"]) for key in keys]
-    starts = np.cumsum([0, *(len(table) for table in tables)])
-    whole = pa.concat_tables(tables).combine_chunks()
-    ids = whole["spectrum_id"].combine_chunks()
-    first = _group(whole, starts, config.split.match_arcsec)
+    parts = [_Rows.read(config, key) for key in keys]
+    starts = np.cumsum([0, *(len(part.ids) for part in parts)]).tolist()
+    own = [part.own_pairs() + start for part, start in zip(parts, starts[:-1], strict=True)]
+    ra, dec = (np.concatenate([getattr(part, name) for part in parts]) for name in ("ra", "dec"))
+    ids = pa.concat_arrays([part.ids for part in parts])
+    del parts
+    pairs = np.concatenate([*own, sky_pairs(ra, dec, config.split.match_arcsec)])
+    first = first_of(components(len(ids), pairs))
     named, places = np.unique(first, return_inverse=True)
     split = split_codes(config.seed, _texts(ids.take(pa.array(named))), config.split)[places]
     shard = shard_codes(config.seed, _texts(ids), split, config.split)
-    return Plan(dict(zip(keys, starts[:-1].tolist(), strict=True)), first, split, shard, ids)
+    return Plan(dict(zip(keys, starts[:-1], strict=True)), first, split, shard, ids)
+
+
+@dataclass
+class _Rows:
+    """What grouping needs of one survey's table."""
+
+    ids: pa.Array
+    ra: NDArray[np.float64]
+    dec: NDArray[np.float64]
+    again: NDArray[np.int64]
+    """Rows that repeat the object of another row, which their object_id names."""
+    named: pa.Array
+    """That row's spectrum_id, for each row of `again`."""
+
+    @classmethod
+    def read(cls, config: Config, key: str) -> _Rows:
+        """Read a survey table in pieces; DataError where it is missing, broken or out of order."""
+        path = config.paths.survey_table(key)
+        parts: list[tuple[pa.Array, pa.Array, pa.Array, pa.Array, pa.Array]] = []
+        row = 0
+        try:
+            with pq.ParquetFile(path) as file:
+                columns = ["spectrum_id", "object_id", "ra", "dec"]
+                for batch in file.iter_batches(ROWS_A_PIECE, columns=columns):
+                    ids, objects, ra, dec = (batch.column(name) for name in columns)
+                    again = np.flatnonzero(np.asarray(pc.not_equal(ids, objects)))
+                    parts.append((ids, ra, dec, pa.array(again + row), objects.take(again)))
+                    row += len(batch)
+        except FileNotFoundError as error:
+            raise DataError(f"{path} is missing: run `specvit survey --survey {key}`") from error
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{path} is not a readable parquet file: {error}") from error
+        ids, ra, dec, again, named = (
+            pa.concat_arrays(arrays) for arrays in zip(*parts, strict=True)
+        )
+        if pc.any(pc.greater_equal(ids[:-1], ids[1:])).as_py():
+            raise DataError(f"{path} is not ordered by spectrum_id: run `specvit survey` again")
+        ra, dec = (np.asarray(values.fill_null(np.nan)) for values in (ra, dec))
+        return cls(ids, ra, dec, np.asarray(again), named)
+
+    def own_pairs(self) -> NDArray[np.int64]:
+        """Pairs of rows that the survey itself takes for one object, shape (m, 2)."""
+        names = self.named.unique()
+        place = pc.index_in(self.ids, value_set=names)  # null but for the rows that are named
+        rows = np.flatnonzero(np.asarray(place.is_valid()))
+        found = np.empty(len(names), np.int64)
+        found[np.asarray(place.drop_null())] = rows
+        first = found[np.asarray(pc.index_in(self.named, value_set=names))]
+        return np.stack([first, self.again], axis=1)
 
 
 def _texts(column: pa.Array) -> Iterator[str]:
     """The texts one by one, a piece of the column at a time."""
     for start in range(0, len(column), ROWS_A_PIECE):
         yield from column[start : start + ROWS_A_PIECE].to_pylist()
-
-
-def _columns(config: Config, key: str, columns: list[str]) -> pa.Table:
-    path = config.paths.survey_table(key)
-    try:
-        table = pq.read_table(path, columns=columns)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist: run `specvit survey --survey {key}`") from error
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path} is not a readable parquet file: {error}") from error
-    ids = table["spectrum_id"].combine_chunks()
-    if pc.any(pc.greater_equal(ids[:-1], ids[1:])).as_py():
-        raise DataError(f"{path} is not ordered by spectrum_id: run `specvit survey` again")
-    return table
-
-
-def _group(whole: pa.Table, starts: NDArray[np.int64], arcsec: float) -> NDArray[np.int64]:
-    """The first row of each row's object: the surveys' own groups, then positions."""
-    names = whole["object_id"].combine_chunks().dictionary_encode().indices
-    ra, dec = (np.asarray(whole[name].combine_chunks().fill_null(np.nan)) for name in ("ra", "dec"))
-    own = key_pairs(np.asarray(names, np.int64) + 1)
-    return first_of(components(len(whole), np.concatenate([own, sky_pairs(ra, dec, arcsec)])))
 
 
 def _count_shards(plan: Plan, config: Config) -> dict[str, NDArray[np.int64]]:
@@ -135,17 +165,20 @@ def _finished(config: Config, key: str, plan: Plan) -> Iterator[pa.Table]:
             yield table.append_column("shard", shards.take(pa.array(numbers))).cast(CATALOG_SCHEMA)
 
 
-def _objects(plan: Plan) -> pd.DataFrame:
-    """One row an object: its split, how many spectra it has, and of how many surveys."""
-    survey = np.searchsorted(
-        np.array(list(plan.starts.values())), np.arange(len(plan.first)), "right"
-    )
-    frame = pd.DataFrame({"object": plan.first, "split": plan.split, "survey": survey})
-    grouped = frame.groupby("object", sort=True)
-    return pd.DataFrame(
-        {
-            "split": grouped["split"].first(),
-            "spectra": grouped.size(),
-            "surveys": grouped["survey"].nunique(),
-        }
-    )
+def _objects(plan: Plan) -> dict[str, list[int]]:
+    """Objects by split: all, those with several spectra, those seen by several surveys."""
+    named, places = np.unique(plan.first, return_inverse=True)
+    split = plan.split[named]
+    spectra = np.bincount(places)
+    starts = [*plan.starts.values(), len(places)]
+    surveys = np.zeros(len(named), np.int64)
+    for start, end in itertools.pairwise(starts):
+        surveys += np.bincount(places[start:end], minlength=len(named)) > 0
+    return {
+        name: np.bincount(split[mask], minlength=len(SPLITS)).tolist()
+        for name, mask in (
+            ("objects", spectra > 0),
+            ("objects with several spectra", spectra > 1),
+            ("objects in several surveys", surveys > 1),
+        )
+    }

@@ -24,7 +24,10 @@ def describe_files(config: Config) -> str:
     with paths.survey_refused("files").open(newline="", encoding="utf-8") as handle:
         refused = list(csv.DictReader(handle))
     if refused:
-        lines.append(f"refused {len(refused)} files, listed in {paths.survey_refused('files')}:")
+        total = len(frame) + len(refused)
+        lines.append(
+            f"refused {len(refused)} of {total} files, listed in {paths.survey_refused('files')}:"
+        )
         lines += [f"  {row['path']}: {row['reason']}" for row in refused[:SHOWN]]
         lines += ["  ..."] * (len(refused) > SHOWN)
     return "\n".join(lines)

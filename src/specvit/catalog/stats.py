@@ -6,8 +6,6 @@ import csv
 import io
 from collections import Counter
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from specvit.config import Config
@@ -25,22 +23,13 @@ class Counts:
     def __init__(self) -> None:
         self.rows: Counter[tuple[str, str, str]] = Counter()
         self.objects: dict[str, list[int]] = {}
+        """Objects of a kind in each split."""
 
     def add(self, survey: str, table: pa.Table) -> None:
         """Count the rows of a piece by class and split."""
         frame = table.select(["class", "split"]).to_pandas()
         for (class_, split), count in frame.fillna(NO_CLASS).value_counts().items():
             self.rows[survey, class_, split] += int(count)
-
-    def add_objects(self, objects: pd.DataFrame) -> None:
-        """Count objects by split: all, those with several spectra, those of several surveys."""
-        for name, mask in (
-            ("objects", np.ones(len(objects), bool)),
-            ("objects with several spectra", objects["spectra"] > 1),
-            ("objects in several surveys", objects["surveys"] > 1),
-        ):
-            counts = objects.loc[mask, "split"].value_counts()
-            self.objects[name] = [int(counts.get(code, 0)) for code in range(len(SPLITS))]
 
     def by_split(self, survey: str | None = None, class_: str | None = None) -> list[int]:
         """Rows of each split, of one survey or class or of all."""

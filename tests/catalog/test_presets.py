@@ -1,0 +1,52 @@
+"""The presets for real surveys: valid over config.yaml, and nothing of the demo left in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from specvit.config import Config, load_config
+
+ROOT = Path(__file__).resolve().parents[2]
+PRESETS = sorted(path.stem for path in (ROOT / "workflow" / "configs").glob("*.yaml"))
+
+
+def preset(name: str) -> Config:
+    return load_config([str(ROOT / "config.yaml"), str(ROOT / f"workflow/configs/{name}.yaml")])
+
+
+def test_the_three_presets_are_there() -> None:
+    assert {"sdss", "lamost", "paper"} <= set(PRESETS)
+
+
+@pytest.mark.parametrize("name", ["sdss", "lamost", "paper"])
+def test_a_preset_runs_on_real_data_under_its_own_name(name: str) -> None:
+    config = preset(name)
+    assert config.run == name
+    assert not config.is_simulated
+    keys = {"paper": {"sdss", "lamost"}}.get(name, {name})
+    assert set(config.surveys.active) == keys
+    own = yaml.safe_load((ROOT / f"workflow/configs/{name}.yaml").read_text())
+    # Files merge: a survey that is not named would stay the demo's simulated one.
+    assert set(own["surveys"]) == {"sdss", "lamost", "files"}
+    assert config.model.pretrained
+    assert config.render[0].size == 224
+    # The demo's small network must not shine through.
+    assert config.model.backbone_args == {"patch_size": 16, "depth": 12}
+
+
+def test_the_paper_preset_is_the_papers() -> None:
+    config = preset("paper")
+    sdss, lamost = config.surveys.sdss, config.surveys.lamost
+    assert sdss is not None
+    assert lamost is not None
+    assert sdss.select.zwarning_zero
+    assert sdss.select.science_only
+    assert sdss.select.min_snr == lamost.select.min_snr == 5.0
+    limits = [s.select.limit(c) or 0 for s in (sdss, lamost) for c in ("STAR", "GALAXY", "QSO")]
+    assert 4.0e6 <= sum(limits) <= 4.5e6
+    assert len(config.shard_names()) == 400
+    assert config.model.backbone == "vit_base_patch16_224.dino"
+    assert config.render[0].mode == "overlap"
