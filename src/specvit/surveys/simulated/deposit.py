@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from specvit.surveys.simulated.objects import Floats
 
@@ -22,26 +23,29 @@ def add_gaussians(
     return _collect(count, near, values)
 
 
-def _collect(count: int, near: np.ndarray, values: Floats) -> Floats:
+def _collect(count: int, near: NDArray[np.int64], values: Floats) -> Floats:
     inside = (near >= 0) & (near < count)
-    summed: Floats = np.bincount(near[inside], weights=values[inside], minlength=count)
-    return summed
+    return np.asarray(np.bincount(near[inside], values[inside], count), np.float64)
 
 
 def add_wings(
-    count: int, centres: Floats, depths: Floats, widths: Floats, power: float, core: Floats,
+    count: int,
+    centres: Floats,
+    depths: Floats,
+    widths: Floats,
+    power: float,
+    core: Floats,
     reach: int = 160,
 ) -> Floats:
     """Sum of -ln(1 - depth / (1 + (distance / width)**power)): optical depth of strong lines.
 
     Lorentz (power 2, damping) or Holtsmark (2.5, linear Stark effect) wings; `core` (pixels) is
     the spectrograph's sigma, which rounds the cores off.
-    """  # fmt: skip
+    """
     if not len(centres):
         return np.zeros(count)
     near = np.rint(centres).astype(np.int64)[:, None] + np.arange(-reach, reach + 1)
     square = (near - centres[:, None]) ** 2
     distance2 = (square + (core**2)[:, None]) / (widths**2)[:, None]
-    # Rounding the core loses area: give it back where lines are narrow.
     profile = 1 / (1 + distance2 ** (power / 2))
     return _collect(count, near, -np.log1p(-np.minimum(depths[:, None] * profile, 0.97)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +11,12 @@ from numpy.typing import NDArray
 from specvit.surveys.simulated.instrument import GRID_START, STEP, Sky, Spectrograph, sky_of
 from specvit.surveys.simulated.objects import Floats, Generator
 
-# Electrons of detector noise, as sky continuum that would make the same noise.
-DETECTOR = 1.0
 BAND_CENTRES = np.array([3551.0, 4686.0, 6166.0, 7480.0, 8932.0])
 _BAND_EDGES = np.array([3000, 3900, 5500, 6900, 8200, 11000])
 
 # Mask bits of SDSS spectra (SPPIXMASK, Data Release 17).
-NEARBADPIXEL, LOWFLAT, FULLREJECT, PARTIALREJECT = 16, 17, 18, 19
-SCATTEREDLIGHT, BRIGHTSKY, NODATA, COMBINEREJ = 20, 23, 24, 25
+NEARBADPIXEL, LOWFLAT, FULLREJECT, PARTIALREJECT, SCATTEREDLIGHT = 16, 17, 18, 19, 20
+NOSKY, BRIGHTSKY, NODATA, COMBINEREJ, BADFLUXFACTOR, BADSKYCHI = 22, 23, 24, 25, 26, 27
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Pixels:
     @property
     def loglam(self) -> Floats:
         """log10 of vacuum wavelength in Angstrom."""
-        return np.arange(self.first, self.first + self.count) * STEP
+        return np.asarray(np.arange(self.first, self.first + self.count) * STEP)
 
     @property
     def wavelength(self) -> Floats:
@@ -63,7 +62,10 @@ def choose_pixels(spectrograph: Spectrograph, rng: Generator) -> Pixels:
 
 @dataclass(frozen=True)
 class Exposure:
-    """One observed spectrum; arrays of shape (pixels.count,), flux in the model's unit."""
+    """One observed spectrum; arrays of shape (pixels.count,), flux in the model's unit.
+
+    Frozen in its pixels; what happens on the way (masks, gaps, calibration) changes the arrays.
+    """
 
     pixels: Pixels
     flux: Floats
@@ -82,35 +84,39 @@ def noise_of(pixels: Pixels, model: Floats, brightness: float) -> tuple[Floats, 
     where, templates = pixels.where, pixels.sky
     continuum, lines = templates.continuum[where], brightness * templates.lines[where]
     sky = continuum + lines
-    photons = (sky + np.maximum(model, 0) + DETECTOR) / (continuum + DETECTOR)
+    detector = pixels.spectrograph.detector
+    photons = (sky + np.maximum(model, 0) + detector) / (continuum + detector)
     variance = templates.noise[where] ** 2 * photons
     variance += (pixels.spectrograph.residual * lines) ** 2
     return np.sqrt(variance), sky
 
 
 def match_snr(
-    wavelength: Floats, model: Floats, sigma: Floats, bands: Floats, total: float
+    wavelength: Floats, model: Floats, sigma: Floats, bands: Floats, total: float | None
 ) -> Floats:
-    """Scale the noise so that its median S/N in ugriz and overall is the catalogue's.
+    """Scale the noise so that the median S/N is the catalogue's.
 
-    A smooth factor between the band centres (a night's transparency and the fiber's losses), then
-    one for all.
+    By a smooth factor in ugriz (the night's transparency, the fiber's losses); then, where the
+    catalogue has a total over all pixels, by one for all to match that.
     """
     ratio = model / sigma
     edges = np.searchsorted(wavelength, _BAND_EDGES)
     known, factors = [], []
-    for band, (start, stop) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for band, (start, stop) in enumerate(pairwise(edges.tolist())):
         if stop - start > 50:
-            median = float(np.median(ratio[start:stop]))
+            median = float(np.median(ratio[start:stop:3]))  # smooth enough to skip pixels
             known.append(BAND_CENTRES[band])
             factors.append(np.log(np.clip(median / max(bands[band], 1e-3), 0.2, 5.0)))
     tilt = np.exp(np.interp(wavelength, known, factors))
     matched: Floats = sigma * tilt
-    matched *= float(np.median(model / matched)) / total
+    if total is not None:
+        matched *= float(np.median(model / matched)) / total
     return matched
 
 
-def observe(rng: Generator, pixels: Pixels, model: Floats, bands: Floats, total: float) -> Exposure:
+def observe(
+    rng: Generator, pixels: Pixels, model: Floats, bands: Floats, total: float | None
+) -> Exposure:
     """Observe a noise-free spectrum at the S/N that the catalogue gives.
 
     Noise is drawn from exactly the variance that ivar states, sky residuals included.
@@ -119,11 +125,47 @@ def observe(rng: Generator, pixels: Pixels, model: Floats, bands: Floats, total:
     sigma, sky = noise_of(pixels, model, brightness)
     sigma = match_snr(pixels.wavelength, model, sigma, bands, total)
     flux = model + sigma * rng.standard_normal(pixels.count)
-    and_mask = np.zeros(pixels.count, np.int32)
-    bright = pixels.sky.bright[pixels.where] & (sky > model + 10 * sigma)
-    and_mask[bright] |= 1 << BRIGHTSKY
-    or_mask = and_mask.copy()
-    return Exposure(pixels, flux, sigma**-2, sky, and_mask, or_mask)
+    masks = np.zeros((2, pixels.count), np.int32)
+    return Exposure(pixels, flux, sigma**-2, sky, masks[0], masks[1])
+
+
+# Share of pixels with each or_mask bit and how long its runs are (pixels), as counted in public
+# spectra: older reductions set few, BOSS ones every second pixel.
+_OR_RUNS = {
+    "SDSS": {NEARBADPIXEL: (0.012, 5), SCATTEREDLIGHT: (0.004, 4), COMBINEREJ: (0.012, 3),
+             BADFLUXFACTOR: (0.02, 80), BADSKYCHI: (0.01, 15), BRIGHTSKY: (0.015, 6)},
+    "BOSS": {NEARBADPIXEL: (0.10, 6), LOWFLAT: (0.14, 60), FULLREJECT: (0.07, 8),
+             PARTIALREJECT: (0.17, 10), NOSKY: (0.15, 300), NODATA: (0.10, 200),
+             COMBINEREJ: (0.10, 4), BADFLUXFACTOR: (0.20, 400), BADSKYCHI: (0.006, 12)},
+}  # fmt: skip
+
+
+def mask_sdss(rng: Generator, exposure: Exposure, model: Floats) -> None:
+    """Set SDSS's masks and, in bad columns of the detectors, ivar = 0; changes the exposure."""
+    pixels = exposure.pixels
+    with np.errstate(divide="ignore"):
+        sigma = exposure.ivar**-0.5
+    # BRIGHTSKY as the pipeline defines it: sky above flux plus ten times its error.
+    bright = pixels.sky.bright[pixels.where] & (exposure.sky > model + 10 * sigma)
+    exposure.and_mask[bright] |= 1 << BRIGHTSKY
+    if rng.random() < 0.25:
+        bad = np.zeros(pixels.count, np.int32)
+        add_runs(rng, bad, NEARBADPIXEL, 0.004, 6)
+        lost = bad != 0
+        exposure.and_mask[lost] |= (1 << NEARBADPIXEL) | (1 << FULLREJECT)
+        exposure.ivar[lost] = 0
+        exposure.flux[lost] = model[lost]  # the pipeline interpolates over them
+    exposure.or_mask[:] = exposure.and_mask
+    for bit, (share, length) in _OR_RUNS[pixels.spectrograph.name].items():
+        add_runs(rng, exposure.or_mask, bit, share, length)
+
+
+def switch_off(exposure: Exposure) -> None:
+    """Make it the spectrum of a dead fiber: zero everywhere."""
+    exposure.flux[:] = 0
+    exposure.ivar[:] = 0
+    exposure.and_mask[:] |= 1 << NODATA
+    exposure.or_mask[:] |= 1 << NODATA
 
 
 def add_runs(
@@ -138,9 +180,9 @@ def add_runs(
 
 
 def rounded(values: Floats) -> NDArray[np.float32]:
-    """Round to 16 binary digits.
+    """Round to 17 binary digits.
 
     Machines differ in the last bit of exp and sin: rounding far above it makes the files the same.
     """
-    mantissa, exponent = np.frexp(values)
-    return np.ldexp(np.rint(np.ldexp(mantissa, 16)), exponent - 16).astype(np.float32)
+    bits = values.astype(np.float32).view(np.int32)
+    return ((bits + 0x40) & ~0x7F).view(np.float32)

@@ -8,35 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from specvit.surveys.simulated.objects import Structured
+
 BLOCK = 2880
-Value = str | bool | int | float | None
+Value = str | bool | int | float
 
 # Letter of a binary table column's format -> big-endian numpy type.
 _TYPES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 
 
 def _literal(value: Value) -> str:
-    if value is None:
-        return ""
     if isinstance(value, bool):
         return f"{'T' if value else 'F':>20}"
     if isinstance(value, str):
-        return f"'{value.replace(chr(39), chr(39) * 2):<8}'".ljust(20)
+        quoted = value.replace("'", "''")
+        return f"'{quoted:<8}'".ljust(20)
     if isinstance(value, int):
         return f"{value:>20}"
-    text = f"{value:.12G}"
-    return (
-        f"{text if '.' in text else text.replace('E', '.0E') if 'E' in text else text + '.0':>20}"
-    )
+    # repr is the shortest text that gives the number back; FITS wants a capital E.
+    return f"{repr(value).upper():>20}"
 
 
+# Most cards are the same in every file of a survey. The key tells True from 1 and 1 from 1.0.
+@lru_cache(maxsize=4096, typed=True)
 def card(key: str, value: Value, comment: str = "") -> bytes:
     """Return one 80-character header card; a long comment is cut, as the surveys' writers do."""
-    return f"{key:<8}= {_literal(value)} / {comment}"[:80].ljust(80).encode("ascii")
+    text = f"{key:<8}= {_literal(value)}"
+    return f"{text} / {comment}"[:80].ljust(80).encode("ascii")
 
 
 def remark(text: str, key: str = "COMMENT") -> bytes:
@@ -63,23 +66,23 @@ class Column:
     dim: tuple[int, ...] = ()
 
     @property
-    def numpy(self) -> tuple[str, str] | tuple[str, str, tuple[int, ...]]:
+    def field(self) -> tuple[str, str, tuple[int, ...]]:
         """The field of the row's structured dtype."""
         count, letter = int(self.form[:-1] or 1), self.form[-1]
         if letter == "A":
-            return (self.name, f"S{count}")
-        return (self.name, _TYPES[letter]) if count == 1 else (self.name, _TYPES[letter], (count,))
+            return (self.name, f"S{count}", ())
+        return (self.name, _TYPES[letter], () if count == 1 else (count,))
 
 
 def row_dtype(columns: Sequence[Column]) -> np.dtype[np.void]:
     """Return the packed big-endian dtype of a table with these columns."""
-    return np.dtype([column.numpy for column in columns])
+    return np.dtype([column.field for column in columns])
 
 
-def table_cards(
+def table_header(
     columns: Sequence[Column], rows: int, name: str | None, extra: Iterable[bytes] = ()
-) -> list[bytes]:
-    """Return the header cards of a binary table."""
+) -> bytes:
+    """Return the header of a binary table; without EXTNAME where `name` is None."""
     cards = [
         b"XTENSION= 'BINTABLE'           / binary table extension".ljust(80),
         card("BITPIX", 8, "array data type"),
@@ -97,9 +100,15 @@ def table_cards(
             cards.append(card(f"TDIM{number}", f"({','.join(map(str, column.dim))})"))
     if name is not None:
         cards.append(card("EXTNAME", name))
-    return [*cards, *extra]
+    return header([*cards, *extra])
 
 
-def table(head: bytes, rows: NDArray[np.void]) -> bytes:
+def table(head: bytes, rows: Structured) -> bytes:
     """Return header and data of a binary table; `rows` is packed and big-endian."""
     return head + padded(rows.tobytes())
+
+
+def text_field(values: NDArray[np.str_] | Sequence[str] | str, width: int) -> NDArray[np.bytes_]:
+    """Text of a table column: padded with spaces as FITS wants it, not with NUL as numpy does."""
+    padded_text: NDArray[np.bytes_] = np.char.ljust(np.asarray(values).astype(f"S{width}"), width)
+    return padded_text

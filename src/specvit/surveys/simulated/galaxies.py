@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from specvit.surveys.simulated.deposit import LN10_STEP, add_gaussians
+from specvit.surveys.simulated.instrument import STEP
 from specvit.surveys.simulated.lines import HE_I_5876, LINE, hydrogen
 from specvit.surveys.simulated.objects import (
     LIGHT_SPEED,
@@ -17,7 +18,12 @@ from specvit.surveys.simulated.objects import (
     light_shares,
     nucleus_share,
 )
-from specvit.surveys.simulated.stars import REST_START, STEP, rest_wavelength, template
+from specvit.surveys.simulated.stars import (
+    REST_START,
+    extinction,
+    rest_wavelength,
+    template,
+)
 
 # Stars that make up a simple population of each of objects.AGES: (Teff, log g) and share of the
 # light at 5500 A: turn-off and main sequence, then giants. After the isochrones behind Bruzual &
@@ -29,10 +35,10 @@ _POPULATIONS: tuple[tuple[tuple[float, float, float], ...], ...] = (
     ((10500, 4.1, 0.45), (9000, 4.1, 0.25), (7500, 4.2, 0.10), (4900, 2.3, 0.20)),
     ((8600, 4.1, 0.50), (7500, 4.2, 0.25), (6500, 4.3, 0.10), (4900, 2.5, 0.15)),
     ((7000, 4.1, 0.38), (6300, 4.3, 0.27), (5800, 4.4, 0.10), (4700, 2.4, 0.25)),
-    ((6200, 4.2, 0.33), (5700, 4.4, 0.22), (4700, 2.4, 0.33), (4000, 1.4, 0.12)),
-    ((5800, 4.3, 0.27), (5300, 4.5, 0.15), (4600, 2.4, 0.33), (4050, 1.5, 0.18), (3600, 0.9, 0.07)),
+    ((6200, 4.2, 0.29), (5700, 4.4, 0.20), (4700, 2.4, 0.33), (4000, 1.4, 0.13), (3720, 0.9, 0.05)),
+    ((5750, 4.3, 0.22), (5200, 4.5, 0.13), (4600, 2.4, 0.33), (4050, 1.5, 0.22), (3720, 0.9, 0.10)),
 )
-METALS = (-0.6, 0.0, 0.2)
+METALS = (-0.6, 0.0, 0.25)
 """[Fe/H] at which populations are made; galaxies lie between."""
 TEMPLATE_SIGMA = 1.0  # pixels
 
@@ -67,17 +73,22 @@ def calzetti(wavelength: Floats) -> Floats:
     return curve
 
 
+@lru_cache(maxsize=1)
+def _starlight_dust() -> Floats:
+    return calzetti(rest_wavelength())
+
+
 def stellar_light(row: np.void) -> Floats:
     """Starlight of a galaxy on the rest grid in f_lambda, about 1 at 5500 A; not yet broadened."""
     shares = light_shares(np.atleast_1d(row["tau"]), np.atleast_1d(row["burst"]))[0]
     # Stars are as rich in metals as the gas, on the Sun's scale (12 + log O/H = 8.69).
-    metals = float(np.clip(1.4 * (row["oh"] - 8.60), METALS[0], METALS[-1]))
+    metals = float(np.clip(1.6 * (row["oh"] - 8.60), METALS[0], METALS[-1]))
     upper = int(np.clip(np.searchsorted(METALS, metals), 1, len(METALS) - 1))
     weight = (metals - METALS[upper - 1]) / (METALS[upper] - METALS[upper - 1])
     bricks = populations()
     light = (1 - weight) * (shares @ bricks[upper - 1]) + weight * (shares @ bricks[upper])
     # Stars feel 0.44 of the dust that the gas does (Calzetti et al. 2000).
-    light *= 10 ** (-0.4 * 0.44 * float(row["ebv"]) * calzetti(rest_wavelength()))
+    light *= np.exp(-0.405 * float(row["ebv"]) * _starlight_dust())  # 0.4 ln 10 x 0.44
     return np.asarray(light)
 
 
@@ -147,11 +158,10 @@ def add_emission(
     single = np.atleast_1d(row)
     waves, ratios = emission_lines(single)
     # Dust between the lines: Milky Way law, unlike the starlight's.
-    from_gas = 10 ** (-0.4 * float(row["ebv"]) * calzetti_gas(waves))
-    at_halpha = 10 ** (-0.4 * float(row["ebv"]) * calzetti_gas(np.array([LINE["H_alpha"]])))
-    ew = float(halpha_ew(single)[0])
+    dust = extinction(np.append(waves, LINE["H_alpha"]))
+    reddened = ratios * 10 ** (-0.4 * float(row["ebv"]) * (dust[:-1] - dust[-1]))
+    areas = float(halpha_ew(single)[0]) * continuum_at_halpha * reddened  # f_lambda x rest A
     redshift = 1 + float(row["z"])
-    areas = ew * continuum_at_halpha * ratios * from_gas / at_halpha  # f_lambda x rest A
     per_pixel = waves * LN10_STEP
     centres = np.log10(waves * redshift) / STEP - first
     near = dispersion[np.clip(np.rint(centres).astype(int), 0, len(flux) - 1)]
@@ -161,18 +171,11 @@ def add_emission(
     return flux + add_gaussians(len(flux), centres, areas / per_pixel, sigmas, reach=24)
 
 
-def calzetti_gas(wavelength: Floats) -> Floats:
-    """A(lambda) / E(B-V) of the gas: the Milky Way's law."""
-    from specvit.surveys.simulated.stars import extinction
-
-    return extinction(wavelength)
-
-
 def galaxy_flux(dispersion: Floats, first: int, row: np.void) -> Floats:
     """Flux of a galaxy in f_lambda (arbitrary unit) on pixels from k = first; shape (count,)."""
     light = stellar_light(row)
-    wavelength = rest_wavelength()
-    at_halpha = float(light[np.abs(wavelength - 6620) < 40].mean())
+    beside_halpha = slice(*np.searchsorted(rest_wavelength(), (6600, 6660)))
+    at_halpha = float(light[beside_halpha].mean())
     instrument = float(np.median(dispersion))
     motion = float(row["sigma"]) / (LIGHT_SPEED * LN10_STEP)
     extra = np.hypot(motion, np.sqrt(max(instrument**2 - TEMPLATE_SIGMA**2, 0.0)))

@@ -38,7 +38,9 @@ class Spectrograph:
     line_scale: float
     """Sky lines through the fiber, relative to those of a 2 arcsec fiber."""
     residual: float
-    """What sky subtraction leaves, as a fraction of the sky."""
+    """What sky subtraction leaves of the lines, as a fraction."""
+    detector: float
+    """Detector noise as a sky continuum that would make the same noise."""
 
 
 # Dispersion, noise and sky continuum as the WDISP, IVAR and SKY columns of public spectra have
@@ -49,7 +51,7 @@ SDSS = Spectrograph(
     (1.25, 1.21, 1.19, 1.12, 1.04, 0.95, 0.88, 0.90, 0.92, 0.90, 0.86, 0.79, 0.77, 0.78),
     (3.20, 2.30, 1.85, 1.12, 0.88, 0.73, 0.67, 0.80, 0.66, 0.46, 0.45, 0.52, 0.70, 0.95),
     (7.20, 7.10, 6.80, 8.10, 8.50, 8.10, 8.30, 10.5, 10.5, 7.40, 6.60, 7.60, 6.10, 5.20),
-    3.6, 0.025,
+    3.6, 0.007, 6.0,
 )  # fmt: skip
 BOSS = Spectrograph(
     "BOSS", (35512, 35572), (4574, 4626),
@@ -61,7 +63,7 @@ BOSS = Spectrograph(
      0.50),
     (6.50, 5.30, 3.60, 3.90, 3.70, 3.30, 3.30, 4.60, 4.60, 2.90, 2.60, 2.90, 2.70, 3.60, 4.50,
      5.50),
-    1.0, 0.020,
+    1.0, 0.014, 1.5,
 )  # fmt: skip
 LAMOST = Spectrograph(
     "LAMOST", (35682, 35682), (3909, 3909),
@@ -69,7 +71,7 @@ LAMOST = Spectrograph(
     (1.40, 1.33, 1.27, 1.17, 1.08, 1.02, 0.99, 1.02, 1.16, 1.10, 1.02, 0.95, 0.93, 0.95),
     (6.00, 3.60, 2.30, 1.40, 1.05, 0.92, 1.05, 1.60, 1.50, 0.85, 0.72, 0.75, 0.85, 1.20),
     (9.00, 8.80, 8.90, 9.40, 9.80, 9.80, 10.0, 12.5, 12.5, 9.50, 8.50, 8.90, 8.20, 7.60),
-    4.5, 0.050,
+    4.5, 0.012, 6.0,
 )  # fmt: skip
 
 
@@ -100,10 +102,10 @@ def _line_list() -> Floats:
 def sky_of(spectrograph: Spectrograph) -> Sky:
     """Return the templates of a spectrograph, built once a process."""
     k = np.arange(GRID_START, GRID_STOP)
-    wavelength = 10 ** (k * STEP)
+    wavelength = np.power(10.0, k * STEP)
 
     def curve(values: tuple[float, ...]) -> Floats:
-        return np.interp(wavelength, spectrograph.knots, values)
+        return np.asarray(np.interp(wavelength, spectrograph.knots, values))
 
     dispersion, continuum = curve(spectrograph.dispersion), curve(spectrograph.background)
     lines = np.zeros(len(k))

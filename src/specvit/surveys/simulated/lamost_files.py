@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 
 from specvit.surveys.simulated.exposure import Exposure
 from specvit.surveys.simulated.fits_bytes import (
@@ -16,10 +17,9 @@ from specvit.surveys.simulated.fits_bytes import (
     header,
     padded,
     remark,
-    row_dtype,
-    table_cards,
+    table_header,
 )
-from specvit.surveys.simulated.objects import CLASS_NAMES, LIGHT_SPEED, STAR, Structured
+from specvit.surveys.simulated.objects import CLASS_NAMES, LIGHT_SPEED, STAR, Floats, Structured
 from specvit.surveys.simulated.observations import Universe
 from specvit.surveys.simulated.subclasses import lamost_subclass
 
@@ -29,7 +29,7 @@ _STORED = 65535  # longest stored block of deflate
 
 
 def gzipped(data: bytes) -> bytes:
-    """Gzip without compressing, so that the bytes do not depend on the machine's zlib (RFC 1952)."""
+    """Gzip without compressing: bytes do not depend on the machine's zlib (RFC 1952)."""
     parts = [b"\x1f\x8b\x08\0\0\0\0\0\0\xff"]
     for start in range(0, max(len(data), 1), _STORED):
         block = data[start : start + _STORED]
@@ -59,9 +59,12 @@ def _date(mjd: int) -> str:
     return str(np.datetime64("1858-11-17") + int(mjd))
 
 
-def _group(universe: Universe) -> NDArray[np.int64]:
-    """Group number of each LAMOST row: repeat spectra of an object share it."""
-    return universe.lamost["object"] + 1
+def _fixed(values: Floats, digits: int) -> list[str]:
+    return [f"{value:.{digits}f}" for value in values.tolist()]
+
+
+def _text(values: NDArray[np.int64]) -> list[str]:
+    return [str(value) for value in values.tolist()]
 
 
 def _csv(columns: dict[str, Sequence[str]]) -> bytes:
@@ -76,47 +79,43 @@ def _shared_columns(universe: Universe, rows: Structured) -> dict[str, Sequence[
     n = len(rows)
     snr = rows["snr"]
 
-    def fixed(values: NDArray[np.float64], digits: int) -> list[str]:
-        return [f"{value:.{digits}f}" for value in values.tolist()]
-
-    def text(values: NDArray[np.int64]) -> list[str]:
-        return [str(value) for value in values.tolist()]
-
-    colour = np.interp(np.log(np.maximum(seen["teff"], 2500)), np.log([2700, 4000, 5800, 9700, 3e4]),
-                       [1.6, 1.25, 0.45, -0.15, -0.35])  # fmt: skip
+    # g - r of the main sequence.
+    colour = np.interp(
+        seen["teff"], [2700, 4000, 5800, 9700, 30000], [1.6, 1.25, 0.45, -0.15, -0.35]
+    )
     colour = np.where(seen["kind"] == STAR, colour, 0.6)
     ra, dec = rows["ra"].tolist(), rows["dec"].tolist()
     return {
-        "obsid": text(rows["obsid"]),
+        "obsid": _text(rows["obsid"]),
         "uid": [f"G{value + 10**13}" for value in rows["object"].tolist()],
-        "gp_id": text(rows["object"] + 1),
+        "gp_id": _text(rows["object"] + 1),
         "designation": [_designation(a, d) for a, d in zip(ra, dec, strict=True)],
         "obsdate": [_date(mjd - 1) for mjd in rows["mjd"].tolist()],
-        "lmjd": text(rows["mjd"]),
-        "mjd": text(rows["mjd"] - 1),
+        "lmjd": _text(rows["mjd"]),
+        "mjd": _text(rows["mjd"] - 1),
         "planid": [_plan_name(plan) for plan in rows["plan"].tolist()],
-        "spid": text(rows["spectrograph"]),
-        "fiberid": text(rows["fiber"]),
-        "ra_obs": fixed(rows["ra"], 6),
-        "dec_obs": fixed(rows["dec"], 6),
-        **{f"snr{band}": fixed(snr[:, i], 2) for i, band in enumerate("ugriz")},
+        "spid": _text(rows["spectrograph"]),
+        "fiberid": _text(rows["fiber"]),
+        "ra_obs": _fixed(rows["ra"], 6),
+        "dec_obs": _fixed(rows["dec"], 6),
+        **{f"snr{band}": _fixed(snr[:, i], 2) for i, band in enumerate("ugriz")},
         "class": CLASS_NAMES[seen["kind"]].tolist(),
         "subclass": lamost_subclass(seen).tolist(),
-        "z": fixed(rows["z"], 8),
-        "z_err": fixed(rows["z_err"], 8),
+        "z": _fixed(rows["z"], 8),
+        "z_err": _fixed(rows["z_err"], 8),
         "ps_id": ["-9999"] * n,
-        "mag_ps_g": fixed(seen["rmag"] + colour, 2),
-        "mag_ps_r": fixed(seen["rmag"], 2),
-        "mag_ps_i": fixed(seen["rmag"] - 0.4 * colour, 2),
-        "mag_ps_z": fixed(seen["rmag"] - 0.6 * colour, 2),
+        "mag_ps_g": _fixed(seen["rmag"] + colour, 2),
+        "mag_ps_r": _fixed(seen["rmag"], 2),
+        "mag_ps_i": _fixed(seen["rmag"] - 0.4 * colour, 2),
+        "mag_ps_z": _fixed(seen["rmag"] - 0.6 * colour, 2),
         "mag_ps_y": ["-9999"] * n,
         "gaia_source_id": ["-9999"] * n,
         "gaia_g_mean_mag": ["-9999"] * n,
         "fibertype": ["Obj"] * n,
         "offsets": ["0"] * n,
         "offsets_v": ["0.0"] * n,
-        "ra": fixed(rows["ra"], 6),
-        "dec": fixed(rows["dec"], 6),
+        "ra": _fixed(rows["ra"], 6),
+        "dec": _fixed(rows["dec"], 6),
     }
 
 
@@ -142,19 +141,16 @@ def stellar_catalogue(universe: Universe) -> bytes:
     # The stated error, so that repeats of one star differ by as much as it says.
     wobble = np.sin(rows["obsid"] * 12.9898) * 0.9
 
-    def fixed(values: NDArray[np.float64], digits: int) -> list[str]:
-        return [f"{value:.{digits}f}" for value in values.tolist()]
-
     columns.update(
         {
-            "teff": fixed(seen["teff"] + 30 * error * wobble, 2),
-            "teff_err": fixed(30 * error, 2),
-            "logg": fixed(seen["logg"] + 0.04 * error * wobble, 3),
-            "logg_err": fixed(0.04 * error, 3),
-            "feh": fixed(seen["feh"] + 0.03 * error * wobble, 3),
-            "feh_err": fixed(0.03 * error, 3),
-            "rv": fixed(rows["z"] * LIGHT_SPEED, 2),
-            "rv_err": fixed(rows["z_err"] * LIGHT_SPEED, 2),
+            "teff": _fixed(seen["teff"] + 30 * error * wobble, 2),
+            "teff_err": _fixed(30 * error, 2),
+            "logg": _fixed(seen["logg"] + 0.04 * error * wobble, 3),
+            "logg_err": _fixed(0.04 * error, 3),
+            "feh": _fixed(seen["feh"] + 0.03 * error * wobble, 3),
+            "feh_err": _fixed(0.03 * error, 3),
+            "rv": _fixed(rows["z"] * LIGHT_SPEED, 2),
+            "rv_err": _fixed(rows["z_err"] * LIGHT_SPEED, 2),
             "alpha_m": ["-9999.0"] * len(rows),
             "alpha_m_err": ["-9999.0"] * len(rows),
             "vsini_lasp": ["-9999.0"] * len(rows),
@@ -163,15 +159,13 @@ def stellar_catalogue(universe: Universe) -> bytes:
     return _csv(columns)
 
 
-def _cards(
-    row: np.void, exposure: Exposure, universe: Universe, release: str, as_image: bool
-) -> list[bytes]:
-    """Header of a spectrum after the mandatory cards; old layouts say SN_G where new say SNRG."""
+def _cards(row: np.void, universe: Universe, release: str, as_image: bool) -> list[bytes]:
+    """Header of a spectrum after the mandatory cards."""
     seen = universe.objects[np.atleast_1d(row["object"])]
     plan = _plan_name(int(row["plan"]))
     mjd, spectrograph, fiber = int(row["mjd"]), int(row["spectrograph"]), int(row["fiber"])
     name = f"spec-{mjd}-{plan}_sp{spectrograph:02d}-{fiber:03d}.fits"
-    ra, dec = round(float(row["ra"]), 6), round(float(row["dec"]), 6)
+    ra, dec = float(row["ra"]), float(row["dec"])
     cards = [
         remark(" --------FILE INFORMATION"),
         card("FILENAME", name),
@@ -229,41 +223,34 @@ def _cards(
         card("VERSPIPE", "v2.9.7", "Version of Pipeline"),
         card("CLASS", str(CLASS_NAMES[seen["kind"]][0]), "Class of object"),
         card("SUBCLASS", str(lamost_subclass(seen)[0]), "Subclass of object"),
-        card("Z", round(float(row["z"]), 8), "Redshift of object"),
-        card("Z_ERR", round(float(row["z_err"]), 8), "Redshift error of object"),
+        card("Z", float(row["z"]), "Redshift of object"),
+        card("Z_ERR", float(row["z_err"]), "Redshift error of object"),
     ]
-    old = int(row["obsid"]) % 5 == 0 and as_image
+    # Releases before DR5 called it SN_G.
+    prefix = "SN_" if as_image and int(row["obsid"]) % 5 == 0 else "SNR"
     for band, value in zip("UGRIZ", row["snr"].tolist(), strict=True):
-        cards.append(
-            card(
-                f"SN_{band}" if old else f"SNR{band}",
-                round(value, 2),
-                f"SNR of {band.lower()} filter",
-            )
-        )
+        cards.append(card(f"{prefix}{band}", value, f"SNR of {band.lower()} filter"))
     return [*cards, remark(NOTICE, "HISTORY")]
 
 
 @lru_cache(maxsize=2)
-def _table_header(count: int) -> bytes:
+def _coadd_header(count: int) -> bytes:
     names = ("FLUX", "IVAR", "WAVELENGTH", "ANDMASK", "ORMASK", "NORMALIZATION")
-    columns = [Column(name, f"{count}E") for name in names]
-    assert row_dtype(columns).itemsize == 24 * count
-    return header(table_cards(columns, 1, "COADD"))
+    return table_header([Column(name, f"{count}E") for name in names], 1, "COADD")
 
 
 def spectrum(
     row: np.void,
     exposure: Exposure,
-    arrays: Sequence[NDArray[np.float32]],
+    flux: NDArray[np.float32],
+    ivar: NDArray[np.float32],
     universe: Universe,
     release: str,
 ) -> bytes:
-    """Return a gzip FITS file; `arrays` are flux, ivar and normalisation.
+    """Return a gzip FITS file.
 
     Which of the two layouts a spectrum has follows its obsid: they do not follow the release.
     """
-    flux, ivar, normalised = arrays
     count = exposure.pixels.count
     stack = [flux, ivar, exposure.pixels.wavelength, exposure.and_mask, exposure.or_mask]
     as_image = int(row["obsid"]) % 2 == 0
@@ -275,8 +262,9 @@ def spectrum(
     if as_image:
         top += [card("NAXIS1", count), card("NAXIS2", 5)]
     top.append(card("EXTEND", True))
-    head = header(top + _cards(row, exposure, universe, release, as_image))
+    head = header(top + _cards(row, universe, release, as_image))
     if as_image:
         return gzipped(head + padded(np.array(stack, ">f4").tobytes()))
-    data = np.array([*stack, normalised], ">f4").tobytes()
-    return gzipped(head + _table_header(count) + padded(data))
+    level = np.maximum(uniform_filter1d(flux, 301), 1e-3)
+    stack.append(flux / level)
+    return gzipped(head + _coadd_header(count) + padded(np.array(stack, ">f4").tobytes()))

@@ -129,17 +129,19 @@ def _lamost_stars(rng: Generator, n: int) -> dict[str, Any]:
 def _galaxies(rng: Generator, n: int, passive: float) -> dict[str, Any]:
     """Star formation history, gas, nucleus and dust; `passive` is the share of quiescent ones."""
     quiet = rng.random(n) < passive
-    tau = np.where(quiet, rng.uniform(0.7, 1.4, n), 10 ** rng.uniform(0.35, 1.3, n))
+    tau = np.where(quiet, rng.uniform(0.7, 1.4, n), 10 ** rng.uniform(0.35, 1.1, n))
     burst = np.where(~quiet & (rng.random(n) < 0.15), 10 ** rng.uniform(-3, -1.3, n), 0.0)
     active = rng.random(n) < np.where(quiet, 0.15, 0.14)
+    oh = np.where(quiet, 8.76, 8.57)
     mass = rng.normal(0, 1, n)  # in standard deviations: ties metallicity, dust and dispersion
     return {
         "tau": tau,
         "burst": burst,
-        "oh": (8.55 + 0.13 * mass - 1.2 * burst**0.5 + rng.normal(0, 0.06, n)).clip(8.0, 8.78),
-        "agn": np.where(active, rng.uniform(0.3, 0.95, n), 0.0),
+        "oh": (oh + 0.10 * mass - 0.9 * burst**0.5 + rng.normal(0, 0.06, n)).clip(8.0, 8.82),
+        # Nuclei of quiescent galaxies are weak (LINERs).
+        "agn": np.where(active, rng.uniform(0.2, 0.95, n) * np.where(quiet, 0.35, 1.0), 0.0),
         "sigma": np.where(quiet, 210 * 10 ** (0.1 * mass), 110 * 10 ** (0.12 * mass)).clip(60, 350),
-        "ebv": np.where(quiet, 0.03, (0.2 + 0.08 * mass + rng.normal(0, 0.08, n)).clip(0, 0.6)),
+        "ebv": np.where(quiet, 0.03, (0.34 + 0.10 * mass + rng.normal(0, 0.12, n)).clip(0, 0.9)),
     }
 
 
@@ -271,7 +273,7 @@ def nucleus_share(objects: Structured) -> Floats:
 
 
 def bpt_ratios(objects: Structured) -> tuple[Floats, Floats]:
-    """log [N II]6585/Halpha and log [O III]5008/Hbeta; shapes (n,).
+    """Give log [N II]6585/Halpha and log [O III]5008/Hbeta; shapes (n,).
 
     H II regions after Pettini & Pagel (2004, MNRAS 348, L59): N2 and O3N2 against O/H; narrow-line
     regions at the Seyfert branch of Kewley et al. (2006, MNRAS 372, 961), mixed by flux.

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from specvit.config.surveys import Simulated
 from specvit.surveys.simulated.objects import (
     GALAXY,
-    LIGHT_SPEED,
     OBJECT,
-    QSO,
     STAR,
     Floats,
     Generator,
@@ -23,6 +21,10 @@ from specvit.surveys.simulated.seeds import generator
 
 ARCSEC = 1 / 3600
 Ints = NDArray[np.int64]
+
+# Bits of ZWARNING, and what the pipeline sets for a fiber that saw nothing (LITTLE_COVERAGE too).
+LITTLE_COVERAGE, SMALL_DELTA_CHI2, MANY_OUTLIERS = 1, 2, 4
+DEAD_FIBER = (1 << LITTLE_COVERAGE) | (1 << SMALL_DELTA_CHI2)
 
 # Fate of a file on the server.
 INTACT, MISSING, CORRUPT = range(3)
@@ -87,15 +89,16 @@ SHARED_LIMIT = 18.0
 
 @dataclass(frozen=True)
 class Universe:
-    """Objects and the spectra that each survey took of them."""
+    """Objects and the spectra that each survey took of them, in the order of their names."""
 
     objects: Structured
     sdss: Structured
     lamost: Structured
+    sdss_visits: Ints  # spectra that SDSS has of each object
 
 
 def _deal(rng: Generator, n: int, shares: dict[str, float]) -> NDArray[np.str_]:
-    """n names in these shares, as exactly as whole numbers allow, in random order."""
+    """Names in these shares, n of them: as exact as whole numbers allow, in random order."""
     weights = np.array(list(shares.values()))
     counts = np.floor(n * weights / weights.sum()).astype(int)
     counts[: n - counts.sum()] += 1
@@ -112,7 +115,7 @@ def _scatter(rng: Generator, ra: Floats, dec: Floats, radius: float) -> tuple[Fl
 
 
 def _jitter(rng: Generator, values: Floats, arcsec: float) -> Floats:
-    offsets: Floats = np.round(values + rng.uniform(-arcsec, arcsec, len(values)) * ARCSEC, 7)
+    offsets: Floats = np.round(values + rng.uniform(-arcsec, arcsec, len(values)) * ARCSEC, 6)
     return offsets
 
 
@@ -142,10 +145,10 @@ def _fates(rng: Generator, n: int, settings: Simulated) -> tuple[Ints, Ints]:
 def _measure(rng: Generator, rows: Structured, objects: Structured) -> None:
     """Fill z and z_err: errors fall with S/N; broad lines and few lines make them larger."""
     seen = objects[rows["object"]]
-    base = np.choose(seen["kind"], [9e-5, 1.1e-4, 9e-4 * (1 + seen["z"])])
+    base = np.choose(seen["kind"], [9e-5, 1.1e-4, 3e-4 * (1 + seen["z"])])
     snr = np.maximum(rows["snr_all"], 0.5)
     z_err = base * (0.06 + (5.0 / snr)) ** 0.8
-    rows["z_err"] = np.round(z_err * np.exp(rng.normal(0, 0.2, len(rows))), 9)
+    rows["z_err"] = np.round(z_err * np.exp(rng.normal(0, 0.2, len(rows))), 8)
     rows["z"] = np.round(seen["z"] + rows["z_err"] * rng.normal(0, 1, len(rows)), 8)
 
 
@@ -169,7 +172,7 @@ def _band_snr(rng: Generator, total: Floats, seen: Structured, telescope: Floats
     return bands
 
 
-def _snr(magnitude: Floats, pivot: float) -> Floats:
+def _snr(magnitude: Floats, pivot: float | Floats) -> Floats:
     """Median S/N of a pixel: 5 at the pivot magnitude, sky-limited fainter, photons brighter."""
     signal = 10 ** (-0.4 * (magnitude - pivot))
     ratio: Floats = 5.0 * signal / np.sqrt((1 + 0.6 * signal) / 1.6)
@@ -185,8 +188,8 @@ def _sdss_fields(rng: Generator, count: int, program: Program) -> tuple[Ints, In
     return plates, mjds
 
 
-def _sdss(rng: Generator, settings: Simulated) -> tuple[Structured, Structured, Structured]:
-    """Objects, spectra and plates (plate, ra, dec) of the simulated SDSS."""
+def _sdss(rng: Generator, settings: Simulated) -> tuple[Structured, Structured, Floats]:
+    """Objects, spectra and centres of plates (ra, dec; deg) of the simulated SDSS."""
     total = settings.sdss_spectra
     again = min(round(total * settings.repeat_fraction), total // 2)
     fresh = total - again
@@ -209,7 +212,7 @@ def _sdss(rng: Generator, settings: Simulated) -> tuple[Structured, Structured, 
         objects["ra"][mine], objects["dec"][mine] = _scatter(
             rng, ra[field], dec[field], SDSS_RADIUS
         )
-        fields.append(np.column_stack([plates, ra, dec]))
+        fields.append(np.column_stack([ra, dec]))
     rows["object"][:fresh] = np.arange(fresh)
     rows["primary"][:fresh] = True
     # A repeat is on the same plate, plugged again for a later night.
@@ -222,7 +225,7 @@ def _sdss(rng: Generator, settings: Simulated) -> tuple[Structured, Structured, 
     rows["mjd"][fresh:] = rows["mjd"][source] + later
     _sdss_fibers(rng, rows)
     seen = objects[rows["object"]]
-    jitter = np.where(rows["primary"], 0.0, 0.3)
+    jitter = np.where(rows["primary"], 0.0, 0.12)
     rows["ra"] = np.round(seen["ra"] + jitter * ARCSEC * rng.uniform(-1, 1, total), 7)
     rows["dec"] = np.round(seen["dec"] + jitter * ARCSEC * rng.uniform(-1, 1, total), 7)
     _sdss_quality(rng, rows, seen, objects)
@@ -245,37 +248,41 @@ def _sdss_fibers(rng: Generator, rows: Structured) -> None:
 def _sdss_quality(rng: Generator, rows: Structured, seen: Structured, objects: Structured) -> None:
     """S/N, redshift and its warning flag for every spectrum."""
     boss = np.array([p.boss for p in PROGRAMS])[rows["program"]]
-    depth = rng.normal(0, 0.15, len(rows))
+    # Nights differ, and some fibers lose light.
+    depth = rng.normal(0, 0.15, len(rows)) + rng.exponential(0.2, len(rows))
     rows["snr_all"] = np.round(_snr(seen["rmag"] + depth, np.where(boss, 20.35, 19.75)), 4)
     response = np.array([0.3, 0.95, 1.15, 1.1, 0.75])
     rows["snr"] = np.round(_band_snr(rng, rows["snr_all"], seen, response), 4)
     _measure(rng, rows, objects)
-    # SMALL_DELTA_CHI2 (bit 2) is by far the commonest warning and rises steeply at low S/N.
+    # By far the commonest warning, rising steeply at low S/N.
     doubtful = rng.random(len(rows)) < 0.008 + 0.35 * np.exp(-rows["snr_all"] / 0.9)
-    rows["zwarning"] = np.where(doubtful, 4, 0)
-    many_outliers = ~doubtful & (rng.random(len(rows)) < 0.004)
-    rows["zwarning"] |= np.where(many_outliers, 16, 0)
+    rows["zwarning"] = np.where(doubtful, 1 << SMALL_DELTA_CHI2, 0)
+    chance = rng.random(len(rows))
+    rows["zwarning"] |= np.where(~doubtful & (chance < 0.004), 1 << MANY_OUTLIERS, 0)
+    # A dead fiber: nothing in the spectrum, and no redshift either.
+    rows["zwarning"] = np.where(chance > 0.999, DEAD_FIBER, rows["zwarning"])
     # About a third of the doubtful redshifts are plainly wrong.
     wrong = doubtful & (rng.random(len(rows)) < 0.35) & (seen["kind"] != STAR)
     rows["z"] = np.where(wrong, np.round(rng.uniform(0.01, 3.5, len(rows)), 6), rows["z"])
 
 
 def _lamost(
-    rng: Generator, settings: Simulated, objects: Structured, sdss: Structured, plates: Floats
+    rng: Generator, settings: Simulated, objects: Structured, plates: Floats
 ) -> tuple[Structured, Structured]:
     """New objects and all spectra of the simulated LAMOST; some are of SDSS's objects."""
     total = settings.lamost_spectra
     again = min(round(total * settings.repeat_fraction), total // 2)
-    bright = np.flatnonzero(objects["rmag"] < SHARED_LIMIT)
-    shared = min(-(-again // 2), len(bright))
-    repeats = again - shared
-    fresh = total - again
     count = max(8, -(-total // 1500))
     # Half of the fields lie on SDSS plates, half towards the Galactic anticentre.
     on_plate = rng.choice(len(plates), min(count, len(plates)), replace=False)
-    ra = np.r_[plates[on_plate, 1], rng.uniform(60, 105, count)]
-    dec = np.r_[plates[on_plate, 2], rng.uniform(20, 45, count)]
+    ra = np.r_[plates[on_plate, 0], rng.uniform(60, 105, count)]
+    dec = np.r_[plates[on_plate, 1], rng.uniform(20, 45, count)]
     first_mjd = np.sort(rng.choice(np.arange(55860, 58600), len(ra), replace=False))
+    field, distance = _nearest(objects["ra"], objects["dec"], ra, dec)
+    within = np.flatnonzero((objects["rmag"] < SHARED_LIMIT) & (distance < LAMOST_RADIUS))
+    shared = min(-(-again // 2), len(within))
+    repeats = again - shared
+    fresh = total - again
 
     new = draw_objects(rng, _deal(rng, fresh, LAMOST_SAMPLES))
     rows = np.zeros(total, LAMOST_ROW)
@@ -283,9 +290,9 @@ def _lamost(
     plan[:fresh] = rng.integers(0, len(ra), fresh)
     new["ra"], new["dec"] = _scatter(rng, ra[plan[:fresh]], dec[plan[:fresh]], LAMOST_RADIUS)
     rows["object"][:fresh] = len(objects) + np.arange(fresh)
-    both = rng.choice(bright, shared, replace=False)
+    both = rng.choice(within, shared, replace=False)
     rows["object"][fresh : fresh + shared] = both
-    plan[fresh : fresh + shared] = _nearest(objects["ra"][both], objects["dec"][both], ra, dec)
+    plan[fresh : fresh + shared] = field[both]
     source = rng.choice(fresh + shared, repeats, replace=False)
     rows["object"][fresh + shared :] = rows["object"][source]
     plan[fresh + shared :] = plan[source] + len(ra)  # the second visit has a plan of its own
@@ -295,10 +302,10 @@ def _lamost(
     everything = np.concatenate([objects, new])
     seen = everything[rows["object"]]
     _lamost_fibers(rng, rows)
-    rows["ra"] = _jitter(rng, seen["ra"], 0.25)
-    rows["dec"] = _jitter(rng, seen["dec"], 0.25)
+    rows["ra"] = _jitter(rng, seen["ra"], 0.2)
+    rows["dec"] = _jitter(rng, seen["dec"], 0.2)
     depth = rng.normal(0, 0.35, total)
-    rows["snr_all"] = _snr(seen["rmag"] + depth, 17.6).clip(1.5, 400)
+    rows["snr_all"] = _snr(seen["rmag"] + depth, 17.6).clip(0.8, 400)
     response = np.array([0.22, 0.75, 1.1, 1.25, 0.9])
     rows["snr"] = np.round(_band_snr(rng, rows["snr_all"], seen, response).clip(0.3, 900), 2)
     _measure(rng, rows, everything)
@@ -306,15 +313,19 @@ def _lamost(
     return everything, rows
 
 
-def _nearest(ra: Floats, dec: Floats, field_ra: Floats, field_dec: Floats) -> Ints:
-    """Index of the field whose centre is nearest to each position."""
-    across = (ra[:, None] - field_ra + 180) % 360 - 180
-    distance = np.hypot(across * np.cos(np.radians(dec))[:, None], dec[:, None] - field_dec)
-    return np.asarray(distance.argmin(axis=1), dtype=np.int64)
+def _nearest(ra: Floats, dec: Floats, field_ra: Floats, field_dec: Floats) -> tuple[Ints, Floats]:
+    """Index of the field whose centre is nearest to each position, and how far it is (deg)."""
+    index, nearest = np.zeros(len(ra), np.int64), np.full(len(ra), np.inf)
+    for number, (centre_ra, centre_dec) in enumerate(zip(field_ra, field_dec, strict=True)):
+        across = ((ra - centre_ra + 180) % 360 - 180) * np.cos(np.radians(dec))
+        distance = np.hypot(across, dec - centre_dec)
+        closer = distance < nearest
+        index[closer], nearest[closer] = number, distance[closer]
+    return index, nearest
 
 
 def _lamost_fibers(rng: Generator, rows: Structured) -> None:
-    """Spectrograph, fiber and obsid: plan * 100000 + spectrograph * 1000 + fiber, as LAMOST does."""
+    """Number fibers; obsid is plan * 100000 + spectrograph * 1000 + fiber, as LAMOST's is."""
     order = rng.permutation(len(rows))
     rank = np.empty(len(rows), np.int64)
     rank[order] = _rank_within(rows["plan"][order])
@@ -327,9 +338,8 @@ def _lamost_fibers(rng: Generator, rows: Structured) -> None:
 def draw_universe(settings: Simulated) -> Universe:
     """Draw objects and spectra of both surveys; time and memory grow linearly with their number."""
     objects, sdss, plates = _sdss(generator(settings.seed, "sdss"), settings)
-    rng = generator(settings.seed, "lamost")
-    objects, lamost = _lamost(rng, settings, objects, sdss, plates)
-    return Universe(objects, sdss, lamost)
-
-
-__all__ = ["GALAXY", "LIGHT_SPEED", "QSO", "STAR", "Universe", "draw_universe"]
+    objects, lamost = _lamost(generator(settings.seed, "lamost"), settings, objects, plates)
+    sdss = sdss[np.lexsort((sdss["fiber"], sdss["mjd"], sdss["plate"]))]
+    lamost = lamost[np.argsort(lamost["obsid"])]
+    visits = np.bincount(sdss["object"], minlength=len(objects))
+    return Universe(objects, sdss, lamost, visits)

@@ -1,23 +1,22 @@
-"""Spectra of quasars: power law, broad and narrow lines, iron, forest, winds, host galaxy."""
+"""Spectra of quasars: power law, broad and narrow lines, iron, host galaxy, absorbers."""
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from functools import lru_cache
 
+import numpy as np
+
+from specvit.surveys.simulated.absorbers import LYMAN_ALPHA, draw_absorbers
 from specvit.surveys.simulated.deposit import LN10_STEP, add_gaussians
 from specvit.surveys.simulated.galaxies import broadened, calzetti, populations, to_observed
-from specvit.surveys.simulated.instrument import GRID_START, GRID_STOP
-from specvit.surveys.simulated.lines import LINE, RYDBERG_WAVE
+from specvit.surveys.simulated.instrument import STEP
+from specvit.surveys.simulated.lines import LINE
 from specvit.surveys.simulated.objects import LIGHT_SPEED, Floats, Generator
-
-STEP = 1e-4
-LYMAN_ALPHA, LYMAN_BETA = 1215.67, 1025.72
 
 # Broad lines: vacuum wavelength (A), rest equivalent width (A) and width relative to that of
 # Hbeta; after the composite of Vanden Berk et al. (2001, AJ 122, 549, table 2).
 _BROAD = (
-    (1033.0, 9.8, 1.0), (LYMAN_ALPHA, 70.0, 0.75), (1240.14, 22.0, 1.1), (1305.0, 2.0, 0.8),
+    (1033.0, 9.8, 1.0), (LYMAN_ALPHA, 62.0, 0.95), (1240.14, 22.0, 1.1), (1305.0, 2.0, 0.8),
     (1335.3, 0.9, 0.8), (1398.0, 8.1, 1.1), (1549.06, 25.0, 1.0), (1640.42, 3.5, 1.5),
     (1664.7, 1.5, 1.0), (1857.4, 1.5, 0.9), (1891.0, 3.5, 0.9), (1908.73, 18.0, 1.1),
     (2798.75, 32.0, 0.85), (4102.89, 5.5, 1.0), (4341.68, 13.0, 1.0), (4862.68, 46.0, 1.0),
@@ -41,8 +40,6 @@ _IRON = (
     (5200, 18, 0.14), (5235, 16, 0.15), (5276, 20, 0.16), (5318, 18, 0.18), (5363, 22, 0.10),
     (5410, 25, 0.06), (5535, 25, 0.06), (6250, 60, 0.04),
 )  # fmt: skip
-# Lines that broad absorption troughs follow: wavelength and relative depth.
-_TROUGHS = ((1549.06, 1.0), (1397.0, 0.6), (1240.14, 0.9), (LYMAN_ALPHA, 0.5), (1033.0, 0.9))
 
 
 def quasar_flux(
@@ -55,7 +52,7 @@ def quasar_flux(
     z = float(row["z"])
     rest = wavelength / (1 + z)
     power = (rest / 3000) ** float(row["slope"])
-    flux = power * (1 + float(row["iron"]) * _iron(rest, float(row["fwhm"])))
+    flux = power * (1 + float(row["iron"]) * _iron(np.log10(rest)))
     flux += power * _broad_lines(rest, row)
     # Balmer continuum: the blue bump between 2000 and 3650 A (Grandi 1982, ApJ 255, 25).
     bump = np.where(rest < 3650, (rest / 3650) ** 3, np.exp(-(((rest - 3650) / 60) ** 2)))
@@ -63,18 +60,22 @@ def quasar_flux(
     flux *= 10 ** (-0.4 * float(row["ebv"]) * (calzetti(np.maximum(rest, 1200)) - 3.0))
     flux += _host(row, first, len(wavelength), flux, rest)
     flux += _narrow_lines(row, rest, power, first, dispersion)
-    draws = _Absorbers.draw(row, rng)
-    flux *= draws.transmission(wavelength, rest, first, z)
-    return flux
+    absorbers = draw_absorbers(rng, z, float(row["bal"]))
+    return flux * absorbers.transmission(wavelength, first)
 
 
-def _iron(rest: Floats, fwhm: float) -> Floats:
-    total = np.zeros(len(rest))
-    for centre, sigma, height in _IRON:
-        wide = np.hypot(sigma, fwhm / 2.355 / LIGHT_SPEED * centre)
-        near = np.abs(rest - centre) < 4 * wide
-        total[near] += height * sigma / wide * np.exp(-0.5 * ((rest[near] - centre) / wide) ** 2)
-    return total
+@lru_cache(maxsize=1)
+def _iron_template() -> tuple[Floats, Floats]:
+    """Iron over a power law, against log10 of rest wavelength."""
+    log_wave = np.arange(3.2, 3.85, 2e-4)
+    offset = (10 ** log_wave[:, None] - np.array([c for c, _, _ in _IRON])) / np.array(
+        [sigma for _, sigma, _ in _IRON]
+    )
+    return log_wave, np.exp(-0.5 * offset**2) @ np.array([height for _, _, height in _IRON])
+
+
+def _iron(log_rest: Floats) -> Floats:
+    return np.interp(log_rest, *_iron_template())
 
 
 def _broad_lines(rest: Floats, row: np.void) -> Floats:
@@ -110,88 +111,12 @@ def _narrow_lines(
 
 
 def _host(row: np.void, first: int, count: int, flux: Floats, rest: Floats) -> Floats:
-    """Starlight of the host: a third of the light at 5100 A nearby, none of it far away."""
+    """Starlight of the host: 0.4 of the light at 5100 A nearby, none of it beyond z = 0.76."""
     z = float(row["z"])
-    share = 0.45 * np.clip(1 - z / 0.8, 0, None)
+    share = 0.45 * (1 - z / 0.8)
     if share < 0.02:
         return np.zeros(count)
     mix = populations()[1, 7] * 0.7 + populations()[1, 4] * 0.3
     light = to_observed(broadened(mix, 2.2), first, count, z)
-    nucleus = float(np.median(flux[np.abs(rest - 5100) < 150])) if rest[-1] > 5100 else flux[-1]
-    return share / (1 - share) * nucleus * light
-
-
-class _Absorbers:
-    """What lies between: forest, metal lines, winds; drawn for the object on the whole grid."""
-
-    def __init__(self, forest: Floats, systems: list[tuple[float, float, str]], bal: Floats) -> None:
-        self.forest = forest
-        self.systems = systems
-        self.bal = bal
-
-    @classmethod
-    def draw(cls, row: np.void, rng: Generator) -> _Absorbers:
-        z = float(row["z"])
-        count = GRID_STOP - GRID_START
-        # Gaussian field, smoothed to the Jeans scale and the spectrograph; exponentiated below.
-        field = gaussian_filter1d(rng.standard_normal(count), 1.6)
-        field /= field.std()
-        systems = []
-        # Mg II and C IV absorbers: about 0.3 and 0.8 in unit redshift (Nestor et al. 2005).
-        for name, rate, wave in (("Mg II", 0.3, 2796.35), ("C IV", 0.8, 1548.20)):
-            low = max(3700 / wave - 1, 0.05)
-            if z > low:
-                for redshift in rng.uniform(low, z, rng.poisson(rate * (z - low))):
-                    systems.append((float(redshift), float(rng.exponential(0.9)), name))
-        speeds = np.sort(rng.uniform(1500, 22000, 2))
-        return cls(field, systems, np.array([float(row["bal"]), speeds[0], speeds[1] + 1500]))
-
-    def transmission(self, wavelength: Floats, rest: Floats, first: int, z: float) -> Floats:
-        """Share of the light that arrives; shape as wavelength."""
-        passed = np.ones(len(wavelength))
-        if rest[0] < LYMAN_ALPHA:
-            passed *= self._forest(wavelength, rest, first)
-        if self.bal[0] > 0 and z > 1.45:
-            passed *= self._winds(rest)
-        depth = np.zeros(len(wavelength))
-        doublets = {"Mg II": (2796.35, 2803.53, 0.7), "C IV": (1548.20, 1550.78, 0.6)}
-        for redshift, ew, name in self.systems:
-            blue, red, ratio = doublets[name]
-            if name == "C IV" and blue * (1 + redshift) < LYMAN_ALPHA * (1 + z):
-                continue  # lost in the forest
-            waves = np.array([blue, red])
-            centres = np.log10(waves * (1 + redshift)) / STEP - first
-            areas = ew * np.array([1, ratio]) / (waves * LN10_STEP)
-            depth += add_gaussians(len(depth), centres, areas, np.full(2, 1.2))
-        return passed * np.exp(-depth)
-
-    def _forest(self, wavelength: Floats, rest: Floats, first: int) -> Floats:
-        """Lyman-alpha and -beta absorption with the mean of Becker et al. (2013, MNRAS 430, 2067).
-
-        Log-normal optical depth (Bi & Davidsen 1997): the mean over the field of
-        exp(-a exp(2.2 g)) is matched to exp(-tau_eff) by a fit for a.
-        """
-        start = first - GRID_START
-        field = self.forest[start : start + len(wavelength)]
-        depth = np.zeros(len(wavelength))
-        for line, ratio in ((LYMAN_ALPHA, 1.0), (LYMAN_BETA, 0.16)):
-            blue = rest < line
-            redshift = wavelength[blue] / line
-            effective = 0.751 * (redshift / 4.5) ** 2.90 - 0.132
-            amplitude = 0.62 * np.maximum(effective, 0.02) ** 1.45
-            values = field[blue] if ratio == 1.0 else -field[blue]
-            depth[blue] += ratio * amplitude * np.exp(2.2 * values)
-        # Lyman limit: the mean free path shortens with redshift (Worseck et al. 2014).
-        limit = rest < RYDBERG_WAVE
-        depth[limit] += 18 * (1 - rest[limit] / RYDBERG_WAVE)
-        smooth: Floats = gaussian_filter1d(np.exp(-depth), 1.0)
-        return smooth
-
-    def _winds(self, rest: Floats) -> Floats:
-        depth, slow, fast = self.bal
-        passed = np.ones(len(rest))
-        for line, relative in _TROUGHS:
-            speed = (1 - rest / line) * LIGHT_SPEED
-            edge = 1 / (1 + np.exp(-(speed - slow) / 350)) / (1 + np.exp((speed - fast) / 900))
-            passed *= 1 - depth * relative * edge
-        return passed
+    nucleus = float(np.median(flux[slice(*np.searchsorted(rest, (4950, 5250)))]))
+    return np.asarray(share / (1 - share) * nucleus * light)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,28 +19,26 @@ from specvit.surveys.simulated.fits_bytes import (
     remark,
     row_dtype,
     table,
-    table_cards,
+    table_header,
+    text_field,
 )
 from specvit.surveys.simulated.lines import SPZLINE
-from specvit.surveys.simulated.objects import CLASS_NAMES, Structured
-from specvit.surveys.simulated.observations import (
-    MISFILED_PLATE,
-    PROGRAMS,
-    Universe,
-)
+from specvit.surveys.simulated.objects import CLASS_NAMES, GALAXY, QSO, Structured
+from specvit.surveys.simulated.observations import MISFILED_PLATE, PROGRAMS, Universe
 from specvit.surveys.simulated.subclasses import sdss_subclass
 
 NOTICE = "SIMULATED: not an observation, made by specvit's simulated sky"
+BLOCK_ROWS = 256
 
-# Columns of specObj that a catalogue of millions of rows can do without here.
-_LEFT_OUT = {
+# Columns of specObj that a catalogue of many rows can do without here: vectors and fits of stars.
+_LEFT_OUT = (
     "OBJID", "TCOLUMN", "THETA", "FRACNSIGMA", "FRACNSIGHI", "FRACNSIGLO", "SPECTROFLUX",
     "SPECTROFLUX_IVAR", "SPECTROSYNFLUX", "SPECTROSYNFLUX_IVAR", "SPECTROSKYFLUX", "CALIBFLUX",
     "CALIBFLUX_IVAR", "TFILE", "ELODIE_FILENAME", "ELODIE_OBJECT", "ELODIE_SPTYPE", "ELODIE_BV",
     "ELODIE_TEFF", "ELODIE_LOGG", "ELODIE_FEH", "ELODIE_Z", "ELODIE_Z_ERR", "ELODIE_Z_MODELERR",
     "ELODIE_RCHI2", "ELODIE_DOF", "VDISPZ", "VDISPZ_ERR", "VDISPCHI2", "VDISPNPIX", "VDISPDOF",
-}  # fmt: skip
-# Columns that joined specObj after the files our column list was read from, and wider ones.
+)  # fmt: skip
+# Columns that joined specObj after the lite files of run2d 26 were written, and wider ones.
 _ADDED = (
     Column("SPECSDSS", "B"),
     Column("THING_ID", "J"),
@@ -46,34 +46,32 @@ _ADDED = (
     Column("EBOSS_TARGET1", "K"),
     Column("EBOSS_TARGET2", "K"),
 )
-_WIDER = {"RUN2D": "7A", "RUN1D": "7A", "FIRSTRELEASE": "4A", "PLATEID": "20A", "SUBCLASS": "21A"}
+_WIDER = {"RUN2D": "7A", "RUN1D": "7A", "FIRSTRELEASE": "4A", "PLATEID": "20A"}
+# Number of a reduction as packed into SPECOBJID.
+_RUN2D_NUMBER = {"26": 26, "103": 103, "104": 104, "v5_13_2": 1302}
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def columns_of(name: str) -> tuple[Column, ...]:
     """Return the columns of a table of the lite files: SPECOBJ, SPALL or SPZLINE."""
     text = resources.files(__package__).joinpath("sdss_columns.csv").read_text("utf-8")
+    rows = [row for row in csv.DictReader(text.splitlines()) if row["table"] == name]
+    shapes = [tuple(int(n) for n in row["dim"].split(":") if n) for row in rows]
     return tuple(
-        Column(
-            row["name"], row["format"], tuple(map(int, row["dim"].split(":") if row["dim"] else ()))
-        )
-        for row in csv.DictReader(text.splitlines())
-        if row["table"] == name
+        Column(row["name"], row["format"], shape) for row, shape in zip(rows, shapes, strict=True)
     )
 
 
 @lru_cache(maxsize=1)
 def catalogue_columns() -> tuple[Column, ...]:
     """Return the columns of specObj that the simulated catalogue has."""
-    kept = tuple(
-        Column(c.name, _WIDER.get(c.name, c.form), c.dim)
-        for c in columns_of("SPECOBJ")
-        if c.name not in _LEFT_OUT
-    )
-    return kept + _ADDED
+    kept = [column for column in columns_of("SPECOBJ") if column.name not in _LEFT_OUT]
+    return (*(Column(c.name, _WIDER.get(c.name, c.form), c.dim) for c in kept), *_ADDED)
 
 
-def _coadd_columns(boss: bool) -> tuple[Column, ...]:
+@lru_cache(maxsize=2)
+def coadd_columns(boss: bool) -> tuple[Column, ...]:
+    """Return the columns of the coadded spectrum; BOSS-era files have upper case."""
     names = ("flux", "loglam", "ivar", "and_mask", "or_mask", "wdisp", "sky", "model")
     return tuple(
         Column(name.upper() if boss else name, "J" if name.endswith("mask") else "E")
@@ -81,73 +79,55 @@ def _coadd_columns(boss: bool) -> tuple[Column, ...]:
     )
 
 
-def run2d_served(rows: Structured) -> NDArray[np.str_]:
-    """Reduction under which each spectrum's file is."""
-    return np.array([p.run2d for p in PROGRAMS])[rows["program"]]
+def _of_program(rows: Structured, value: Callable[[Any], Any]) -> NDArray[Any]:
+    return np.asarray(np.array([value(program) for program in PROGRAMS])[rows["program"]])
+
+
+def is_boss(rows: Structured) -> NDArray[np.bool_]:
+    """Whether the BOSS spectrographs took each spectrum."""
+    return _of_program(rows, lambda program: program.boss)
 
 
 def run2d_listed(rows: Structured) -> NDArray[np.str_]:
-    """Reduction that the catalogue names: not the same for DR17's misfiled plates."""
-    return np.where(rows["plate"] == MISFILED_PLATE, "26", run2d_served(rows))
-
-
-def _run2d_number(run2d: NDArray[np.str_]) -> NDArray[np.int64]:
-    """26 -> 26, v5_13_2 -> 1302: as packed into SPECOBJID."""
-    numbers = {"26": 26, "103": 103, "104": 104, "v5_13_2": 1302}
-    return np.array([numbers[name] for name in run2d.tolist()], dtype=np.int64)
+    """Reduction that the catalogue names: not the one of the path for DR17's misfiled plates."""
+    served = _of_program(rows, lambda program: program.run2d)
+    return np.where(rows["plate"] == MISFILED_PLATE, "26", served)
 
 
 def spec_ids(rows: Structured) -> NDArray[np.int64]:
     """SPECOBJID: plate, fiber, MJD - 50000 and run2d packed into 64 bits (SDSS CAS)."""
-    ids: NDArray[np.int64] = (
-        (rows["plate"] << 50)
-        + (rows["fiber"] << 38)
-        + ((rows["mjd"] - 50000) << 24)
-        + (_run2d_number(run2d_listed(rows)) << 10)
-    )
-    return ids
+    number = np.array([_RUN2D_NUMBER[name] for name in run2d_listed(rows).tolist()], np.int64)
+    ids: NDArray[np.int64] = (rows["plate"] << 50) + (rows["fiber"] << 38)
+    return np.asarray(ids + ((rows["mjd"] - 50000) << 24) + (number << 10))
 
 
-def _text(values: NDArray[np.str_] | list[str] | str, width: int) -> NDArray[np.bytes_]:
-    """FITS text is padded with spaces, not with NUL as numpy does."""
-    return np.char.ljust(np.asarray(values).astype(f"S{width}"), width)
-
-
-def _right(values: NDArray[np.int64], width: int) -> NDArray[np.bytes_]:
-    return np.char.rjust(values.astype(f"S{width}"), width)
-
-
-def fill_rows(out: Structured, rows: Structured, universe: Universe) -> None:
-    """Fill a table that has (some of) SPECOBJ's or SPALL's columns for these spectra."""
-    names = set(out.dtype.names or ())
-    for name in names:
-        if out.dtype[name].kind == "S":
-            out[name] = b" " * out.dtype[name].itemsize
+def _values(rows: Structured, universe: Universe) -> dict[str, Any]:
+    """Columns of SPECOBJ, SPALL and specObj that these spectra have a value for."""
     seen = universe.objects[rows["object"]]
-    program = [PROGRAMS[i] for i in rows["program"]]
-    boss = np.array([p.boss for p in program])
-    survey = np.array([p.survey for p in program])
-    ids = spec_ids(rows)
-    photo = 1237645879551000000 + rows["object"]
+    boss = is_boss(rows)
+    survey = _of_program(rows, lambda program: program.survey)
+    primary = rows["primary"]
+    names = CLASS_NAMES[seen["kind"]]
     ra, dec = np.radians(rows["ra"]), np.radians(rows["dec"])
-    counts = np.bincount(universe.sdss["object"], minlength=len(universe.objects))
-    values: dict[str, object] = {
+    return {
         "SURVEY": survey,
         "INSTRUMENT": np.where(boss, "BOSS", "SDSS"),
+        # Free text in the real tables: where a row can say that it is simulated.
         "CHUNK": "simulated",
-        "PROGRAMNAME": [p.name for p in program],
         "PLATERUN": "simulated",
+        "PROGRAMNAME": _of_program(rows, lambda program: program.name),
         "PLATEQUALITY": "good",
         "PLATESN2": np.where(boss, 12.0, 18.0),
-        "LAMBDA_EFF": np.where(boss & (seen["kind"] == 2), 4000.0, 5400.0),
-        "SPECPRIMARY": rows["primary"],
-        "SPECSDSS": rows["primary"] & ~boss,
-        "SPECLEGACY": rows["primary"] & (survey == "sdss"),
-        "SPECSEGUE": rows["primary"] & np.char.startswith(survey, "segue"),
-        "SPECSEGUE1": rows["primary"] & (survey == "segue1"),
-        "SPECSEGUE2": rows["primary"] & (survey == "segue2"),
-        "SPECBOSS": rows["primary"] & boss,
-        "NSPECOBS": counts[rows["object"]],
+        "LAMBDA_EFF": np.where(boss & (seen["kind"] == QSO), 4000.0, 5400.0),
+        "NTURNOFF": -1,
+        "SPECPRIMARY": primary,
+        "SPECSDSS": primary & ~boss,
+        "SPECLEGACY": primary & (survey == "sdss"),
+        "SPECSEGUE": primary & np.char.startswith(survey, "segue"),
+        "SPECSEGUE1": primary & (survey == "segue1"),
+        "SPECSEGUE2": primary & (survey == "segue2"),
+        "SPECBOSS": primary & boss,
+        "NSPECOBS": universe.sdss_visits[rows["object"]],
         "FIRSTRELEASE": np.where(boss, "dr16", "dr7"),
         "RUN2D": run2d_listed(rows),
         "RUN1D": np.where(boss, "v5_13_2", ""),
@@ -155,8 +135,8 @@ def fill_rows(out: Structured, rows: Structured, universe: Universe) -> None:
         "CX": np.cos(ra) * np.cos(dec),
         "CY": np.sin(ra) * np.cos(dec),
         "CZ": np.sin(dec),
-        "SOURCETYPE": CLASS_NAMES[seen["kind"]],
-        "OBJTYPE": CLASS_NAMES[seen["kind"]],
+        "SOURCETYPE": names,
+        "OBJTYPE": names,
         "TARGETTYPE": "SCIENCE",
         "SPECTROGRAPHID": 1 + (rows["fiber"] > np.where(boss, 500, 320)),
         "PLATE": rows["plate"],
@@ -167,64 +147,149 @@ def fill_rows(out: Structured, rows: Structured, universe: Universe) -> None:
         "PLUG_DEC": rows["dec"],
         "RA": rows["ra"],
         "DEC": rows["dec"],
-        "CLASS": CLASS_NAMES[seen["kind"]],
+        "CLASS": names,
         "SUBCLASS": sdss_subclass(seen, rows["snr_all"], boss),
         "Z": rows["z"],
         "Z_ERR": rows["z_err"],
         "RCHI2": 1.0,
         "DOF": np.where(boss, 4500, 3770),
         "RCHI2DIFF": np.where(rows["zwarning"] & 4, 0.003, 0.02 * rows["snr_all"]),
+        "VDISP": np.where(seen["kind"] == GALAXY, seen["sigma"], 0.0),
         "WAVEMIN": np.where(boss, 3570.0, 3805.0),
         "WAVEMAX": np.where(boss, 10350.0, 9205.0),
         "WCOVERAGE": np.where(boss, 0.45, 0.378),
         "ZWARNING": rows["zwarning"],
         "SN_MEDIAN_ALL": rows["snr_all"],
         "SN_MEDIAN": rows["snr"],
-        "VDISP": np.where(seen["kind"] == 1, seen["sigma"], 0.0),
         "CHI68P": 1.0,
         "THING_ID": rows["object"] + 1,
-        "NTURNOFF": -1,
-        "BLUEFIBER": 0,
     }
-    for name, value in values.items():
-        if name not in names:
-            continue
-        kind = out.dtype[name]
-        out[name] = _text(value, kind.itemsize) if kind.kind == "S" else value  # type: ignore[arg-type]
-    # Identifiers are text in specObj, integers in the BOSS lite files.
+
+
+def _photometric_ids(rows: Structured) -> NDArray[np.str_]:
+    """BESTOBJID as text; one object in 40 has no photometric match, as in the real table."""
+    ids = (1237645879551000000 + rows["object"]).astype("U19")
+    return np.where(rows["object"] % 40 == 7, "", ids)
+
+
+def fill(columns: tuple[Column, ...], rows: Structured, universe: Universe) -> Structured:
+    """Return the table of these columns; what is not simulated is 0 or blank."""
+    out = np.zeros(len(rows), row_dtype(columns))
+    values = _values(rows, universe)
+    ids, photometric = spec_ids(rows), _photometric_ids(rows)
     if out.dtype["SPECOBJID"].kind == "S":
-        out["SPECOBJID"] = _right(ids, 22)
-        out["PLATEID"] = _right(rows["plate"] << 50, out.dtype["PLATEID"].itemsize)
-        for name in ("FLUXOBJID", "BESTOBJID"):
-            out[name] = _right(photo, 19)
-        out["TARGETOBJID"] = _right(photo, 22)
+        values["SPECOBJID"] = np.char.rjust(ids.astype("U22"), 22)
+        values["TARGETOBJID"] = np.char.rjust(photometric, 22)
+        values["FLUXOBJID"] = values["BESTOBJID"] = photometric
+        values["PLATEID"] = (rows["plate"] << 50).astype("U20")
     else:
+        values["OBJID"] = photometric
         # Unsigned by FITS's convention: stored less 2**63 (TZERO).
-        out["SPECOBJID"] = (ids.astype(np.uint64) ^ np.uint64(1 << 63)).view(np.int64)
+        values["SPECOBJID"] = (ids.astype(np.uint64) ^ np.uint64(1 << 63)).view(np.int64)
+    for column in columns:
+        kind = out.dtype[column.name]
+        if kind.kind == "S":
+            out[column.name] = text_field(values.get(column.name, ""), kind.itemsize)
+        elif column.name in values:
+            out[column.name] = values[column.name]
+    return out
 
 
-def catalogue(universe: Universe) -> bytes:
-    """Return specObj-dr17.fits: one row for every spectrum."""
-    columns = catalogue_columns()
-    rows = np.zeros(len(universe.sdss), row_dtype(columns))
-    fill_rows(rows, universe.sdss, universe)
-    primary = header(
-        [
-            card("SIMPLE", True, "conforms to FITS standard"),
-            card("BITPIX", 8, "array data type"),
-            card("NAXIS", 0, "number of array dimensions"),
-            card("EXTEND", True),
-            card("ORIGIN", "SIMULATED", "not an archive's catalogue"),
-            remark(NOTICE, "HISTORY"),
-        ]
-    )
-    return primary + table(header(table_cards(columns, len(rows), "SPECOBJ")), rows)
+class SdssFiles:
+    """Writes the simulated SDSS's files."""
+
+    def __init__(self, universe: Universe) -> None:
+        self.universe = universe
+        # Rows are filled in blocks, as columns: one at a time costs as much as the spectrum.
+        self._filled = lru_cache(maxsize=16)(self._fill_block)
+
+    def catalogue(self) -> bytes:
+        """Return specObj-dr17.fits: one row for every spectrum."""
+        rows = fill(catalogue_columns(), self.universe.sdss, self.universe)
+        primary = header(
+            [
+                card("SIMPLE", True, "conforms to FITS standard"),
+                card("BITPIX", 8, "array data type"),
+                card("NAXIS", 0, "number of array dimensions"),
+                card("EXTEND", True),
+                card("ORIGIN", "SIMULATED", "not an archive's catalogue"),
+                remark(NOTICE, "HISTORY"),
+            ]
+        )
+        return primary + table(table_header(catalogue_columns(), len(rows), "SPECOBJ"), rows)
+
+    def lite(self, number: int, exposure: Exposure, arrays: dict[str, NDArray[Any]]) -> bytes:
+        """Return a lite file: primary header, coadded spectrum, catalogue row and line table.
+
+        `arrays` are the columns of the spectrum that the exposure's pixels do not give: flux,
+        ivar, model and sky.
+        """
+        row = self.universe.sdss[number]
+        boss = PROGRAMS[row["program"]].boss
+        columns = coadd_columns(boss)
+        pixels = np.empty(exposure.pixels.count, row_dtype(columns))
+        arrays = arrays | {
+            "loglam": exposure.pixels.loglam,
+            "and_mask": exposure.and_mask,
+            "or_mask": exposure.or_mask,
+            "wdisp": exposure.pixels.dispersion,
+        }
+        for column in columns:
+            pixels[column.name] = arrays[column.name.lower()]
+        coadd = table(_coadd_header(boss, len(pixels)), pixels)
+        block = self._filled(boss, number // BLOCK_ROWS)
+        place = number % BLOCK_ROWS
+        summary = table(_summary_header(boss), block[place : place + 1])
+        return _primary(row, exposure) + coadd + summary + _lines(row, boss)
+
+    def _fill_block(self, boss: bool, block: int) -> Structured:
+        rows = self.universe.sdss[block * BLOCK_ROWS : (block + 1) * BLOCK_ROWS]
+        return fill(columns_of("SPALL" if boss else "SPECOBJ"), rows, self.universe)
+
+
+@lru_cache(maxsize=256)
+def _coadd_header(boss: bool, pixels: int) -> bytes:
+    return table_header(coadd_columns(boss), pixels, None if boss else "COADD")
+
+
+@lru_cache(maxsize=2)
+def _summary_header(boss: bool) -> bytes:
+    if not boss:
+        return table_header(columns_of("SPECOBJ"), 1, "SPECOBJ")
+    columns = columns_of("SPALL")
+    number = [column.name for column in columns].index("SPECOBJID") + 1
+    unsigned = [card(f"TSCAL{number}", 1), card(f"TZERO{number}", 1 << 63)]
+    return table_header(columns, 1, None, unsigned)
+
+
+@lru_cache(maxsize=2)
+def _line_template(boss: bool) -> tuple[bytes, Structured]:
+    columns = columns_of("SPZLINE")
+    rows = np.zeros(len(SPZLINE), row_dtype(columns))
+    rows["LINENAME"] = text_field([name for name, _ in SPZLINE], 13)
+    rows["LINEWAVE"] = [wave for _, wave in SPZLINE]
+    # Not fitted, as for lines outside the spectrum.
+    for name in ("LINEZ_ERR", "LINESIGMA_ERR", "LINEAREA_ERR", "LINEEW_ERR", "LINECONTLEVEL_ERR"):
+        rows[name] = -1
+    rows["LINECHI2"] = -1
+    return table_header(columns, len(rows), None if boss else "SPZLINE"), rows
+
+
+def _lines(row: np.void, boss: bool) -> bytes:
+    head, template = _line_template(boss)
+    rows = template.copy()
+    rows["PLATE"], rows["MJD"], rows["FIBERID"] = row["plate"], row["mjd"], row["fiber"]
+    rows["LINEZ"] = row["z"]
+    return table(head, rows)
 
 
 def _primary(row: np.void, exposure: Exposure) -> bytes:
+    """Primary header, shared by the reductions but for a few cards."""
     program = PROGRAMS[row["program"]]
     boss = program.boss
     plate, mjd, fiber = int(row["plate"]), int(row["mjd"]), int(row["fiber"])
+    reduced = program.run2d if boss else "v5_3_12"
+    first = round(exposure.pixels.first * 1e-4, 4)
     cards = [
         card("SIMPLE", True, "conforms to FITS standard"),
         card("BITPIX", 16 if boss else 8, "array data type"),
@@ -243,97 +308,26 @@ def _primary(row: np.void, exposure: Exposure) -> bytes:
         card("EQUINOX", 2000.0),
         card("RADECSYS", "FK5"),
         card("EXPTIME", 4500.0 if boss else 3600.0, "Minimum of exposure times for all cameras"),
-        card("VERS2D", program.run2d if boss else "v5_3_12", "Version of idlspec2d"),
-        card("VERSCOMB", program.run2d if boss else "v5_3_12", "Version of idlspec2d"),
-    ]
-    if boss:
-        cards.append(card("RUN2D", program.run2d, "Spectro-2D reduction name"))
-    cards += [
+        card("VERS2D", reduced, "Version of idlspec2d for 2D reduction"),
+        card("VERSCOMB", reduced, "Version of idlspec2d for combining"),
         card("VACUUM", True, "Wavelengths are in vacuum"),
         card("NWORDER", 2, "Linear-log10 coefficients"),
         card("WFITTYPE", "LOG-LINEAR", "Linear-log10 dispersion"),
-        card(
-            "COEFF0",
-            round(exposure.pixels.first * 1e-4, 4),
-            "Central wavelength (log10) of first pixel",
-        ),
+        card("COEFF0", first, "Central wavelength (log10) of first pixel"),
         card("COEFF1", 0.0001, "Log10 dispersion per pixel"),
         card("WAT0_001", "system=linear"),
         card("WAT1_001", "wtype=linear label=Wavelength units=Angstroms"),
         card("DC-FLAG", 1, "Log-linear flag"),
         card("BUNIT", "1E-17 erg/cm^2/s/Ang"),
         card("NEXP", 8 if boss else 6, "Number of individual exposures"),
-        card("PLUG_RA", round(float(row["ra"]), 7), "RA of object [deg]"),
-        card("PLUG_DEC", round(float(row["dec"]), 7), "dec of object [deg]"),
+        card("PLUG_RA", float(row["ra"]), "RA of object [deg]"),
+        card("PLUG_DEC", float(row["dec"]), "dec of object [deg]"),
+        card("FIBERID", fiber, f"Fiber number (1-{1000 if boss else 640})"),
     ]
     if boss:
+        cards.append(card("RUN2D", program.run2d, "Spectro-2D reduction name"))
         cards.append(card("THING_ID", int(row["object"]) + 1, "Unique object identifier"))
     else:
-        cards.append(
-            card("SPEC_ID", f"{spec_ids(np.atleast_1d(row))[0]:>22}", "Unique object identifier")
-        )
-    cards += [
-        card("FIBERID", fiber, f"Fiber number (1-{1000 if boss else 640})"),
-        remark(NOTICE, "HISTORY"),
-    ]
-    return header(cards)
-
-
-@lru_cache(maxsize=4)
-def _summary_header(boss: bool) -> tuple[bytes, np.dtype[np.void]]:
-    columns = columns_of("SPALL" if boss else "SPECOBJ")
-    extra = []
-    if boss:
-        number = [c.name for c in columns].index("SPECOBJID") + 1
-        extra = [card(f"TSCAL{number}", 1), card(f"TZERO{number}", 1 << 63)]
-    cards = table_cards(columns, 1, None if boss else "SPECOBJ", extra)
-    return header(cards), row_dtype(columns)
-
-
-@lru_cache(maxsize=4)
-def _line_template(boss: bool) -> tuple[bytes, Structured]:
-    columns = columns_of("SPZLINE")
-    rows = np.zeros(len(SPZLINE), row_dtype(columns))
-    rows["LINENAME"] = _text([name for name, _ in SPZLINE], 13)
-    rows["LINEWAVE"] = [wave for _, wave in SPZLINE]
-    # Not fitted, as for lines outside the spectrum.
-    for name in ("LINEZ_ERR", "LINESIGMA_ERR", "LINEAREA_ERR", "LINEEW_ERR", "LINECONTLEVEL_ERR"):
-        rows[name] = -1
-    rows["LINECHI2"] = -1
-    return header(table_cards(columns, len(rows), None if boss else "SPZLINE")), rows
-
-
-def lite(
-    row: np.void,
-    exposure: Exposure,
-    model: NDArray[np.float32],
-    flux: NDArray[np.float32],
-    ivar: NDArray[np.float32],
-    universe: Universe,
-) -> bytes:
-    """Return a lite file: primary header, coadded spectrum, catalogue row and line table."""
-    boss = PROGRAMS[row["program"]].boss
-    columns = _coadd_columns(boss)
-    pixels = np.empty(exposure.pixels.count, row_dtype(columns))
-    arrays = (
-        flux,
-        exposure.pixels.loglam,
-        ivar,
-        exposure.and_mask,
-        exposure.or_mask,
-        exposure.pixels.dispersion,
-        exposure.sky,
-        model,
-    )
-    for column, values in zip(columns, arrays, strict=True):
-        pixels[column.name] = values
-    coadd = table(header(table_cards(columns, len(pixels), None if boss else "COADD")), pixels)
-
-    head, kind = _summary_header(boss)
-    summary = np.zeros(1, kind)
-    fill_rows(summary, np.atleast_1d(row), universe)
-    line_head, template = _line_template(boss)
-    lines = template.copy()
-    lines["PLATE"], lines["MJD"], lines["FIBERID"] = row["plate"], row["mjd"], row["fiber"]
-    lines["LINEZ"] = row["z"]
-    return _primary(row, exposure) + coadd + table(head, summary) + table(line_head, lines)
+        identifier = f"{spec_ids(np.atleast_1d(row))[0]:>22}"
+        cards.append(card("SPEC_ID", identifier, "Unique object identifier"))
+    return header([*cards, remark(NOTICE, "HISTORY")])

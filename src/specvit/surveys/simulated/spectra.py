@@ -21,7 +21,7 @@ def model_flux(row: np.void, pixels: Pixels, rng: Generator) -> Floats:
     """
     wavelength, dispersion = pixels.wavelength, pixels.dispersion
     if row["kind"] == STAR:
-        flux = star_flux(wavelength, dispersion, pixels.first, row)
+        flux = star_flux(wavelength, dispersion, pixels.first, row, rng)
     elif row["kind"] == GALAXY:
         flux = galaxy_flux(dispersion, pixels.first, row)
     else:

@@ -15,15 +15,17 @@ from specvit.surveys.simulated.atmosphere import (
     stellar_lines,
 )
 from specvit.surveys.simulated.deposit import LN10_STEP, add_gaussians, add_wings
-from specvit.surveys.simulated.lines import vacuum
-from specvit.surveys.simulated.objects import LIGHT_SPEED, Floats
+from specvit.surveys.simulated.instrument import STEP
+from specvit.surveys.simulated.lines import LINE, vacuum
+from specvit.surveys.simulated.objects import LIGHT_SPEED, Floats, Generator
 from specvit.surveys.simulated.seeds import generator
 
-STEP = 1e-4
 # Rest-frame grid of templates, log10(wavelength) = k * 1e-4: 1995 to 10990 A.
 REST_START, REST_STOP = 33000, 40410
 # Lines wider than this (A) are drawn with their damping wings.
 STRONG = 1.3
+# Share of M dwarfs later than M3 with Balmer emission (West et al. 2011, AJ 141, 97).
+ACTIVE_SHARE = 0.35
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,23 @@ class Bands:
 # et al. (1998, ApJ 498, 851) and Kirkpatrick et al. (1991, ApJS 77, 417), who list the others too.
 _TIO = ((4584, 0.35, 60), (4761, 0.6, 90), (4954.5, 0.9, 110), (5167, 1.0, 120), (5448, 0.8, 110),
         (5597, 0.35, 40), (5629, 0.35, 40), (5661, 0.4, 60), (5759, 0.6, 60), (5847, 0.5, 60),
-        (6148, 0.55, 30), (6159, 0.65, 60), (6187, 0.5, 70), (6651, 0.40, 30), (6681, 0.45, 35),
-        (6715, 0.45, 50), (7053, 0.75, 35), (7088, 0.65, 40), (7126, 0.75, 90), (7589, 0.5, 40),
-        (7666, 0.55, 60), (8206, 0.20, 60), (8432, 0.45, 50), (8442, 0.30, 60), (8859, 0.40, 60),
-        (8938, 0.15, 60), (9209, 0.25, 80))  # fmt: skip
+        (6148, 0.50, 40), (6159, 0.55, 90), (6187, 0.45, 110), (6651, 0.35, 60), (6681, 0.40, 70),
+        (6715, 0.35, 110), (7053, 0.70, 60), (7088, 0.55, 80), (7126, 0.60, 140), (7589, 0.5, 90),
+        (7666, 0.50, 100), (8206, 0.08, 60), (8432, 0.40, 60), (8442, 0.25, 70), (8859, 0.35, 60),
+        (8938, 0.12, 60), (9209, 0.25, 80))  # fmt: skip
 _VO = ((7334, 0.35, 60), (7393, 0.35, 60), (7851, 0.5, 60), (7923, 0.5, 60), (8538, 0.3, 100),
        (8597, 0.25, 100))  # fmt: skip
 _CAH = ((6346, 0.35, 35), (6382, 0.45, 40), (6750, 0.25, 60), (6903, 0.5, 35), (6946, 0.55, 60))
 # Bands that fade to the blue: head and length.
 _CH = ((4314.0, 1.0, 17), (4299.0, 0.35, 22))
-_MGH = ((5211.1, 1.0, 70), (5180.0, 0.45, 60), (4845.0, 0.2, 40))
+_MGH = ((5211.1, 1.0, 150), (5180.0, 0.5, 90), (4845.0, 0.35, 80))
 _CN = ((3883.4, 1.0, 22), (3871.4, 0.4, 25), (4216.0, 0.35, 30), (4197.0, 0.15, 30))
+
+
+# Mean density of weak lines: wavelength (A) and relative number. The step at 4000 A is what makes
+# the break of old galaxies (calibrated on theirs).
+_HAZE = ((2000, 4.5), (3000, 3.2), (3850, 2.7), (3970, 2.5), (4010, 1.5), (4350, 1.25),
+         (4650, 0.65), (5350, 0.40), (6500, 0.14), (8000, 0.07), (11000, 0.04))  # fmt: skip
 
 
 def _bands(wavelength: Floats, heads: tuple[tuple[float, float, float], ...], red: bool) -> Floats:
@@ -72,8 +80,8 @@ def _haze(wavelength: Floats) -> Floats:
     Statistical: their sum has the mean blanketing and the roughness of an iron-peak forest.
     """
     rng = generator(0, "haze of weak stellar lines")
-    density = np.interp(wavelength, [2000, 3000, 4000, 4500, 5300, 6500, 8000, 11000],
-                        [4.0, 2.2, 1.0, 0.50, 0.32, 0.12, 0.06, 0.04])  # fmt: skip
+    knots = np.array(_HAZE).T
+    density = np.interp(wavelength, knots[0], knots[1])
     lines = rng.exponential(1.0, len(wavelength)) * (rng.random(len(wavelength)) < 0.25) * 4
     haze: Floats = density * gaussian_filter1d(lines, 1.05)
     return haze
@@ -97,7 +105,7 @@ def bands() -> Bands:
 @lru_cache(maxsize=1)
 def rest_wavelength() -> Floats:
     """Vacuum wavelength (A) of the rest grid."""
-    return 10 ** (np.arange(REST_START, REST_STOP) * STEP)
+    return np.asarray(np.power(10.0, np.arange(REST_START, REST_STOP) * STEP))
 
 
 def _band_depth(atmosphere: Atmosphere) -> Floats:
@@ -121,12 +129,12 @@ def _band_depth(atmosphere: Atmosphere) -> Floats:
         depth = depth + 0.9 * (3150 - teff) / 300 * parts.vanadium
     if teff < 4200:
         depth = depth + dwarf * 0.55 * min((4200 - teff) / 600, 1.6) * parts.hydride
-    depth = depth + 0.75 * bump(6900, 4900, 3300) * metals * parts.g_band
-    depth += 0.35 * dwarf * bump(5600, 4300, 3200) * metals * parts.magnesium
+    depth = depth + 0.95 * bump(7000, 4900, 3300) * metals * parts.g_band
+    depth += (0.05 + 0.40 * dwarf) * bump(5700, 4200, 3100) * metals * parts.magnesium
     depth += (0.55 - 0.25 * dwarf) * bump(6300, 4600, 3600) * metals * parts.cyanogen
     haze = 0.10 * float(np.interp(teff, [3300, 4300, 5000, 5800, 7000, 9000, 12000],
                                   [2.4, 2.2, 1.7, 1.0, 0.45, 0.12, 0.0]))  # fmt: skip
-    return depth + haze * 10 ** (0.35 * feh) * parts.haze
+    return np.asarray(depth + haze * 10 ** (0.35 * feh) * parts.haze)
 
 
 def planck(wavelength: Floats, teff: float) -> Floats:
@@ -177,7 +185,11 @@ def extinction(wavelength: Floats) -> Floats:
 
 
 def line_depth(
-    first: float, count: int, shift: float, dispersion: Floats, atmosphere: Atmosphere,
+    first: float,
+    count: int,
+    shift: float,
+    dispersion: Floats,
+    atmosphere: Atmosphere,
     rotation: float = 0.0,
 ) -> Floats:
     """Optical depth of all atomic lines on `count` pixels from log10(wavelength) = first * 1e-4.
@@ -193,7 +205,7 @@ def line_depth(
 
     def sigma_at(place: Floats) -> Floats:
         sigma = dispersion[np.clip(np.rint(place).astype(int), 0, count - 1)]
-        return np.hypot(sigma, 0.6 * rotation / (LIGHT_SPEED * LN10_STEP))
+        return np.asarray(np.hypot(sigma, 0.6 * rotation / (LIGHT_SPEED * LN10_STEP)))
 
     strong = (widths > STRONG) & (wings > 0.3)
     seen = ~strong & (widths > 0.01)
@@ -219,9 +231,12 @@ def line_depth(
 
 
 def star_flux(
-    wavelength: Floats, dispersion: Floats, first: int, row: np.void
+    wavelength: Floats, dispersion: Floats, first: int, row: np.void, rng: Generator
 ) -> Floats:
-    """Flux of a star in f_lambda (arbitrary unit) on pixels from k = first; shape (count,)."""
+    """Flux of a star in f_lambda (arbitrary unit) on pixels from k = first; shape (count,).
+
+    `rng` is the object's own: it decides whether an M dwarf is active.
+    """
     atmosphere = Atmosphere(float(row["teff"]), float(row["logg"]), float(row["feh"]))
     shift = np.log10(1 + float(row["z"]))
     count = len(wavelength)
@@ -237,8 +252,20 @@ def star_flux(
         place = np.arange(first, first + count) - REST_START - shift / STEP
         depth += np.interp(place, np.arange(REST_STOP - REST_START), _band_depth(atmosphere))
     flux = continuum(wavelength, atmosphere) * np.exp(-depth)
+    if atmosphere.teff < 3500 and atmosphere.logg > 4 and rng.random() < ACTIVE_SHARE:
+        flux += _chromosphere(flux, dispersion, first, shift, float(rng.uniform(1.5, 9)))
     flux *= 10 ** (-0.4 * float(row["ebv"]) * extinction(wavelength))
     return flux
+
+
+def _chromosphere(flux: Floats, dispersion: Floats, first: int, shift: float, ew: float) -> Floats:
+    """Balmer emission of an active M dwarf; equivalent width of Halpha in A."""
+    waves = np.array([LINE[name] for name in ("H_alpha", "H_beta", "H_gamma", "H_delta")])
+    place = (np.log10(waves) + shift) / STEP - first
+    near = np.clip(np.rint(place).astype(int), 0, len(flux) - 1)
+    level = flux[np.clip(near + 20, 0, len(flux) - 1)]
+    areas = ew * level * np.array([1.0, 0.8, 0.7, 0.6]) / (waves * LN10_STEP)
+    return add_gaussians(len(flux), place, areas, dispersion[near])
 
 
 def _white_dwarf_depth(first: int, count: int, shift: float, atmosphere: Atmosphere) -> Floats:

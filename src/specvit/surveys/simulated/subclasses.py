@@ -81,13 +81,14 @@ def _legacy_star(teff: Floats) -> NDArray[np.str_]:
     numbers = np.array([number(name) for name in LEGACY_TEMPLATES])
     letter, digit = letter_and_digit(teff)
     value = np.array(["OBAFGKM".index(x) * 10 for x in letter.tolist()]) + digit
-    return np.array(LEGACY_TEMPLATES)[np.abs(value[:, None] - numbers).argmin(axis=1)]
+    names: NDArray[np.str_] = np.array(LEGACY_TEMPLATES)
+    return np.asarray(names[np.abs(value[:, None] - numbers).argmin(axis=1)])
 
 
 def _boss_star(teff: Floats) -> NDArray[np.str_]:
     temperatures = np.log([t for _, t in BOSS_TEMPLATES])
     names = np.array([name for name, _ in BOSS_TEMPLATES])
-    return names[np.abs(np.log(np.asarray(teff))[:, None] - temperatures).argmin(axis=1)]
+    return np.asarray(names[np.abs(np.log(teff)[:, None] - temperatures).argmin(axis=1)])
 
 
 def sdss_subclass(seen: Structured, snr: Floats, boss: NDArray[np.bool_]) -> NDArray[np.str_]:
