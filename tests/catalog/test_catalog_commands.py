@@ -151,6 +151,14 @@ def test_what_a_survey_cannot_honour_is_refused(surveys: dict[str, object], word
     assert "surveys." in str(caught.value)
 
 
+def test_a_task_needs_a_survey_that_has_its_labels() -> None:
+    surveys: dict[str, object] = {"sdss": {}, "lamost": {}}
+    with pytest.raises(ConfigError, match="tasks names logg, teff, which no survey here has"):
+        validate({"surveys": surveys, "tasks": ["class", "teff", "logg"]})
+    surveys["lamost"] = {"stellar_parameters": True}
+    assert validate({"surveys": surveys, "tasks": ["class", "teff"]}).tasks == ("class", "teff")
+
+
 def test_both_stages_read_only_their_keys(tmp_path: Path) -> None:
     source = json.dumps(
         {

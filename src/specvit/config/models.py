@@ -102,6 +102,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> Config:
+        self.surveys.check_labels(self.tasks)
         variants = [self.variant(name) for name in self.network_names]
         renders = [*self.render, *(variant.render[0] for variant in variants)]
         if "redshift" in self.tasks and any(render.frame == "rest" for render in renders):

@@ -263,6 +263,17 @@ class Surveys(Section):
         found = {"sdss": self.sdss, "lamost": self.lamost, "files": self.files}
         return {key: survey for key, survey in found.items() if survey is not None}
 
+    def check_labels(self, tasks: tuple[str, ...]) -> None:
+        """Raise ValueError where a task asks for labels that no survey of the run has."""
+        asked = sorted(set(tasks) & set(STELLAR_LABELS))
+        lamost = self.lamost is not None and self.lamost.needs_stellar_catalogue
+        # `files` stands in for the surveys in stages that do not read them.
+        if asked and not lamost and self.files is None:
+            raise ValueError(
+                f"tasks names {', '.join(asked)}, which no survey here has: switch lamost on with "
+                "surveys.lamost.stellar_parameters: true, or drop them from tasks"
+            )
+
     @model_validator(mode="after")
     def _any(self) -> Surveys:
         if not self.active:
