@@ -106,6 +106,8 @@ def map_picture(
     good = ~np.isnan(flux)
     edges = bin_edges(grid, rows * size)
     binned = rebin(loglam, flux, good, edges)
+    if np.isnan(binned).all():
+        return np.zeros((size, size), np.uint8)
     centres = bin_centres(grid, rows * size)
     channels = [to_unit(centres, binned, render)]
     slope = binned

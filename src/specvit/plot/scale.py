@@ -68,10 +68,11 @@ def continuum(loglam: NDArray[np.float64], flux: NDArray[np.float64]) -> NDArray
     centres = loglam[0] + (stretch[starts] + 0.5) * CONTINUUM_STEP
     known = ~np.isnan(levels)
     levels, centres = levels[known], centres[known]
-    reach = CONTINUUM_SMOOTH // 2
-    smooth = np.array(
-        [_median(levels[max(0, i - reach) : i + reach + 1]) for i in range(len(levels))]
-    )
+    smooth = np.empty(len(levels))
+    for i in range(len(levels)):
+        # Towards the ends the window shrinks on both sides: one-sided, it would be off on a slope.
+        reach = min(CONTINUUM_SMOOTH // 2, i, len(levels) - 1 - i)
+        smooth[i] = _median(levels[i - reach : i + reach + 1])
     floor = CONTINUUM_FLOOR * _median(np.abs(levels))
     level = np.interp(loglam, centres, smooth)
     # No level at all (flux is noise about zero): dividing by anything constant changes nothing.

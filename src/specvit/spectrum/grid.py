@@ -39,6 +39,8 @@ def rebin(
     coarser than the spectrum is one and the same case. `loglam` rises; shapes (N,), (N,), (N,) and
     (M + 1,) give (M,).
     """
+    if len(loglam) < 2:  # a lone pixel has no width
+        return np.full(len(edges) - 1, np.nan)
     step = np.diff(loglam)
     # A pixel is as wide as its nearer neighbour is far: it does not grow into a gap beside it.
     half = np.minimum(np.append(step, step[-1]), np.insert(step, 0, step[0])) / 2
