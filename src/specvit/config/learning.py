@@ -167,6 +167,10 @@ class Baselines(Section):
     """Largest train split for an exact RBF kernel; above it Nystroem features and a linear SVM."""
     trees: int = Field(300, ge=1, le=10_000)
     """Trees of the random forest."""
+    cnn_epochs: int = Field(12, ge=1, le=10_000)
+    """Passes over the train split of the 1-D network; the one with the lowest val loss is kept."""
+    redshift: RedshiftHead = RedshiftHead()
+    """The redshift head of the 1-D network."""
 
     @field_validator("models")
     @classmethod

@@ -18,7 +18,7 @@ STAGE_KEYS: dict[str, tuple[str, ...]] = {
     "gallery": ("seed", "surveys", "render", "report"),
     "train": ("seed", "tasks", "split", "grid", "render", "data", "model", "train"),
     "predict": ("seed", "tasks", "split", "grid", "render", "model", "train"),
-    "baselines": ("seed", "tasks", "split", "grid", "render", "baselines"),
+    "baselines": ("seed", "tasks", "split", "grid", "render", "data", "baselines"),
     "evaluate": ("seed", "tasks", "surveys", "baselines", "experiments", "evaluate"),
     "figures": (
         "tasks",

@@ -1,0 +1,186 @@
+"""One baseline from shards to predictions: the work of `specvit baselines`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import time
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+
+from specvit.baselines.baseline import Baseline, Plan
+from specvit.baselines.features import batches
+from specvit.baselines.rows import (
+    Rows,
+    Wanted,
+    every_row,
+    known,
+    labels_of,
+    read_rows,
+    read_shard,
+)
+from specvit.bench.common import available_cores, peak_rss_mb
+from specvit.config import Config
+from specvit.config.experiments import Data
+from specvit.errors import ConfigError, DataError, TrainingError
+from specvit.io import sha256_file, write_json
+from specvit.logs import get_logger, progress
+from specvit.predictions import IDENTITY, write_predictions
+from specvit.tasks import Task, tasks_of
+
+SUMMARY = "training.json"
+CHUNK = 1024  # spectra predicted at a time
+
+# Imported when asked for: only cnn1d needs torch, which takes seconds to load.
+CLASSES = {
+    "svm": ("classical", "Svm"),
+    "random_forest": ("classical", "RandomForest"),
+    "knn": ("classical", "Knn"),
+    "cnn1d": ("cnn1d", "Cnn1d"),
+    "template": ("template", "Template"),
+}
+
+
+def run_baseline(config: Config, name: str) -> dict[str, Any]:
+    """Train one baseline, save it, predict val and test; return what training.json says.
+
+    Reads every row of the first set of plots' shards, as the network does (the same `data`
+    section narrows what both learn from). The test shards are not opened before the model is
+    saved. Raises ConfigError for a name that the configuration does not list, TrainingError where
+    a task cannot be learned, DataError for damaged shards.
+    """
+    if name not in config.baselines.models:
+        allowed = ", ".join(config.baselines.models)
+        raise ConfigError(f"baseline {name!r} is not one of baselines.models: {allowed}")
+    start = time.monotonic()
+    tasks = tasks_of(config.tasks)
+    train, val = (
+        read_rows(_shards(config, split), f"{name}, {split}", _wanted(config, split))
+        for split in ("train", "val")
+    )
+    _check(train, val, config)
+    plan = Plan(tasks, config.baselines, config.grid, config.seed, threads())
+    read_s = time.monotonic() - start
+
+    start = time.monotonic()
+    model, told = baseline_class(name).fit(train, val, plan)
+    fit_s = time.monotonic() - start
+    folder = config.paths.model_dir(name)
+    model.save(folder)
+    counts = {"train": len(train), "val": len(val)}
+    del train, val
+
+    start = time.monotonic()
+    answered = tasks_of(told["tasks"])
+    predicted = {}
+    for split in ("val", "test"):
+        frame = predict_shards(model, _shards(config, split), answered, f"{name}, {split}")
+        write_predictions(config.paths.predictions(name, split), frame, answered)
+        predicted[split] = len(frame)
+    summary = {
+        "model": name,
+        "seed": config.seed,
+        "spectra": counts,
+        "predicted": predicted,
+        **told,
+        "seconds": {"read": read_s, "fit": fit_s, "predict": time.monotonic() - start},
+        "peak_rss_mb": peak_rss_mb(),
+        "threads": plan.jobs,
+        "files": {
+            path.name: sha256_file(path)
+            for path in sorted(folder.iterdir())
+            if path.name.startswith("model.")
+        },
+        "versions": {package: version(package) for package in ("specvit", "numpy", "scikit-learn")}
+        | {"python": platform.python_version()},
+    }
+    write_json(folder / SUMMARY, summary)
+    get_logger(__name__).info("%s: %s", name, folder / SUMMARY)
+    return summary
+
+
+def baseline_class(name: str) -> type[Baseline]:
+    """The class of a baseline of this name."""
+    module, attribute = CLASSES[name]
+    found = getattr(importlib.import_module(f"specvit.baselines.{module}"), attribute)
+    return cast(type[Baseline], found)
+
+
+def load_baseline(folder: Path, name: str) -> Baseline:
+    """Load a trained baseline. Raises DataError where its files are missing or damaged."""
+    return baseline_class(name).load(folder)
+
+
+def predict_shards(
+    model: Baseline, shards: Iterable[Path], tasks: list[Task], label: str
+) -> pd.DataFrame:
+    """Predictions for every spectrum of some shards, one shard in memory at a time."""
+    frames = []
+    with progress(label) as tick:
+        for path in shards:
+            rows = read_shard(path)
+            for part in batches(len(rows), CHUNK):
+                frames.append(_frame(model, rows.take(part), tasks))
+                tick.advance(part.stop - part.start)
+    if not frames:
+        raise TrainingError(f"{label}: the shards hold no spectra to predict")
+    return pd.concat(frames, ignore_index=True)
+
+
+def threads() -> int:
+    """Threads to use: OMP_NUM_THREADS where it is a number, else the cores of this process."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() and int(asked) > 0 else available_cores()
+
+
+def _frame(model: Baseline, rows: Rows, tasks: list[Task]) -> pd.DataFrame:
+    answers = model.predict(rows.flux)
+    columns = {name: rows.table[name] for name in IDENTITY}
+    for task in tasks:
+        columns |= answers[task.name].columns(task, labels_of(rows.table, task))
+    return pd.DataFrame(columns)
+
+
+def _shards(config: Config, split: str) -> list[Path]:
+    render = config.render[0].label
+    return [config.paths.shard(render, name) for name in config.shard_names(split)]
+
+
+def _wanted(config: Config, split: str) -> Wanted:
+    """The rows that the network learns from, as `data` narrows them."""
+    if config.data == Data():
+        return every_row
+    # The network's own rule; not imported without need, since it brings torch.
+    from specvit.train.index import Subset
+
+    fraction = config.data.train_fraction if split == "train" else 1.0
+    return Subset(surveys=config.data.train_surveys, fraction=fraction, seed=config.seed)
+
+
+def _check(train: Rows, val: Rows, config: Config) -> None:
+    """Raise where a task has no labels to learn or to choose by, or the grid is another."""
+    for rows in (train, val):
+        if len(rows) and rows.flux.shape[1] != config.grid.pixels:
+            raise DataError(
+                f"the shards hold {rows.flux.shape[1]} pixels a spectrum but grid.pixels = "
+                f"{config.grid.pixels}: make the shards again"
+            )
+    for task in tasks_of(config.tasks):
+        for split, rows in (("train", train), ("val", val)):
+            labels = labels_of(rows.table, task)
+            labels = labels[known(labels)]
+            if not len(labels):
+                raise TrainingError(
+                    f"no spectrum of the {split} split has a label for the task {task.name} "
+                    f"(column {task.column}): drop it from tasks or add data"
+                )
+            if split == "train" and task.kind == "classification" and len(set(labels)) < 2:
+                raise TrainingError(
+                    f"every train spectrum has the label {labels[0]} of the task {task.name}: "
+                    "there is nothing to tell apart"
+                )
