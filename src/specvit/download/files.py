@@ -160,8 +160,8 @@ async def _fetch(base_url: str, part: _Part, settings: Download, token: str | No
 async def _continue(host: HttpHost, part: _Part) -> None:
     """One request for what is still missing."""
     notes, size = part.notes, part.size
-    if notes.get("length") == size:
-        return
+    if size and notes.get("length") == size:
+        return  # killed between the last byte and the renaming
     headers = {}
     if size and notes.get("validator"):
         headers = {"Range": f"bytes={size}-", "If-Range": notes["validator"]}

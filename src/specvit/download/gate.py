@@ -89,13 +89,18 @@ class Gate:
                 self._changed.clear()
                 await self._changed.wait()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether requests may be sent as they come."""
+        return not (self._given_up or self.down or time.monotonic() < self._closed_until)
+
     def leave(self, probe: bool) -> None:
-        """A request ended; if it tells nothing of the host (it was cancelled), call only this."""
+        """A request that was let in has ended, whatever came of it."""
         if probe:
             self._probing = False
             self._changed.set()
 
-    def answered(self, probe: bool) -> None:
+    def answered(self) -> None:
         """The host answered with something of its own."""
         self._failures = 0
         self._failing.clear()
@@ -103,12 +108,11 @@ class Gate:
             log.info("%s: back after %.0f s", self.host, time.monotonic() - self._down_since)
             self._down_since = None
             self._changed.set()
-        self.leave(probe)
 
-    def failed(self, probe: bool, url: str, error: AgainError) -> None:
+    def failed(self, url: str, error: AgainError, probe: bool) -> None:
         """A request failed, perhaps because of the host."""
         if error.blame is Blame.FILE:
-            return self.answered(probe)
+            return self.answered()
         if error.after is not None:
             self._closed_until = max(self._closed_until, time.monotonic() + error.after)
             if error.after > self._settings.outage_s:
@@ -121,7 +125,7 @@ class Gate:
             self._down_since, self._probes, probe = time.monotonic(), 0, True
         if probe and self._down_since is not None:
             self._pause(time.monotonic() - self._down_since, error)
-        return self.leave(probe)
+        return None
 
     def _pause(self, away: float, error: AgainError) -> None:
         """Wait before asking again whether the host is back, up to twice as long as before."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +20,7 @@ from yarl import URL
 
 from specvit import __version__
 from specvit.config.data import Download
-from specvit.download.gate import AgainError, Blame, Gate
+from specvit.download.gate import AgainError, Blame, Gate, GivenUpError
 from specvit.download.ledger import CorruptError, NotThereError, RefusedError
 from specvit.download.slots import ConnectionPool
 from specvit.download.token import with_token
@@ -134,29 +136,42 @@ class HttpHost:
         Raises AgainError (also for errors while the body is read inside the block), NotThereError
         or RefusedError; no message holds the token.
         """
-        probe = await self.gate.enter()
         answer: Answer | None = None
+        probe = False
         try:
             async with (
-                self._pool.lend() as session,
+                self._admitted() as (session, probe),
                 asyncio.timeout(3 * self._settings.timeout_s) as clock,
                 self._follow(session, url, headers or {}) as response,
             ):
                 clock.reschedule(None)
                 answer = Answer(response, self._settings)
                 yield answer
-            self.gate.answered(probe)
+            self.gate.answered()
+        except GivenUpError:
+            raise
         except (NotThereError, RefusedError, CorruptError):
-            self.gate.answered(probe)
+            self.gate.answered()
             raise
         except (AgainError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             again = error if isinstance(error, AgainError) else _network_error(error, answer)
-            self.gate.failed(probe, url, again)
+            self.gate.failed(url, again, probe)
             # Not chained: what libraries say of an error may hold the URL with the token.
             raise again from None
-        except BaseException:
-            self.gate.leave(probe)
-            raise
+
+    @asynccontextmanager
+    async def _admitted(self) -> AsyncIterator[tuple[aiohttp.ClientSession, bool]]:
+        """A connection on which a request may be sent now, and whether that is a probe."""
+        while True:
+            probe = await self.gate.enter()
+            try:
+                async with self._pool.lend() as session:
+                    # The gate may have closed while this request waited for a connection.
+                    if probe or self.gate.is_open:
+                        yield session, probe
+                        return
+            finally:
+                self.gate.leave(probe)
 
     @asynccontextmanager
     async def _follow(
@@ -220,4 +235,7 @@ def _network_error(error: Exception, answer: Answer | None) -> AgainError:
 
 
 def _os_reason(error: Any) -> str:
+    """The system's own words: asyncio's hold addresses, aiohttp's may hold the URL."""
+    if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror):
+        return os.strerror(error.errno)
     return getattr(error, "strerror", None) or type(error).__name__

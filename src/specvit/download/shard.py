@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, closing
@@ -248,16 +249,14 @@ def _judge(config: Config, shard: str, entries: list[Entry]) -> None:
 
 
 def _reasons(entries: Iterable[Entry]) -> str:
-    """The commonest reasons, each with its count and first spectrum."""
+    """The commonest reasons, each with its count, and in the words of its first spectrum."""
     first: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for entry in entries:
-        reason = f"{entry.status}: {entry.reason}"
-        first.setdefault(reason, entry.spectrum_id)
-        counts[reason] += 1
-    shown = [
-        f"{count} {reason} (as {first[reason]})"
-        for reason, count in counts.most_common(SHOWN_REASONS)
-    ]
+        # Reasons that differ only in numbers (sizes, identities) are one.
+        kind = re.sub(r"\d+", "#", f"{entry.status}: {entry.reason}")
+        first.setdefault(kind, f"{entry.status}: {entry.reason} (as {entry.spectrum_id})")
+        counts[kind] += 1
+    shown = [f"{count} {first[kind]}" for kind, count in counts.most_common(SHOWN_REASONS)]
     rest = len(counts) - len(shown)
     return "; ".join(shown) + (f"; and {rest} more reasons" if rest > 0 else "")
