@@ -1,0 +1,19 @@
+"""`specvit gallery`."""
+
+from __future__ import annotations
+
+import click
+
+from specvit.commands.options import config_option
+
+
+@click.command("gallery")
+@config_option
+def command(sources: tuple[str, ...]) -> None:
+    """Make a page of plots of each class and set of plots, at the pixels the model sees."""
+    from specvit.config import load_stage
+    from specvit.plot.gallery import write_gallery
+
+    config = load_stage(sources, "gallery")
+    write_gallery(config.paths, config.report.examples)
+    click.echo(config.paths.gallery)

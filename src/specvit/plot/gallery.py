@@ -1,0 +1,114 @@
+"""A page of real pictures from finished shards, each class and set of plots, pixel for pixel."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from specvit import __version__
+from specvit.errors import DataError
+from specvit.io import read_json, write_text
+from specvit.paths import RunPaths
+from specvit.shards.tar import read_members
+from specvit.tasks import CLASSES
+
+SHOWN_SIZE = 256  # small pictures are enlarged by whole pixels up to about this
+KEPT = ("spectrum_id", "survey", "class", "subclass", "z", "snr", "simulated")
+
+
+def gallery_items(shards_dir: Path, per_class: int) -> list[dict[str, Any]]:
+    """Up to `per_class` pictures of each class of one set of plots, spread over S/N.
+
+    `shards_dir` holds `shards.json` and the tars. The pictures come from the test split (from val
+    or train where it has too few shards to show a class); the same ones every time. Each item has
+    `png` (bytes as in the shard), `mode`, `label`, `size`, `spectrum_id`, `survey`, `class`,
+    `subclass`, `z`, `snr` and `simulated`. Raises DataError where shards are missing or damaged.
+    """
+    index = read_json(shards_dir / "shards.json")
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in CLASSES}
+    lacking = {name for name in CLASSES if index["counts"]["classes"].get(name)}
+    order = {"test": 0, "val": 1, "train": 2}
+    for shard in sorted(index["shards"], key=lambda s: (order[s["split"]], s["shard"])):
+        # Rows were dealt to shards at random, so the first one usually has all that is asked for.
+        lacking = {name for name in lacking if len(found[name]) < per_class}
+        if not lacking:
+            break
+        for item in _items(shards_dir / f"{shard['shard']}.tar"):
+            if item["class"] in lacking:
+                found[item["class"]].append(item)
+    render = index["render"]
+    common = {"mode": render["mode"], "label": index["label"], "size": render["size"]}
+    chosen = [item for items in found.values() for item in _spread(items, per_class)]
+    return [{**item, **common} for item in chosen]
+
+
+def _items(path: Path) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    png = b""
+    for name, data in read_members(path):
+        if name.endswith(".png"):
+            png = data
+        elif name.endswith(".json"):
+            row = json.loads(data)
+            if row["draw"] == 0:
+                items.append({"png": png, **{key: row[key] for key in KEPT}})
+    return items
+
+
+def _spread(items: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """Return the middle of each of `count` equal parts in order of S/N."""
+    ordered = sorted(items, key=lambda item: (item["snr"] or 0.0, item["spectrum_id"]))
+    count = min(count, len(ordered))
+    return [ordered[int((i + 0.5) * len(ordered) / count)] for i in range(count)]
+
+
+def write_gallery(paths: RunPaths, per_class: int) -> None:
+    """Write `gallery.html` from every set of plots that the run has; one self-contained page."""
+    folders = sorted(path.parent for path in paths.root.glob("shards/*/shards.json"))
+    if not folders:
+        raise DataError(f"{paths.root} has no finished shards: run specvit shards first")
+    environment = Environment(
+        loader=PackageLoader("specvit.plot"), autoescape=True, undefined=StrictUndefined
+    )
+    parts = [_part(folder, per_class) for folder in folders]
+    page = environment.get_template("gallery.html").render(
+        run=paths.root.name,
+        version=__version__,
+        simulated=any(part["index"]["simulated"] for part in parts),
+        parts=parts,
+    )
+    write_text(paths.gallery, page + "\n")
+
+
+def _part(folder: Path, per_class: int) -> dict[str, Any]:
+    index = read_json(folder / "shards.json")
+    items = gallery_items(folder, per_class)
+    for item in items:
+        item["source"] = "data:image/png;base64," + base64.b64encode(item.pop("png")).decode()
+    return {
+        "index": index,
+        "zoom": max(1, SHOWN_SIZE // index["render"]["size"]),
+        "classes": [
+            (name, [item for item in items if item["class"] == name])
+            for name in CLASSES
+            if any(item["class"] == name for item in items)
+        ],
+        "about": _about(index["render"], index["grid"]),
+    }
+
+
+def _about(render: dict[str, Any], grid: dict[str, Any]) -> str:
+    span = f"{grid['wave_min']:g} to {grid['wave_max']:g} Å"
+    pixels = f"{render['size']} x {render['size']} pixels"
+    mode = {
+        "line": f"one curve over {span}",
+        "overlap": f"the thirds of {span} over each other in red, green and blue",
+        "stacked": f"{span} in {render['rows']} rows, one below the other",
+        "map": f"flux as brightness, {span} in {render['rows']} rows",
+    }[render["mode"]]
+    slopes = " and its derivatives in green and blue" if render["derivatives"] else ""
+    return f"{pixels}: {mode}{slopes}; {render['frame']} frame, vacuum wavelength, even in log."

@@ -1,0 +1,144 @@
+"""`specvit plot` and `specvit gallery`."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from shard_runs import SHARDS, small_run
+from spectrum_files import galaxy_flux, sdss_file
+from specvit.cli import main
+from specvit.config.data import Grid, Render
+from specvit.plot import draw
+from specvit.plot.gallery import gallery_items
+from specvit.shards import ShardJob, make_shards, write_index
+from specvit.shards.tar import read_members
+from specvit.spectrum import read_spectrum
+
+GRID = Grid(pixels=256)
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "one.fits.gz"
+    path.write_bytes(gzip.compress(sdss_file(galaxy_flux())))
+    return path
+
+
+def read_png(path: Path) -> np.ndarray:
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+def test_plot_writes_what_the_model_sees(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["plot", str(file), "--mode", "line", "--size", "80", "--line-width", "2"])
+    assert capsys.readouterr().out == "one.png\n"
+    render = Render(mode="line", size=80, line_width=2.0)
+    expected = draw(read_spectrum(file.read_bytes()), render, Grid())
+    np.testing.assert_array_equal(read_png(Path("one.png")), expected)
+
+
+def test_plot_takes_the_settings_of_a_run(file: Path) -> None:
+    config = {
+        "surveys": {"files": {"base_url": "file:///data"}},
+        "render": [{"size": 64}, {"mode": "map", "size": 48, "name": "second"}],
+        "grid": {"wave_max": 8000.0},
+    }
+    options = ["--config", json.dumps(config), "--render", "second", "--rows", "12"]
+    main(["plot", str(file), *options, "--out", "deep/er.png"])
+    grid = Grid(wave_max=8000.0)
+    expected = draw(read_spectrum(file.read_bytes()), Render(mode="map", size=48, rows=12), grid)
+    np.testing.assert_array_equal(read_png(Path("deep/er.png")), expected)
+
+
+@pytest.mark.parametrize("mode", ["line", "overlap", "stacked", "map"])
+def test_plot_with_axes_for_people(file: Path, mode: str) -> None:
+    for name in ("a.png", "b.png"):
+        main(["plot", str(file), "--mode", mode, "--axes", "--rest", "--out", name])
+    assert read_png(Path("a.png")).shape[0] == 900
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--size", "4"], "size Input should be greater than or equal to 16"),
+        (["--rows", "250"], "rows = 250 must not be above size = 224"),
+        (["--render", "x"], "--render needs --config"),
+    ],
+)
+def test_plot_mistakes_end_in_a_sentence(
+    file: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["plot", str(file), *arguments])
+    assert stop.value.code != 0
+    assert sentence in capsys.readouterr().err
+
+
+def test_plot_of_something_else_names_file_and_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.fits"
+    page.write_text("<html>")
+    with pytest.raises(SystemExit):
+        main(["plot", str(page)])
+    assert f"{page}: not a FITS file (starts with '<html>')" in capsys.readouterr().err
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    paths = small_run(tmp_path / "results" / "mine")
+    for render in (Render(size=32, rows=4, draws=1), Render(mode="overlap", size=200)):
+        make_shards([ShardJob(paths, shard, render, GRID, 1) for shard in SHARDS])
+        write_index(paths, render, GRID, SHARDS)
+    return paths.root
+
+
+def test_gallery_items_are_members_of_shards(run: Path) -> None:
+    folder = run / "shards" / "stacked-32"
+    items = gallery_items(folder, 2)
+    assert [item["class"] for item in items] == ["STAR", "STAR", "GALAXY", "GALAXY"]
+    members = {name: data for tar in folder.glob("*.tar") for name, data in read_members(tar)}
+    for item in items:
+        assert members[f"{item['spectrum_id']}.png"] == item["png"]
+        assert (item["mode"], item["label"], item["size"]) == ("stacked", "stacked-32", 32)
+    assert "galaxy-8" in {item["spectrum_id"] for item in items}  # of the test split
+    assert gallery_items(folder, 2) == items
+    assert gallery_items(folder, 0) == []
+
+
+def test_gallery_page_shows_the_same_pixels(run: Path) -> None:
+    config = {"run": "mine", "results_dir": str(run.parent), "report": {"examples": 2}}
+    config["surveys"] = {"files": {"base_url": "file:///data"}}
+    main(["gallery", "--config", json.dumps(config)])
+    page = (run / "gallery.html").read_text()
+    shown = {base64.b64decode(data) for data in re.findall(r'base64,([^"]+)"', page)}
+    items = [
+        i
+        for label in ("stacked-32", "overlap-200")
+        for i in gallery_items(run / "shards" / label, 2)
+    ]
+    assert shown == {item["png"] for item in items}
+    assert page.count('width="256" height="256"') == 4  # 32 pixels, eight times enlarged
+    assert page.count('width="200" height="200"') == 4
+    assert not re.search(r"https?://", page)  # nothing is fetched
+    assert "Simulated" not in page
+
+
+def test_gallery_says_simulated(run: Path) -> None:
+    for path in run.glob("shards/*/shards.json"):
+        path.write_text(path.read_text().replace('"simulated": false', '"simulated": true'))
+    config = {"run": "mine", "results_dir": str(run.parent)}
+    config["surveys"] = {"files": {"base_url": "file:///data"}}
+    main(["gallery", "--config", json.dumps(config)])
+    page = (run / "gallery.html").read_text()
+    assert "(simulated data)</title>" in page
+    assert "<strong>Simulated data.</strong>" in page
