@@ -83,7 +83,7 @@ def test_404_tries_the_documented_alternatives(make_run):
     moved = sdss(5, plate=2640, mjd=54806)
     there = moved.path.replace("/26/", "/104/")
     full = sdss(6)
-    elsewhere = full.path.replace("/lite/", "/full/")
+    elsewhere = full.path.replace("/lite/", "/")
     nowhere = sdss(7)
     with SurveyServer({there: moved.data, elsewhere: full.data}) as server:
         run = make_run([moved, full, nowhere], server.base_url)

@@ -23,7 +23,7 @@ from specvit.errors import DataError
 from specvit.surveys.base import Cut, SurveyCatalogue, labelled, numbers
 from specvit.surveys.fits_table import Columns, open_plain
 
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 4 << 20  # the reader holds some thirty blocks at a time
 STELLAR_COLUMNS = ("teff", "logg", "feh")
 # Releases whose catalogues are not called {dr}_{version}_LRS_{kind}.csv.gz.
 OLD_NAMES = {
