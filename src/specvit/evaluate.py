@@ -275,7 +275,7 @@ def _selective(draw: _Draw, scores: Mapping[str, Answers], target: float) -> dic
         kept = estimates[name][OVERALL]["coverage_at_target"]
         is_class = isinstance(scores[name], ClassScores)
         found[name] = {
-            "failure": "wrong class" if is_class else f"|dz| > {OUTLIERS[1]:g}",
+            "failure": "wrong class" if is_class else f"|Δz| > {OUTLIERS[1]:g}",
             "risk": rounded(float(selective.wrong.mean()) if len(selective.wrong) else math.nan),
             "aurc": rounded(aurc(selective.confidence, selective.wrong)),
             "refused_at_target": _entry(Estimate(1 - kept.value, 1 - kept.samples)),

@@ -19,7 +19,7 @@ class Metric:
     """In print: four decimals; thousandths with three digits; or three digits."""
 
 
-METRICS: dict[str, Metric] = {
+SCORED: dict[str, Metric] = {
     # classification
     "accuracy": Metric("Accuracy", "Accuracy", "higher", "share of right answers"),
     "balanced_accuracy": Metric(
@@ -29,7 +29,7 @@ METRICS: dict[str, Metric] = {
         "Macro F1", "Macro $F_1$", "higher", "mean over the classes of the F1 score"
     ),
     "ece": Metric("ECE", "ECE", "lower", "expected calibration error, 15 bins (Guo et al. 2017)"),
-    "nll": Metric("Log loss", "Log loss", "lower", "mean of -ln p of the true class, in nats"),
+    "nll": Metric("Log loss", "Log loss", "lower", "mean of −ln p of the true class, in nats"),
     "brier": Metric(
         "Brier score", "Brier", "lower", "squared error of the probabilities (Brier 1950)"
     ),
@@ -38,29 +38,29 @@ METRICS: dict[str, Metric] = {
         "Success rate",
         "Success",
         "higher",
-        "|c dz| < 1000 km/s, quasars 3000 km/s (Ross et al. 2020)",
+        "|c Δz| < 1000 km/s, quasars 3000 km/s (Ross et al. 2020)",
     ),
     "sigma_nmad": Metric(
         "σ_NMAD [10⁻³]",
         r"$\sigma_\mathrm{NMAD}$ [$10^{-3}$]",
         "lower",
-        "1.4826 median |dz - median dz| with dz = (z_pred - z) / (1 + z)",
+        "1.4826 median |Δz − median Δz| with Δz = (z_pred − z) / (1 + z)",
         "milli",
     ),
     "outlier_0.005": Metric(
-        "|dz| > 0.005", r"$\eta_{0.005}$", "lower", "share of outliers beyond 0.005"
+        "|Δz| > 0.005", r"$\eta_{0.005}$", "lower", "share of outliers beyond 0.005"
     ),
     "outlier_0.05": Metric(
-        "|dz| > 0.05", r"$\eta_{0.05}$", "lower", "share of outliers beyond 0.05"
+        "|Δz| > 0.05", r"$\eta_{0.05}$", "lower", "share of outliers beyond 0.05"
     ),
     "outlier_0.15": Metric(
-        "|dz| > 0.15", r"$\eta_{0.15}$", "lower", "share of outliers beyond 0.15"
+        "|Δz| > 0.15", r"$\eta_{0.15}$", "lower", "share of outliers beyond 0.15"
     ),
     "bias": Metric(
-        "Bias [10⁻³]", r"$\langle\Delta z\rangle$ [$10^{-3}$]", "zero", "mean of dz", "milli"
+        "Bias [10⁻³]", r"$\langle\Delta z\rangle$ [$10^{-3}$]", "zero", "mean of Δz", "milli"
     ),
     "median_bias": Metric(
-        "Median bias [10⁻³]", r"med $\Delta z$ [$10^{-3}$]", "zero", "median of dz", "milli"
+        "Median bias [10⁻³]", r"med $\Delta z$ [$10^{-3}$]", "zero", "median of Δz", "milli"
     ),
     # another number
     "scatter_nmad": Metric(
@@ -82,9 +82,25 @@ METRICS: dict[str, Metric] = {
     "coverage_68": Metric(
         "68 % coverage", r"68\,\% cov.", "nominal", "share of truths inside the 68 % interval"
     ),
-    "r2": Metric("R²", "$R^2$", "higher", "1 - squared error / variance of the truth"),
+    "r2": Metric("R²", "$R^2$", "higher", "1 − squared error / variance of the truth"),
 }
 
+# What is fitted or derived, and not scored under resampling.
+DERIVED: dict[str, Metric] = {
+    "temperature": Metric("Temperature", "Temperature", "nominal", "fitted on val; 1: calibrated"),
+    "interval_factor": Metric(
+        "Interval factor", "Factor", "nominal", "fitted on val; 1: calibrated"
+    ),
+    "pit_ks": Metric(
+        "PIT distance", "PIT dist.", "lower", "Kolmogorov-Smirnov distance of PIT from uniform"
+    ),
+    "risk": Metric("Failures of all", "Failures", "lower", "share of failures among all spectra"),
+    "aurc": Metric("AURC", "AURC", "lower", "mean risk over all coverages (Geifman et al. 2019)"),
+    "refused_at_target": Metric(
+        "Refused", "Refused", "lower", "share to put aside, least confident first, for the target"
+    ),
+}
+METRICS = {**SCORED, **DERIVED}
 # Shares of spectra: where all or none count, the exact binomial law gives the interval.
 SHARES = ("accuracy", "success", "outlier_0.005", "outlier_0.05", "outlier_0.15", "coverage_68")
 

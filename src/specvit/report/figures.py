@@ -22,7 +22,7 @@ from specvit.metrics.classification import ClassScores
 from specvit.metrics.definitions import METRICS, RANKING
 from specvit.metrics.values import ValueScores
 from specvit.report import panels
-from specvit.report.names import TASK_NAMES, figure_names, model_name, train_fractions
+from specvit.report.names import TASK_NAMES, UNITS, figure_names, model_name, train_fractions
 from specvit.report.style import (
     COLUMN_MM,
     INK,
@@ -35,7 +35,6 @@ from specvit.tasks import Task, tasks_of
 
 matplotlib.use("agg")
 
-UNITS = {"teff": " [K]", "logg": " [dex(cm s⁻²)]", "feh": " [dex]"}
 SYMBOLS = {"teff": r"$T_\mathrm{eff}$", "logg": r"$\log g$", "feh": "[Fe/H]"}
 
 
@@ -160,6 +159,7 @@ def _by_bin(material: Material, task: Task, metric: str, by: str) -> Panel:
         metric=metric,
         models=models,
         xlabel={"snr": "Signal-to-noise ratio", "z": "Catalogue redshift"}[by],
+        unit=UNITS.get(task.name, ""),
     )
     what = "scatter" if metric == "sigma_nmad" else METRICS[metric].title.lower()
     name = TASK_NAMES[task.name].capitalize()
@@ -326,7 +326,8 @@ def _experiments(material: Material) -> Figure:
         metric = RANKING[task.kind]
         found = material.entry(task)["models"]
         entries = {name: found[name]["groups"]["all"]["all"][metric] for name in found}
-        draw = partial(panels.forest, entries=entries, models=models, metric=metric)
+        unit = UNITS.get(task.name, "")
+        draw = partial(panels.forest, entries=entries, models=models, metric=metric, unit=unit)
         drawn.append(Panel(TASK_NAMES[task.name].capitalize(), draw))
     return Figure(
         "experiments",
@@ -350,12 +351,13 @@ def _scaling(material: Material) -> Figure:
             for name, fraction in fractions.items()
             if name in found
         ]
-        draw = partial(panels.scaling_curve, points=points, metric=metric)
+        unit = UNITS.get(task.name, "")
+        draw = partial(panels.scaling_curve, points=points, metric=metric, unit=unit)
         drawn.append(Panel(TASK_NAMES[task.name].capitalize(), draw))
     return Figure(
         "scaling",
         "Scaling with the training set",
-        "Networks trained on nested parts of the train split; band: 95 % interval.",
+        "The ViT trained on nested parts of the train split; band: 95 % interval.",
         tuple(drawn),
         columns=2,
         aspect=0.72,
@@ -379,6 +381,9 @@ def compose(figure: Figure, simulated: bool) -> Canvas:
         ax.set_visible(False)
     if simulated:
         mark_simulated(canvas)
+    # Laid out once: otherwise each format would lay it out again, and most time goes there.
+    canvas.draw_without_rendering()
+    canvas.set_layout_engine("none")
     return canvas
 
 
@@ -387,10 +392,11 @@ def mark_simulated(canvas: Canvas) -> None:
     canvas.supxlabel("Simulated data", x=0.995, ha="right", fontsize=6.5, style="italic", color=INK)
 
 
-def draw_panel(panel: Panel, aspect: float) -> Canvas:
-    """One panel alone, one column wide, for the report (which has the title and the notes)."""
-    width = COLUMN_MM * MM
-    canvas = Canvas(figsize=(width, width * aspect), layout="constrained")
+def draw_panel(panel: Panel, figure: Figure) -> Canvas:
+    """One panel alone for the report, which has the title and the notes."""
+    # Smaller where three stand side by side, so that letters have one size on the page.
+    width = (66.0 if figure.columns == 3 else COLUMN_MM) * MM
+    canvas = Canvas(figsize=(width, width * figure.aspect), layout="constrained")
     panel.draw(canvas.subplots())
     return canvas
 

@@ -8,7 +8,16 @@ from typing import Any
 
 from specvit.metrics.definitions import COMPARED, HEADLINE, METRICS, RANKING, improvement, shown
 from specvit.report.names import TASK_NAMES, model_name
-from specvit.report.tables import BY_NAMES, Entry, best_model, compared, decided, overall
+from specvit.report.tables import (
+    BY_NAMES,
+    Entry,
+    best_model,
+    compared,
+    decided,
+    group_name,
+    overall,
+    task_names,
+)
 
 VIT = "vit"
 
@@ -35,11 +44,14 @@ class Comparison:
 
     @property
     def where(self) -> str:
-        """`accuracy for S/N 5 to 10 (by 0.0123)`."""
-        metric = METRICS[self.metric].title
-        metric = metric if metric[1:2].isupper() or metric[0] in "|σ" else metric.lower()
-        place = "" if self.by == "all" else f" for {BY_NAMES[self.by].lower()} {self.group}"
-        place = place.replace("s/n", "S/N")
+        """Accuracy for S/N 5 to 10 (by 0.0123)."""
+        metric = METRICS[self.metric].title.split(" [")[0]
+        if metric.startswith("|"):
+            metric = f"share with {metric}"
+        elif metric[1:2].islower():
+            metric = metric[0].lower() + metric[1:]
+        by = BY_NAMES.get(self.by, "").lower().replace("s/n", "S/N")
+        place = "" if self.by == "all" else f" for {by} {group_name(self.by, self.group)}"
         return f"{metric}{place} (by {shown(self.metric, abs(self.difference['value']))})"
 
 
@@ -58,55 +70,62 @@ def comparisons(metrics: dict[str, Any], task: str, other: str) -> list[Comparis
     return result
 
 
-def findings(metrics: dict[str, Any]) -> Iterator[str]:
+@dataclass(frozen=True)
+class Finding:
+    """A sentence and what it is about."""
+
+    subject: str
+    text: str
+
+
+def findings(metrics: dict[str, Any]) -> Iterator[Finding]:
     """Which model is best at each task, and wherever another does better than the ViT."""
-    for task in metrics["tasks"]:
+    for task in task_names(metrics):
         models = compared(metrics, task)
-        yield _best(metrics, task, models)
+        name = TASK_NAMES[task].capitalize()
+        yield Finding(name, _best(metrics, task, models))
         for other in models:
             if other != VIT and VIT in models:
-                yield _against(metrics, task, other)
+                subject = f"{name}, {model_name(other)} against the ViT"
+                yield Finding(subject, _against(metrics, task, other))
 
 
 def _best(metrics: dict[str, Any], task: str, models: list[str]) -> str:
     metric = RANKING[metrics["tasks"][task]["kind"]]
-    title, name = METRICS[metric].title.lower(), TASK_NAMES[task].capitalize()
+    title = METRICS[metric].title.lower()
     best = best_model(metrics, task, models, metric)
     if best is None:
-        return f"{name}: no model has a {title}."
+        return f"No model has a {title}."
     value = _with_interval(metric, overall(metrics, task, best)[metric])
-    sentence = f"{name}: the best {title} is that of the {model_name(best)}, {value}"
+    sentence = f"The best {title} is that of the {model_name(best)}, {value}"
     if best == VIT or VIT not in models:
         return sentence + "."
     difference = metrics["tasks"][task]["differences"][best]["all"]["all"][metric]
     ours = shown(metric, overall(metrics, task, VIT)[metric]["value"])
-    sure = "beyond the interval" if decided(metric, difference) else "within the interval"
+    sure = "decided" if decided(metric, difference) else "not decided"
     gap = _with_interval(metric, difference)
-    return f"{sentence}; the ViT is behind with {ours}, {sure} of the difference: {gap}."
+    return f"{sentence}; the ViT is behind with {ours} ({sure}: ViT − {model_name(best)} is {gap})."
 
 
 def _against(metrics: dict[str, Any], task: str, other: str) -> str:
     """Where another model does better than the ViT, told apart from what chance would give."""
     found = comparisons(metrics, task, other)
-    name = f"{TASK_NAMES[task].capitalize()}, {model_name(other)} against the ViT"
+    name = model_name(other)
     worse = [c for c in found if c.verdict < 0]
     ahead = [c for c in found if c.ahead < 0]
     ours = sum(c.verdict > 0 for c in found)
-    tally = f"the ViT is better beyond the 95 % interval in {ours} of {len(found)} comparisons"
+    tally = f"Of {len(found)} comparisons, {ours} are decided for the ViT"
     if worse:
         places = "; ".join(c.where + (", few spectra" if c.small else "") for c in worse)
-        return (
-            f"{name}: {model_name(other)} does better beyond the 95 % interval in {len(worse)} "
-            f"of {len(found)} comparisons: {places}. In turn, {tally}."
-        )
+        return f"{tally} and {len(worse)} for {name}. {name} does better in {places}."
     if ahead:
-        places = "; ".join(c.where for c in ahead[:6])
-        more = f"; and {len(ahead) - 6} more" if len(ahead) > 6 else ""
+        places = "; ".join(c.where for c in ahead[:4])
+        more = f"; and {len(ahead) - 4} more" if len(ahead) > 4 else ""
         return (
-            f"{name}: {tally}. {model_name(other)} has the better value in {len(ahead)}, none "
-            f"beyond the interval: {places}{more}."
+            f"{tally}, none for {name}. {name} has the better value, within the interval, in "
+            f"{places}{more}."
         )
-    return f"{name}: {tally}. {model_name(other)} has the better value in none."
+    return f"{tally}, none for {name}, which has the better value in none."
 
 
 def _with_interval(metric: str, entry: Entry) -> str:

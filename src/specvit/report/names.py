@@ -25,6 +25,8 @@ TASK_NAMES = {
     "feh": "metallicity",
 }
 
+UNITS = {"teff": " [K]", "logg": " [dex(cm s⁻²)]", "feh": " [dex]"}
+
 # Figures drawn from predictions and metrics alone, in the order of the report.
 FIGURES = (
     "confusion_class",
@@ -49,10 +51,13 @@ def model_name(model: str) -> str:
 
 
 def train_fractions(config: Config) -> dict[str, float]:
-    """Share of the train split's objects that each network learns from."""
-    own = config.data.train_fraction
-    others = {e.name: float(e.data.get("train_fraction", own)) for e in config.experiments}
-    return {MAIN_NETWORK: own, **others}
+    """Share of the train split's objects, for networks that differ from the ViT in nothing else."""
+    found = {MAIN_NETWORK: config.data.train_fraction}
+    for experiment in config.experiments:
+        others = (experiment.render, experiment.model, experiment.train)
+        if set(experiment.data) == {"train_fraction"} and not any(others):
+            found[experiment.name] = float(experiment.data["train_fraction"])
+    return found
 
 
 def figure_names(config: Config) -> list[str]:
@@ -74,6 +79,6 @@ def figure_names(config: Config) -> list[str]:
         "pit": bool(measured),
         "risk_coverage": True,
         "experiments": bool(config.experiments),
-        "scaling": len(set(train_fractions(config).values())) > 1,
+        "scaling": len(train_fractions(config)) > 1,
     }
     return [name for name in FIGURES if wanted[name]]

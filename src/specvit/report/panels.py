@@ -23,6 +23,7 @@ from specvit.report.style import (
     CLASS_COLOURS,
     CLASS_MARKERS,
     INK,
+    PAPER,
     model_look,
 )
 
@@ -138,7 +139,6 @@ def redshift_scatter(ax: Axes, scores: ValueScores, classes: NDArray[np.object_]
         mec=ALARM,
         mew=0.6,
         ms=4,
-        label="|Δz| > 0.05",
         rasterized=True,
     )
     _redshift_axis(ax, "x", low, high)
@@ -148,7 +148,7 @@ def redshift_scatter(ax: Axes, scores: ValueScores, classes: NDArray[np.object_]
     ax.set_ylabel("Predicted redshift")
     legend_above(ax)
     share = float(scores.wrong.mean()) if len(scores.wrong) else 0.0
-    note = f"{100 * share:.1f} % outliers"
+    note = f"circled: {100 * share:.1f} %"
     ax.text(0.97, 0.04, note, transform=ax.transAxes, ha="right", va="bottom", fontsize=6.5)
 
 
@@ -217,6 +217,7 @@ def by_bin(
     metric: str,
     models: list[str],
     xlabel: str,
+    unit: str = "",
 ) -> None:
     """A metric of each model in bins, with intervals; small bins are drawn open."""
     bins = [group for group in groups if group["low"] is not None]
@@ -235,7 +236,7 @@ def by_bin(
                 [entry["value"]],
                 look["marker"],
                 color=look["color"],
-                mfc="white" if group["small"] else look["color"],
+                mfc=PAPER if group["small"] else look["color"],
             )
         ax.plot([], [], look["marker"], color=look["color"], label=model_name(model))
     names = [f"{_edge(group)}\n{group['n']:,}".replace(",", "\N{NO-BREAK SPACE}") for group in bins]
@@ -248,7 +249,7 @@ def by_bin(
         ax.set_yscale("log")
         ax.set_ylabel(r"$\sigma_\mathrm{NMAD}$" if metric == "sigma_nmad" else metric)
     else:
-        ax.set_ylabel(METRICS[metric].title)
+        ax.set_ylabel(METRICS[metric].title + unit)
     legend_above(ax)
 
 
@@ -383,7 +384,13 @@ def risk_coverage_curve(
     legend_above(ax)
 
 
-def forest(ax: Axes, entries: dict[str, dict[str, Any]], models: list[str], metric: str) -> None:
+def forest(
+    ax: Axes,
+    entries: dict[str, dict[str, Any]],
+    models: list[str],
+    metric: str,
+    unit: str = "",
+) -> None:
     """One metric of every model with its interval, a row a model."""
     rows = [model for model in models if entries.get(model, {}).get("value") is not None]
     for i, model in enumerate(rows):
@@ -395,10 +402,12 @@ def forest(ax: Axes, entries: dict[str, dict[str, Any]], models: list[str], metr
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel(METRICS[metric].title.split(" [")[0])
+    ax.set_xlabel(METRICS[metric].title + unit)
 
 
-def scaling_curve(ax: Axes, points: Sequence[tuple[float, dict[str, Any]]], metric: str) -> None:
+def scaling_curve(
+    ax: Axes, points: Sequence[tuple[float, dict[str, Any]]], metric: str, unit: str = ""
+) -> None:
     """A metric against the share of the train split that a network learned from."""
     points = sorted(points, key=lambda point: point[0])
     share = np.array([100 * fraction for fraction, _ in points])
@@ -412,4 +421,4 @@ def scaling_curve(ax: Axes, points: Sequence[tuple[float, dict[str, Any]]], metr
     ax.set_xticks(share, [f"{s:g}" for s in share])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("Share of the train split's objects [%]")
-    ax.set_ylabel(METRICS[metric].title.split(" [")[0])
+    ax.set_ylabel(METRICS[metric].title + unit)

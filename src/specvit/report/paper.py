@@ -8,7 +8,7 @@ from typing import Any, Literal
 from specvit.metrics.definitions import METRICS
 from specvit.report.findings import VIT
 from specvit.report.names import TASK_NAMES, model_name
-from specvit.report.tables import Cell, Entry, Number, decided, overall
+from specvit.report.tables import Cell, Entry, Number, decided, overall, task_names
 
 PAPER = "Moraes et al. 2026, A&A 709, A122"
 PAPER_URL = "https://doi.org/10.1051/0004-6361/202555748"
@@ -56,7 +56,8 @@ def claims(metrics: dict[str, Any]) -> list[Claim]:
 
 def _above_baselines(metrics: dict[str, Any]) -> Claim:
     rows: list[Row] = []
-    for task, entry in metrics["tasks"].items():
+    for task in task_names(metrics):
+        entry = metrics["tasks"][task]
         if entry["kind"] != "classification" or not _has(metrics, task):
             continue
         name = TASK_NAMES[task]
@@ -137,7 +138,8 @@ def _rows_of_class(
                 difference = entry["differences"][model]["class"][name][shown[0]]
                 signs.append(decided(shown[0], difference))
         if any(isinstance(number, Number) for number in numbers):
-            rows.append(Row((f"{name} ({group['n']})", model_name(model), *numbers)))
+            label = f"{name} ({group['n']})" if not rows else ""
+            rows.append(Row((label, model_name(model), *numbers)))
     if not signs:
         return rows
     verdict: Verdict = "no" if min(signs) < 0 else "undecided" if group["small"] else "yes"

@@ -18,6 +18,7 @@ PNG_DPI = 300
 
 INK = "#1b1f24"
 GRID = "#d5dae0"
+PAPER = "#fefefe"  # the inside of open symbols
 ALARM = "#d55e00"
 
 # Okabe & Ito (2008), told apart under every common colour blindness.

@@ -13,6 +13,7 @@ from specvit.config.experiments import Experiment
 from specvit.io import write_text
 from specvit.metrics.definitions import HEADLINE, METRICS, RANKING, decimals_of, improvement, shown
 from specvit.report.names import TASK_NAMES, model_name
+from specvit.tasks import TASKS
 
 Entry = dict[str, Any]
 """{"value": ..., "lo": ..., "hi": ...} of metrics.json; null where undefined."""
@@ -25,11 +26,13 @@ class Number:
     metric: str
     entry: Entry
     place: str = ""
-    """Where metrics.json holds it, dotted: class.vit.all.all.accuracy; empty if nowhere."""
+    """Where metrics.json holds it, class/vit/all/all/accuracy; empty if nowhere."""
     strong: bool = False
     """Set in bold: the best of its column, or a difference beyond its interval."""
     small: bool = False
     """From too few spectra to conclude from."""
+    verdict: int = 0
+    """Of a difference: 1 where the ViT is better beyond the interval, -1 where it is worse."""
 
     @property
     def value(self) -> str:
@@ -184,6 +187,11 @@ def _table(
     return Table(name, title, caption, plain, latex, tuple(tuple(row) for row in rows))
 
 
+def task_names(metrics: dict[str, Any]) -> list[str]:
+    """The tasks of the run, in the order in which the package lists them."""
+    return [name for name in TASKS if name in metrics["tasks"]]
+
+
 def compared(metrics: dict[str, Any], task: str) -> list[str]:
     """The ViT and the baselines that answer a task: what all tables but one compare."""
     others = set(metrics["networks"][1:])
@@ -223,8 +231,8 @@ def headline(metrics: dict[str, Any], task: str) -> Table:
     rows: list[list[Cell]] = []
     for model in models:
         values = overall(metrics, task, model)
-        place = f"{task}.{model}.all.all"
-        cells = [Number(m, values[m], f"{place}.{m}", best[m] == model) for m in names]
+        place = f"{task}/{model}/all/all"
+        cells = [Number(m, values[m], f"{place}/{m}", best[m] == model) for m in names]
         rows.append([model_name(model), *cells])
     caption = (
         f"{TASK_NAMES[task].capitalize()} of {entry['spectra']:,} test spectra of "
@@ -243,6 +251,17 @@ BY_NAMES = {
 }
 
 
+def group_name(by: str, name: str) -> str:
+    """A group as people write it: `LAMOST`, `< 0.005`, `5 to 10`."""
+    return (
+        name.upper()
+        if by == "survey"
+        else name.replace("-", "\N{MINUS SIGN}", 1)
+        if by in ("z", "snr")
+        else name
+    )
+
+
 def groups(metrics: dict[str, Any], task: str) -> Table:
     """The ranking metric of each model in each group."""
     entry = metrics["tasks"][task]
@@ -257,13 +276,13 @@ def groups(metrics: dict[str, Any], task: str) -> Table:
             Number(
                 metric,
                 entry["models"][model]["groups"][by][name][metric],
-                f"{task}.{model}.{by}.{name}.{metric}",
+                f"{task}/{model}/{by}/{name}/{metric}",
                 small=small,
             )
             for model in models
         ]
         count = f"{group['n']} (few)" if small else str(group["n"])
-        rows.append([BY_NAMES[by], name, count, *cells])
+        rows.append([BY_NAMES[by], group_name(by, name), count, *cells])
     title = METRICS[metric].title
     caption = (
         f"{title} ({METRICS[metric].meaning}) in groups of test spectra. Groups with fewer than "
@@ -283,13 +302,14 @@ def differences(metrics: dict[str, Any], task: str) -> Table | None:
         found = entry["differences"].get(model)
         if found:
             values = found["all"]["all"]
-            cells = [Number(m, values[m], strong=decided(m, values[m]) != 0) for m in names]
+            signs = {m: decided(m, values[m]) for m in names}
+            cells = [Number(m, values[m], strong=signs[m] != 0, verdict=signs[m]) for m in names]
             rows.append([f"ViT − {model_name(model)}", *cells])
     if not rows:
         return None
     caption = (
-        "Differences between models on the same draws of the same objects. Bold: the interval "
-        f"does not contain 0. {_note(metrics)}"
+        "Differences between models on the same draws of the same objects. Bold: decided, the "
+        f"interval does not contain 0. {_note(metrics)}"
     )
     columns: list[str | tuple[str, str]] = ["Difference", *map(_column, names)]
     heading = f"{TASK_NAMES[task].capitalize()}: paired differences"
@@ -311,28 +331,21 @@ def calibration(metrics: dict[str, Any], task: str) -> Table:
     rows: list[list[Cell]] = []
     for model in compared(metrics, task):
         found = entry["models"][model]["calibration"]
-        before, after = found["before"], found["after"]
+        whens = (found["before"], found["after"])
         if is_class:
-            cells = [Number(m, when[m]) for m in ("ece", "nll") for when in (before, after)]
-            rows.append([model_name(model), _three(found["temperature"]), *cells])
+            cells = [_fitted("temperature", found["temperature"])]
+            cells += [Number(m, when[m]) for m in ("ece", "nll") for when in whens]
         else:
-            ks = found["pit_ks"]
-            cells = [Number("coverage_68", when["coverage_68"]) for when in (before, after)]
-            rows.append(
-                [
-                    model_name(model),
-                    _three(found["interval_factor"]),
-                    *cells,
-                    _three(ks["before"]),
-                    _three(ks["after"]),
-                ]
-            )
+            cells = [_fitted("interval_factor", found["interval_factor"])]
+            cells += [Number("coverage_68", when["coverage_68"]) for when in whens]
+            cells += [_fitted("pit_ks", found["pit_ks"][key]) for key in ("before", "after")]
+        rows.append([model_name(model), *cells])
     if is_class:
         columns = ["Model", "Temperature", "ECE before", "ECE after", "Log loss before"]
         columns.append("Log loss after")
         caption = (
-            "Calibration of the class probabilities on the test split, before and after dividing "
-            "the logits by a temperature fitted on the validation split (Guo et al. 2017). "
+            "Calibration of the probabilities on the test split, before and after dividing the "
+            "logits by a temperature fitted on the validation split (Guo et al. 2017). "
         )
     else:
         columns = ["Model", "Interval factor", "68 % coverage before", "68 % coverage after"]
@@ -347,8 +360,8 @@ def calibration(metrics: dict[str, Any], task: str) -> Table:
     return _table(f"calibration_{task}", heading, caption + _note(metrics), columns, rows)
 
 
-def _three(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+def _fitted(metric: str, value: float | None) -> Number:
+    return Number(metric, {"value": value, "lo": None, "hi": None})
 
 
 def selective(metrics: dict[str, Any], task: str) -> Table | None:
@@ -361,8 +374,9 @@ def selective(metrics: dict[str, Any], task: str) -> Table | None:
         if found is None:
             continue
         failure = found["failure"]
-        refused = Number("accuracy", found["refused_at_target"])
-        rows.append([model_name(model), _four(found["risk"]), refused, _four(found["aurc"])])
+        refused = Number("refused_at_target", found["refused_at_target"])
+        risk, area = (_fitted(name, found[name]) for name in ("risk", "aurc"))
+        rows.append([model_name(model), risk, refused, area])
     if not rows:
         return None
     target = f"{100 * metrics['target_risk']:g} %"
@@ -376,39 +390,41 @@ def selective(metrics: dict[str, Any], task: str) -> Table | None:
     return _table(f"selective_{task}", heading, caption, columns, rows)
 
 
-def _four(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
-def experiments(metrics: dict[str, Any], described: Sequence[Experiment]) -> Table | None:
+def experiments(
+    metrics: dict[str, Any], described: Sequence[Experiment], task: str
+) -> Table | None:
     """Every network beside every baseline: what it differs in, all test spectra and by survey.
 
-    By survey, because networks that learned from one survey are judged on the other.
+    By survey, because networks that learned from one survey are judged on the other. None where
+    the run has no experiments.
     """
     if len(metrics["networks"]) < 2:
         return None
-    differs = {experiment.name: describe(experiment) for experiment in described}
+    entry = metrics["tasks"][task]
+    ranking = RANKING[entry["kind"]]
+    surveys = [group["name"] for group in entry["groups"] if group["by"] == "survey"]
+    sources = [("all", "all", metric) for metric in HEADLINE[entry["kind"]][:3]]
+    sources += [("survey", name, ranking) for name in surveys if len(surveys) > 1]
     columns: list[str | tuple[str, str]] = ["Model", "Differs in"]
-    sources = []
-    for task, entry in metrics["tasks"].items():
-        metric = RANKING[entry["kind"]]
-        surveys = [group["name"] for group in entry["groups"] if group["by"] == "survey"]
-        wanted = [("all", "all"), *(("survey", name) for name in surveys if len(surveys) > 1)]
-        for by, name in wanted:
-            title = METRICS[metric].title
-            columns.append(f"{title} ({name})" if by == "survey" else title)
-            sources.append((task, metric, by, name))
+    for by, name, metric in sources:
+        plain, latex = _column(metric)
+        shown = f" ({group_name(by, name)})" if by == "survey" else ""
+        columns.append((plain + shown, latex + shown))
+    differs = {experiment.name: describe(experiment) for experiment in described}
     rows: list[list[Cell]] = []
-    for model in metrics["models"]:
-        cells: list[Cell] = []
-        for task, metric, by, name in sources:
-            found = metrics["tasks"][task]["models"].get(model)
-            place = f"{task}.{model}.{by}.{name}.{metric}"
-            cells.append(Number(metric, found["groups"][by][name][metric], place) if found else "–")
+    for model in (name for name in metrics["models"] if name in entry["models"]):
+        groups = entry["models"][model]["groups"]
+        cells = [
+            Number(metric, groups[by][name][metric], f"{task}/{model}/{by}/{name}/{metric}")
+            for by, name, metric in sources
+        ]
         own = "this run's network" if model == metrics["networks"][0] else "baseline"
         rows.append([model_name(model), differs.get(model, own), *cells])
-    caption = f"All models of this run on the same test spectra. {_note(metrics)}"
-    return _table("experiments", "Experiments", caption, columns, rows)
+    caption = (
+        f"All models of this run on the same test spectra: {TASK_NAMES[task]}. {_note(metrics)}"
+    )
+    heading = f"{TASK_NAMES[task].capitalize()}: experiments"
+    return _table(f"experiments_{task}", heading, caption, columns, rows)
 
 
 def describe(experiment: Experiment) -> str:
@@ -433,14 +449,14 @@ def _value(value: Any) -> str:
 
 def all_tables(metrics: dict[str, Any], described: Sequence[Experiment]) -> Iterator[Table]:
     """Every table of the run."""
-    for task in metrics["tasks"]:
+    for task in task_names(metrics):
         for make in (headline, groups, differences, calibration, selective):
             table = make(metrics, task)
             if table is not None:
                 yield table
-    table = experiments(metrics, described)
-    if table is not None:
-        yield table
+        comparison = experiments(metrics, described, task)
+        if comparison is not None:
+            yield comparison
 
 
 def long_metrics_csv(metrics: dict[str, Any]) -> str:

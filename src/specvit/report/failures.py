@@ -1,0 +1,95 @@
+"""Failures worth looking at: the mistakes that a model was most sure of."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from specvit.evaluate import labelled, scores_of
+from specvit.metrics.classification import ClassScores
+from specvit.tasks import Task
+
+SDSS_PAGE = "https://dr17.sdss.org/optical/spectrum/view?plateid={plate}&mjd={mjd}&fiberid={fiber}"
+LAMOST_PAGE = "https://www.lamost.org/{place}/spectrum/view?obsid={obsid}"
+LAMOST_RELEASE = re.compile(r"(dr[0-9]+) (v[0-9.]+)")
+# An obsid stays the same in later releases: used where a file does not name its release.
+LAMOST_LATEST = "dr10/v2.0"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One confident mistake."""
+
+    spectrum_id: str
+    shard: str
+    survey: str
+    snr: float | None
+    said: str
+    """What the model said, and how sure it was."""
+    truth: str
+    url: str | None
+    """The survey's page of this spectrum; None where there is none (simulated)."""
+    simulated: bool
+
+
+def worst(frame: pd.DataFrame, task: Task, catalog: pd.DataFrame, count: int) -> list[Failure]:
+    """The `count` failures with the highest confidence, most confident first.
+
+    For a classification the wrong class with the largest probability; for a redshift an outlier
+    (|dz| > 0.05) with the narrowest 68 % interval. `catalog` is indexed by spectrum_id.
+    """
+    rows = labelled(frame, task)
+    scores = scores_of(frame, task)
+    confidence = np.nan_to_num(scores.confidence, nan=-np.inf)
+    order = np.lexsort((rows["spectrum_id"], -confidence))
+    chosen = order[scores.wrong[order] > 0][:count]
+    return [_failure(rows.iloc[i], task, scores, i, catalog) for i in chosen]
+
+
+def _failure(
+    row: pd.Series, task: Task, scores: object, index: int, catalog: pd.DataFrame
+) -> Failure:
+    origin = catalog.loc[row["spectrum_id"]]
+    if isinstance(scores, ClassScores):
+        said = f"{row[f'{task.name}_pred']} ({100 * scores.confidence[index]:.1f} %)"
+        truth = str(row[f"{task.name}_true"])
+    else:
+        said, truth = f"z = {row[f'{task.name}_pred']:.4f}", f"z = {row[f'{task.name}_true']:.4f}"
+        if np.isfinite(row[f"{task.name}_lo"]):
+            said += f" [{row[f'{task.name}_lo']:.4f}, {row[f'{task.name}_hi']:.4f}]"
+    if isinstance(row["class"], str) and task.name != "class":
+        truth = f"{row['class']}, {truth}"
+    if isinstance(row["subclass"], str) and row["subclass"]:
+        truth += f" ({row['subclass']})"
+    return Failure(
+        str(row["spectrum_id"]),
+        str(origin["shard"]),
+        str(row["survey"]).upper(),
+        float(row["snr"]) if np.isfinite(row["snr"]) else None,
+        said,
+        truth,
+        survey_page(origin),
+        bool(origin["simulated"]),
+    )
+
+
+def survey_page(row: pd.Series) -> str | None:
+    """The survey's web page of a spectrum, from the catalogue's release and identity.
+
+    None for a simulated spectrum, which no survey knows, and where the identity is not known.
+    """
+    identity, release = row["identity"], str(row["release"])
+    if row["simulated"] or not isinstance(identity, str):
+        return None
+    if row["survey"] == "sdss":
+        parts = identity.split("-")
+        # DR19 names spectra by field and catalogue number, and DR17 has no page of them.
+        if len(parts) != 3 or release == "dr19":
+            return None
+        return SDSS_PAGE.format(plate=parts[0], mjd=parts[1], fiber=parts[2])
+    named = LAMOST_RELEASE.fullmatch(release)
+    place = f"{named[1]}/{named[2]}" if named else LAMOST_LATEST
+    return LAMOST_PAGE.format(place=place, obsid=identity)

@@ -1,0 +1,169 @@
+"""Where every spectrum went: from the survey's catalogue to the predictions, counts that add up."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from dataclasses import dataclass
+
+import pandas as pd
+
+from specvit.config.models import Config
+from specvit.errors import DataError
+from specvit.io import read_json, read_parquet
+from specvit.paths import SPLITS
+
+LEDGER_STATUSES = ("ok", "missing", "corrupt", "failed")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One step of a survey's selection."""
+
+    name: str
+    removed: int
+    left: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage with its spectra in train, val, test; a loss is what did not reach the next one."""
+
+    name: str
+    counts: tuple[int, ...]
+    loss: bool = False
+
+    @property
+    def total(self) -> int:
+        """All splits together."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The way of the spectra of a run."""
+
+    cuts: dict[str, list[Cut]]
+    """The selection of each survey."""
+    objects: tuple[int, ...]
+    """Objects in each split."""
+    steps: list[Step]
+    """Stages and losses, in order."""
+    reasons: list[tuple[str, str, int]]
+    """Stage, reason and count of every loss, most frequent first."""
+    downloaded_bytes: int
+
+
+def follow(config: Config) -> Flow:
+    """Count the spectra at every stage.
+
+    The first set of plots is followed; the others are checked to have as many spectra. Raises
+    DataError naming the stage where the counts do not add up, or an object in two splits.
+    """
+    catalog = read_parquet(
+        config.paths.catalog, columns=["spectrum_id", "object_id", "source", "split", "shard"]
+    )
+    cuts = {key: read_cuts(config, key) for key in config.surveys.active}
+    for key, ladder in cuts.items():
+        found = int((catalog["source"] == key).sum())
+        _must_equal(ladder[-1].left, found, f"rows of survey {key}", "the catalogue")
+    objects = catalog.drop_duplicates(["object_id", "split"])
+    if objects["object_id"].duplicated().any():
+        raise DataError("an object is in two splits: make the catalogue again")
+    ledgers = _ledgers(config, catalog)
+    reasons: Counter[tuple[str, str]] = Counter()
+    steps = [Step("In the catalogue", _by_split(catalog["split"]))]
+    steps += _downloaded(ledgers, reasons)
+    steps += _drawn(config, ledgers, reasons)
+    _check_predictions(config, steps[-1].counts)
+    steps.append(Step("Predicted by every model", (0, *steps[-1].counts[1:])))
+    ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    return Flow(
+        cuts,
+        _by_split(objects["split"]),
+        steps,
+        [(stage, reason, n) for (stage, reason), n in ranked],
+        int(ledgers["bytes"].sum()),
+    )
+
+
+def _downloaded(ledgers: pd.DataFrame, reasons: Counter[tuple[str, str]]) -> list[Step]:
+    """What became of each row at download."""
+    steps = []
+    for status in LEDGER_STATUSES[1:]:
+        lost = ledgers[ledgers["status"] == status]
+        if len(lost):
+            steps.append(Step(f"{status} at download", _by_split(lost["split"]), loss=True))
+            reasons.update(("download", str(reason)) for reason in lost["reason"])
+    return [*steps, Step("Downloaded", _by_split(ledgers.loc[ledgers["status"] == "ok", "split"]))]
+
+
+def _drawn(config: Config, ledgers: pd.DataFrame, reasons: Counter[tuple[str, str]]) -> list[Step]:
+    """What became of each downloaded spectrum when it was drawn."""
+    fetched = ledgers[ledgers["status"] == "ok"]
+    steps: list[Step] = []
+    for label in config.renders:
+        index = read_json(config.paths.shards_index(label))
+        refused = {row["spectrum_id"]: row["reason"] for row in index["dropped"]}
+        # shards.json lists what was never downloaded too; here that is counted once, above.
+        lost = fetched[fetched["spectrum_id"].isin(list(refused))]
+        kept = tuple(int(index["splits"][split]["spectra"]) for split in SPLITS)
+        for split, before, after, gone in zip(
+            SPLITS, _by_split(fetched["split"]), kept, _by_split(lost["split"]), strict=True
+        ):
+            where = f"the {split} shards of {label}, kept or dropped"
+            _must_equal(before, after + gone, f"downloaded {split} spectra", where)
+        if not steps:
+            if len(lost):
+                steps.append(Step("dropped when drawn", _by_split(lost["split"]), loss=True))
+                reasons.update(("plots", refused[name]) for name in lost["spectrum_id"])
+            steps.append(Step("Drawn as plots", kept))
+    return steps
+
+
+def _check_predictions(config: Config, drawn: tuple[int, ...]) -> None:
+    for split, count in list(zip(SPLITS, drawn, strict=True))[1:]:
+        for model in config.model_names:
+            path = config.paths.predictions(model, split)
+            rows = len(read_parquet(path, columns=["spectrum_id"]))
+            _must_equal(count, rows, f"drawn {split} spectra", f"the predictions of {model}")
+
+
+def read_cuts(config: Config, key: str) -> list[Cut]:
+    """The selection of one survey, step by step."""
+    path = config.paths.survey_cuts(key)
+    try:
+        with path.open(newline="", encoding="utf-8") as handle:
+            return [
+                Cut(row["cut"], int(row["removed"]), int(row["after"]))
+                for row in csv.DictReader(handle)
+            ]
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: run `specvit survey --survey {key}`") from error
+
+
+def _ledgers(config: Config, catalog: pd.DataFrame) -> pd.DataFrame:
+    """All ledgers, a row a spectrum of the catalogue, with its split."""
+    rows = catalog.groupby("shard").size()
+    parts = []
+    for split in SPLITS:
+        for shard in config.shard_names(split):
+            path = config.paths.ledger(shard)
+            part = read_parquet(path, columns=["spectrum_id", "status", "reason", "bytes"])
+            before = int(rows.get(shard, 0))
+            _must_equal(before, len(part), f"catalogue rows of {shard}", "its ledger")
+            parts.append(part.assign(split=split))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _by_split(splits: pd.Series) -> tuple[int, ...]:
+    counts = splits.value_counts()
+    return tuple(int(counts.get(split, 0)) for split in SPLITS)
+
+
+def _must_equal(before: int, after: int, what: str, where: str) -> None:
+    if before != after:
+        raise DataError(
+            f"counts do not add up: {before} {what}, but {after} in {where}; a stage was made from "
+            "other inputs, run the workflow again"
+        )

@@ -1,0 +1,173 @@
+"""What was run: versions, source revision, machine, hashes of what was made, time of each stage."""
+
+from __future__ import annotations
+
+import csv
+import platform
+import subprocess
+from collections import defaultdict
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from specvit import __version__
+from specvit.bench.common import available_cores, processor_name
+from specvit.config.models import Config
+from specvit.errors import DataError
+from specvit.io import read_json, sha256_file, stable_hash
+
+PACKAGES = (
+    "snakemake",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "astropy",
+    "opencv-python-headless",
+    "torch",
+    "timm",
+    "scikit-learn",
+    "scipy",
+    "matplotlib",
+)
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """What Snakemake measured of the jobs of one stage."""
+
+    stage: str
+    jobs: int
+    seconds: float
+    longest: float
+    peak_mb: float | None
+
+
+def versions() -> dict[str, str]:
+    """Versions of specvit, Python and the packages that results depend on."""
+    found = {"specvit": __version__, "Python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_revision() -> str | None:
+    """Revision of the source tree that specvit runs from, or None outside a git checkout.
+
+    A package that is installed inside some other repository is not taken for part of it.
+    """
+    here = Path(__file__).resolve().parent
+    try:
+        _git(here, "ls-files", "--error-unmatch", Path(__file__).name)
+        revision = _git(here, "rev-parse", "--short=12", "HEAD").strip()
+        changed = _git(here, "status", "--porcelain", "--untracked-files=no").strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{revision}, with uncommitted changes" if changed else revision
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    return done.stdout
+
+
+def machine() -> dict[str, str]:
+    """The machine that wrote the report."""
+    memory = psutil.virtual_memory().total / 2**30
+    return {
+        "Processor": f"{processor_name()}, {available_cores()} cores",
+        "Memory": f"{memory:.0f} GiB",
+        "System": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def training_summaries(config: Config) -> dict[str, dict[str, Any]]:
+    """What each model's training.json says."""
+    return {
+        name: read_json(config.paths.model_dir(name) / "training.json")
+        for name in config.model_names
+    }
+
+
+def hashes(config: Config) -> dict[str, str]:
+    """SHA-256 of what the numbers rest on."""
+    paths = config.paths
+    files = [
+        paths.catalog,
+        *(paths.shards_index(label) for label in config.renders),
+        *(paths.model_dir(name) / "model.safetensors" for name in config.network_names),
+        *(paths.predictions(name) for name in config.model_names),
+        paths.metrics,
+    ]
+    found = {"configuration": stable_hash(config.model_dump(mode="json"))}
+    for path in files:
+        if not path.exists():
+            raise DataError(f"{path} does not exist")
+        found[str(path.relative_to(paths.root))] = sha256_file(path)
+    return found
+
+
+def configuration_yaml(config: Config) -> str:
+    """The whole configuration, defaults included, as YAML."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def stage_times(config: Config) -> list[StageTime]:
+    """Times from Snakemake's benchmark files, by rule; empty where the run had no Snakemake."""
+    folder = config.paths.root / "benchmarks"
+    jobs: dict[str, list[tuple[float, float | None]]] = defaultdict(list)
+    for path in sorted(folder.rglob("*.tsv")):
+        stage = path.relative_to(folder).parts[0].removesuffix(".tsv")
+        with path.open(newline="", encoding="utf-8") as handle:
+            for row in csv.DictReader(handle, delimiter="\t"):
+                jobs[stage].append((float(row["s"]), _number(row.get("max_rss"))))
+    return [
+        StageTime(
+            stage,
+            len(rows),
+            sum(seconds for seconds, _ in rows),
+            max(seconds for seconds, _ in rows),
+            max((peak for _, peak in rows if peak is not None), default=None),
+        )
+        for stage, rows in sorted(jobs.items(), key=lambda item: STAGE_ORDER.get(item[0], 99))
+    ]
+
+
+STAGE_ORDER = {
+    name: i
+    for i, name in enumerate(
+        (
+            "survey",
+            "catalog",
+            "download",
+            "shard",
+            "shards_index",
+            "gallery",
+            "train",
+            "predict",
+            "baseline",
+            "evaluate",
+            "figures",
+        )
+    )
+}
+
+
+def _number(text: str | None) -> float | None:
+    """A figure of a benchmark file; `-` and `NA` where a job was too short to measure."""
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None

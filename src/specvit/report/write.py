@@ -1,0 +1,291 @@
+"""The report: everything gathered, checked and written as one page that asks for nothing else."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from specvit.config.models import MAIN_NETWORK, Config
+from specvit.io import atomic_open, read_parquet, write_text
+from specvit.logs import progress
+from specvit.metrics.definitions import HEADLINE, METRICS, RANKING
+from specvit.paths import SPLITS
+from specvit.report import provenance, tables
+from specvit.report.failures import worst
+from specvit.report.figures import Figure, Material, build, draw_panel
+from specvit.report.findings import findings
+from specvit.report.flow import Flow, follow
+from specvit.report.names import OVERVIEW, TASK_NAMES, UNITS, model_name
+from specvit.report.overview import draw_overview
+from specvit.report.paper import PAPER, PAPER_URL, claims
+from specvit.report.pictures import choose_examples, examples, read_pictures
+from specvit.report.style import file_bytes, style
+from specvit.report.svg import inline_svg
+from specvit.tasks import CLASSES, tasks_of
+
+# Which figures stand in which section, with the tables that belong to them.
+SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("classification", "Classification", ("confusion_class", "confusion_stellar_type")),
+    ("redshift", "Redshift", ("redshift_scatter", "redshift_residuals")),
+    ("parameters", "Stellar parameters", ("parameter_scatter",)),
+    ("groups", "Where it works and where not", ("accuracy_snr", "groups")),
+    ("calibration", "Calibration", ("reliability", "pit", "calibration")),
+    ("selective", "Selective prediction", ("risk_coverage", "selective")),
+    ("experiments", "Experiments", ("experiments", "scaling", "experiments_table")),
+)
+
+
+def write_report(config: Config) -> None:
+    """Write report.html and figures/overview.png.
+
+    Raises DataError where an input is missing or the counts of spectra do not add up.
+    """
+    steps = ("counts", "pictures", "figures", "page")
+    with progress("report", len(steps), "parts") as ticker, style():
+        flow = follow(config)
+        ticker.advance()
+        material = Material.read(config)
+        catalog = read_parquet(config.paths.catalog)
+        pictures = _gallery(config, catalog, material)
+        ticker.advance()
+        overview = file_bytes(draw_overview(material, pictures[0]["examples"]), "png")
+        with atomic_open(config.paths.figures / f"{OVERVIEW}.png") as handle:
+            handle.write(overview)
+        figures = {figure.name: _inline(figure) for figure in build(material)}
+        ticker.advance()
+        page = _environment().from_string(_resource("report.html"))
+        context = _context(config, material, flow, catalog)
+        context |= {"gallery": pictures}
+        context |= _sections(config, material, figures)
+        write_text(config.paths.report, page.render(context))
+        ticker.advance()
+
+
+def _resource(name: str) -> str:
+    return files("specvit.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _environment() -> Environment:
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    environment.tests["number_cell"] = lambda value: isinstance(value, tables.Number)
+    environment.tests["figure"] = lambda value: isinstance(value, dict)
+    environment.filters["thousands"] = thousands
+    environment.filters["subscripts"] = subscripts
+    environment.filters["duration"] = duration
+    environment.filters["base64"] = lambda data: base64.b64encode(data).decode("ascii")
+    return environment
+
+
+def subscripts(text: str) -> Markup:
+    """Escaped text in which σ_NMAD and z_pred have their subscripts."""
+    return Markup(re.sub(r"_(NMAD|pred)\b", r"<sub>\1</sub>", str(escape(text))))
+
+
+def thousands(number: int) -> str:
+    """12 345, with a space that does not break."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def duration(seconds: float) -> str:
+    """3.2 s, 4 min 10 s or 2 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _context(
+    config: Config, material: Material, flow: Flow, catalog: pd.DataFrame
+) -> dict[str, Any]:
+    metrics = material.metrics
+    summaries = provenance.training_summaries(config)
+    shown = {name for kind in _kinds(config) for name in HEADLINE[kind]}
+    return {
+        "config": config,
+        "metrics": metrics,
+        "css": _resource("report.css"),
+        "simulated": _simulated(catalog),
+        "summary": _summary(config, metrics),
+        "tiles": list(_tiles(metrics)),
+        "findings": list(findings(metrics)),
+        "tasks": [
+            {"headline": tables.headline(metrics, t), "differences": tables.differences(metrics, t)}
+            for t in tables.task_names(metrics)
+        ],
+        "splits": SPLITS,
+        "flow": flow,
+        "flow_sentence": _flow_sentence(flow),
+        "failures": list(_failures(config, material, catalog)),
+        "paper": {"name": PAPER, "url": PAPER_URL},
+        "claims": claims(metrics),
+        "revision": provenance.git_revision(),
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+        "trained_on": list(_trained_on(summaries)),
+        "times": provenance.stage_times(config),
+        "hashes": provenance.hashes(config),
+        "configuration": provenance.configuration_yaml(config),
+        "definitions": [asdict(metric) for name, metric in METRICS.items() if name in shown],
+    }
+
+
+def _kinds(config: Config) -> list[str]:
+    return sorted({task.kind for task in tasks_of(config.tasks)})
+
+
+def _simulated(catalog: pd.DataFrame) -> str:
+    """Which spectra are simulated, in a sentence; empty where none are."""
+    made_up = catalog[catalog["simulated"]]
+    if len(made_up) == 0:
+        return ""
+    if len(made_up) == len(catalog):
+        return "Every spectrum of this run is made up by specvit's simulated sky."
+    keys = ", ".join(sorted(made_up["source"].unique()))
+    share = f"{thousands(len(made_up))} of {thousands(len(catalog))} spectra"
+    return f"{share} (surveys: {keys}) are made up by specvit's simulated sky."
+
+
+def _summary(config: Config, metrics: dict[str, Any]) -> str:
+    what = ", ".join(TASK_NAMES[task.name] for task in tasks_of(config.tasks))
+    models = ", ".join(model_name(name) for name in config.model_names)
+    test = metrics["test"]
+    return (
+        f"Learned: {what}. Models: {models}. Tested on {thousands(test['spectra'])} spectra of "
+        f"{thousands(test['objects'])} objects that no model has seen."
+    )
+
+
+def _tiles(metrics: dict[str, Any]) -> Iterator[dict[str, str]]:
+    for task in tables.task_names(metrics):
+        entry = metrics["tasks"][task]
+        if MAIN_NETWORK not in entry["models"]:
+            continue
+        names = [RANKING[entry["kind"]]]
+        names += ["sigma_nmad"] if entry["kind"] == "redshift" else []
+        for name in names:
+            number = tables.Number(name, tables.overall(metrics, task, MAIN_NETWORK)[name])
+            label = f"{METRICS[name].title}{UNITS.get(task, '')}, {TASK_NAMES[task]} (ViT)"
+            note = f"95 % {number.interval}" if number.interval else ""
+            yield {"label": label, "value": number.value, "note": note}
+    test = metrics["test"]
+    yield {
+        "label": "Test spectra",
+        "value": thousands(test["spectra"]),
+        "note": f"of {thousands(test['objects'])} objects",
+    }
+
+
+def _flow_sentence(flow: Flow) -> str:
+    first, last = flow.steps[0], next(s for s in flow.steps if s.name.startswith("Drawn"))
+    size = flow.downloaded_bytes / 1e6
+    lost = first.total - last.total
+    losses = f"{thousands(lost)} were lost on the way" if lost else "none was lost on the way"
+    return (
+        f"Of {thousands(first.total)} spectra in the catalogue, {thousands(last.total)} became "
+        f"plots; {losses}. Downloaded: {size:,.0f} MB."
+    )
+
+
+def _trained_on(summaries: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    for name, summary in summaries.items():
+        device, seconds = summary.get("device"), summary.get("seconds")
+        parts = [str(device)] if device else []
+        parts += [duration(float(seconds))] if seconds is not None else []
+        if parts:
+            yield f"Trained: {model_name(name)}", ", ".join(parts)
+
+
+def _gallery(config: Config, catalog: pd.DataFrame, material: Material) -> list[dict[str, Any]]:
+    # What was predicted was drawn: of the others there may be no picture.
+    drawn = material.predictions.test[MAIN_NETWORK]["spectrum_id"]
+    chosen = choose_examples(catalog[catalog["spectrum_id"].isin(drawn)], config.report.examples)
+    parts = []
+    for label, render in config.renders.items():
+        title = f"Plots: {label}"
+        channels = "grey" if render.channels == 1 else "RGB"
+        caption = (
+            f"Mode {render.mode}, {render.size} x {render.size} pixels, {channels}, at the pixels "
+            f"the model sees; test spectra of each class from low to high signal-to-noise ratio. "
+            f"{config.grid.wave_min:g} to {config.grid.wave_max:g} Å (vacuum, "
+            f"{render.frame} frame), even in log wavelength."
+        )
+        found = examples(config, label, chosen)
+        by_class = [[e for e in found if e.label == name] for name in CLASSES]
+        parts.append(
+            {
+                "title": title,
+                "caption": caption,
+                "examples": found,
+                "classes": [group for group in by_class if group],
+            }
+        )
+    return parts
+
+
+def _failures(
+    config: Config, material: Material, catalog: pd.DataFrame
+) -> Iterator[dict[str, Any]]:
+    indexed = catalog.set_index("spectrum_id")
+    frame = material.predictions.test[MAIN_NETWORK]
+    titles = {"classification": "Wrong {}", "redshift": "Outliers in {} (|Δz| > 0.05)"}
+    for task in material.tasks("classification", "redshift"):
+        found = worst(frame, task, indexed, config.report.examples)
+        wanted = {failure.spectrum_id: failure.shard for failure in found}
+        pictures = read_pictures(config, config.render_of(MAIN_NETWORK), wanted)
+        shown = [{**asdict(f), "picture": pictures.get(f.spectrum_id)} for f in found]
+        yield {"title": titles[task.kind].format(TASK_NAMES[task.name]), "failures": shown}
+
+
+def _inline(figure: Figure) -> dict[str, Any]:
+    panels = []
+    for i, panel in enumerate(figure.panels):
+        label = f"{figure.title}: {panel.title}"
+        svg = inline_svg(draw_panel(panel, figure), f"{figure.name}-{i}", label)
+        panels.append({"title": panel.title, "svg": svg})
+    return {**vars(figure), "panels": panels}
+
+
+def _sections(
+    config: Config, material: Material, figures: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Sections of figures and tables that this run has, and the page's contents."""
+    metrics = material.metrics
+    made: dict[str, list[Any]] = {name: [figure] for name, figure in figures.items()}
+    makers: dict[str, Callable[[str], tables.Table | None]] = {
+        "groups": lambda task: tables.groups(metrics, task),
+        "calibration": lambda task: tables.calibration(metrics, task),
+        "selective": lambda task: tables.selective(metrics, task),
+        "experiments_table": lambda task: tables.experiments(metrics, config.experiments, task),
+    }
+    for name, make in makers.items():
+        every = [make(task) for task in tables.task_names(metrics)]
+        made.setdefault(name, []).extend(table for table in every if table is not None)
+    parts = [
+        {
+            "id": key,
+            "title": title,
+            "content": [item for name in names for item in made.get(name, [])],
+        }
+        for key, title, names in SECTIONS
+    ]
+    parts = [part for part in parts if part["content"]]
+    contents = [
+        ("results", "Results"),
+        ("spectra", "Where every spectrum went"),
+        ("gallery", "What the models see"),
+        *((part["id"], part["title"]) for part in parts),
+        ("failures", "Failures"),
+        ("paper", "By the paper"),
+        ("run", "What was run"),
+    ]
+    return {"figure_sections": parts, "contents": contents}
