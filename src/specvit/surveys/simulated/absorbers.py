@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -13,6 +14,7 @@ from specvit.surveys.simulated.lines import RYDBERG_WAVE
 from specvit.surveys.simulated.objects import LIGHT_SPEED, Floats, Generator
 
 LYMAN_ALPHA, LYMAN_BETA = 1215.67, 1025.72  # vacuum A (NIST)
+SCATTER = 2.2  # of ln(optical depth) in the forest
 # Doublets (NIST): wavelengths, strength of the weaker, systems in unit redshift (Nestor et al.
 # 2005, ApJ 628, 637; Cooksey et al. 2013, ApJ 763, 37).
 _DOUBLETS = ((2796.35, 2803.53, 0.7, 0.3), (1548.20, 1550.78, 0.6, 0.8))
@@ -55,8 +57,8 @@ class Absorbers:
     def _forest(self, wavelength: Floats, first: int) -> Floats:
         """Lyman-alpha and -beta absorption with the mean of Becker et al. (2013, MNRAS 430, 2067).
 
-        Log-normal optical depth a exp(2.2 g) over the Gaussian field g (Bi & Davidsen 1997, ApJ
-        479, 523); a is such that the mean transmission is exp(-tau_eff).
+        Log-normal optical depth a exp(s g) over the Gaussian field g (Bi & Davidsen 1997, ApJ 479,
+        523); a is such that the mean transmission is exp(-tau_eff).
         """
         start = first - GRID_START
         field = self.field[start : start + len(wavelength)]
@@ -64,10 +66,9 @@ class Absorbers:
         for line, ratio in ((LYMAN_ALPHA, 1.0), (LYMAN_BETA, 0.16)):
             blue = wavelength < line * (1 + self.z)
             effective = 0.751 * (wavelength[blue] / line / 4.5) ** 2.90 - 0.132
-            amplitude = 0.62 * np.maximum(effective, 0.02) ** 1.45
             # The gas that absorbs in beta is elsewhere: any field of the same kind will do.
             values = field[blue] if ratio == 1.0 else -field[blue]
-            depth[blue] += ratio * amplitude * np.exp(2.2 * values)
+            depth[blue] += ratio * _amplitude(effective) * np.exp(SCATTER * values)
         # Lyman limit: nearly everything beyond it is gone (Worseck et al. 2014, MNRAS 445, 1745).
         limit = RYDBERG_WAVE * (1 + self.z)
         beyond = wavelength < limit
@@ -84,6 +85,20 @@ class Absorbers:
             inside /= 1 + np.exp(np.clip((speed - fast) / 900, -50, 50))
             passed *= 1 - depth * relative * inside
         return passed
+
+
+@lru_cache(maxsize=1)
+def _mean_absorption() -> tuple[Floats, Floats]:
+    """log10 of a, and the tau_eff that a exp(SCATTER g) gives on average over unit Gaussians g."""
+    log_a = np.linspace(-4, 2.5, 200)
+    g, weight = np.polynomial.hermite_e.hermegauss(80)
+    depths = 10 ** log_a[:, None] * np.exp(SCATTER * g)
+    return log_a, -np.log(np.exp(-depths) @ weight / weight.sum())
+
+
+def _amplitude(effective: Floats) -> Floats:
+    log_a, mean = _mean_absorption()
+    return np.asarray(10 ** np.interp(np.maximum(effective, 0.01), mean, log_a))
 
 
 def draw_absorbers(rng: Generator, z: float, trough: float) -> Absorbers:

@@ -255,7 +255,7 @@ def _sdss_quality(rng: Generator, rows: Structured, seen: Structured, objects: S
     rows["snr"] = np.round(_band_snr(rng, rows["snr_all"], seen, response), 4)
     _measure(rng, rows, objects)
     # By far the commonest warning, rising steeply at low S/N.
-    doubtful = rng.random(len(rows)) < 0.008 + 0.35 * np.exp(-rows["snr_all"] / 0.9)
+    doubtful = rng.random(len(rows)) < 0.01 + 0.5 * np.exp(-rows["snr_all"] / 1.2)
     rows["zwarning"] = np.where(doubtful, 1 << SMALL_DELTA_CHI2, 0)
     chance = rng.random(len(rows))
     rows["zwarning"] |= np.where(~doubtful & (chance < 0.004), 1 << MANY_OUTLIERS, 0)
