@@ -225,6 +225,12 @@ class LamostSurvey(Section):
             raise ValueError("layout: nightly needs the unpacked tars, as base_url: file:///path")
         return self
 
+    @model_validator(mode="after")
+    def _served(self) -> LamostSurvey:
+        if self.layout == "nightly" and self.base_url == "simulated:":
+            raise ValueError("layout nightly: the simulated sky answers as the server does")
+        return self
+
     @property
     def needs_stellar_catalogue(self) -> bool:
         """Whether Teff, logg and [Fe/H] are asked for, directly or by `select.require`."""
@@ -286,13 +292,13 @@ class Simulated(Section):
 
     seed: int = Field(1, ge=0)
     """Seed of the sky; the same seed and sizes give the same bytes."""
-    sdss_spectra: int = Field(1800, ge=1)
+    sdss_spectra: int = Field(1800, ge=1, le=1_000_000)
     """Spectra in the simulated SDSS."""
-    lamost_spectra: int = Field(1200, ge=1)
+    lamost_spectra: int = Field(1200, ge=1, le=1_000_000)
     """Spectra in the simulated LAMOST."""
     repeat_fraction: float = Field(0.08, ge=0, le=0.5)
     """Share of spectra that observe an object again (in the same survey or the other)."""
     missing_fraction: float = Field(0.003, ge=0, le=0.5)
     """Share of catalogue rows without a file."""
     corrupt_fraction: float = Field(0.003, ge=0, le=0.5)
-    """Share of files that arrive broken (cut off, or a web page under a FITS name)."""
+    """Share of files that arrive broken: cut off, a web page under a FITS name, or another's."""

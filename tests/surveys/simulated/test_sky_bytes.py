@@ -12,9 +12,10 @@ import zlib
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from sky_helpers import GENERAL, SETTINGS, SPECOBJ, STELLAR, lamost_path, sdss_path
 
-from specvit.config.surveys import Simulated
+from specvit.config.surveys import LamostSurvey, SdssSurvey, Simulated
 from specvit.errors import SpectrumError
 from specvit.spectrum import read_header, read_spectrum
 from specvit.surveys.simulated import SimulatedSky
@@ -143,6 +144,15 @@ def test_release_and_version_are_those_of_the_path(sky):
     data = sky.read(f"dr8/v1.0/spectrum/fits/{row['obsid']}")
     assert read_header(data).release == "LAMOST DR8"
     assert sky.read("dr5/v3/catdl?name=dr5_v3_stellar.csv.gz") == sky.read(STELLAR)
+
+
+@pytest.mark.parametrize(
+    ("survey", "settings"),
+    [(SdssSurvey, {"release": "dr19"}), (LamostSurvey, {"layout": "nightly"})],
+)
+def test_what_the_sky_does_not_serve_is_refused_by_the_configuration(survey, settings):
+    with pytest.raises(ValidationError, match="simulated sky"):
+        survey(base_url="simulated:", **settings)
 
 
 @pytest.mark.parametrize("size", [0, 1, 65535, 65536, 200000])

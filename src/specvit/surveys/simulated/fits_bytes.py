@@ -105,7 +105,8 @@ def table_header(
 
 def table(head: bytes, rows: Structured) -> bytes:
     """Return header and data of a binary table; `rows` is packed and big-endian."""
-    return head + padded(rows.tobytes())
+    # Joined once: a whole catalogue is too big to copy more often.
+    return b"".join((head, rows.tobytes(), b"\0" * (-rows.nbytes % BLOCK)))
 
 
 def text_field(values: NDArray[np.str_] | Sequence[str] | str, width: int) -> NDArray[np.bytes_]:

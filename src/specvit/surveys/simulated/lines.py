@@ -49,7 +49,7 @@ RYDBERG_WAVE = 911.76334
 
 
 def hydrogen(lower: int, upper: int) -> float:
-    """Vacuum wavelength (A) of a hydrogen line by Rydberg's formula, without fine structure (0.1 A)."""
+    """Vacuum wavelength (A) of a hydrogen line by Rydberg's formula, good to 0.1 A."""
     return RYDBERG_WAVE / (1 / lower**2 - 1 / upper**2)
 
 

@@ -216,7 +216,7 @@ class SdssFiles:
                 remark(NOTICE, "HISTORY"),
             ]
         )
-        return primary + table(table_header(catalogue_columns(), len(rows), "SPECOBJ"), rows)
+        return table(primary + table_header(catalogue_columns(), len(rows), "SPECOBJ"), rows)
 
     def lite(self, number: int, exposure: Exposure, arrays: dict[str, NDArray[Any]]) -> bytes:
         """Return a lite file: primary header, coadded spectrum, catalogue row and line table.
