@@ -225,12 +225,6 @@ class LamostSurvey(Section):
             raise ValueError("layout: nightly needs the unpacked tars, as base_url: file:///path")
         return self
 
-    @model_validator(mode="after")
-    def _served(self) -> LamostSurvey:
-        if self.layout == "nightly" and self.base_url == "simulated:":
-            raise ValueError("layout nightly: the simulated sky answers as the server does")
-        return self
-
     @property
     def needs_stellar_catalogue(self) -> bool:
         """Whether Teff, logg and [Fe/H] are asked for, directly or by `select.require`."""

@@ -146,13 +146,11 @@ def test_release_and_version_are_those_of_the_path(sky):
     assert sky.read("dr5/v3/catdl?name=dr5_v3_stellar.csv.gz") == sky.read(STELLAR)
 
 
-@pytest.mark.parametrize(
-    ("survey", "settings"),
-    [(SdssSurvey, {"release": "dr19"}), (LamostSurvey, {"layout": "nightly"})],
-)
-def test_what_the_sky_does_not_serve_is_refused_by_the_configuration(survey, settings):
+def test_what_the_sky_does_not_serve_is_refused_by_the_configuration():
     with pytest.raises(ValidationError, match="simulated sky"):
-        survey(base_url="simulated:", **settings)
+        SdssSurvey(base_url="simulated:", release="dr19")
+    with pytest.raises(ValidationError, match="nightly"):
+        LamostSurvey(base_url="simulated:", layout="nightly")
 
 
 @pytest.mark.parametrize("size", [0, 1, 65535, 65536, 200000])
