@@ -88,7 +88,7 @@ def read_rows(paths: Iterable[Path], label: str, wanted: Wanted = every_row) -> 
             tick.advance()
     parts = [part for part in parts if len(part)]
     if not parts:
-        return Rows(_table([]), np.empty((0, 0), dtype=np.float16))
+        return Rows(label_table([]), np.empty((0, 0), dtype=np.float16))
     pixels = {part.flux.shape[1] for part in parts}
     if len(pixels) > 1:
         raise DataError(
@@ -127,11 +127,12 @@ def read_shard(path: Path, wanted: Wanted = every_row) -> Rows:
     if len({len(array) for array in arrays}) > 1:
         raise DataError(f"{path} holds flux arrays of several lengths: make the shard again")
     if not arrays:
-        return Rows(_table([]), np.empty((0, 0), dtype=np.float16))
-    return Rows(_table(values), np.stack(arrays))
+        return Rows(label_table([]), np.empty((0, 0), dtype=np.float16))
+    return Rows(label_table(values), np.stack(arrays))
 
 
-def _table(values: list[dict[str, Any]]) -> pd.DataFrame:
+def label_table(values: list[dict[str, Any]]) -> pd.DataFrame:
+    """Make a table of COLUMNS from the spectra's json."""
     columns = {
         name: pd.Series(
             [value.get(name) for value in values],
