@@ -294,10 +294,10 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(configure: Configure, m
     with monkeypatch.context() as patch:
         backward = Stepper._backward
 
-        def poisoned(self: Stepper, batch: Any, shares: Any) -> Any:
+        def poisoned(self: Stepper, batch: Any) -> Any:
             if batch.epoch == 1 and batch.step == 2:
-                return backward(self, batch, shares) * float("nan")
-            return backward(self, batch, shares)
+                return backward(self, batch) * float("nan")
+            return backward(self, batch)
 
         patch.setattr(Stepper, "_backward", poisoned)
         with pytest.raises(TrainingError, match=r"step 3 of epoch 2: loss = nan .*spec-000"):

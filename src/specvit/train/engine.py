@@ -153,7 +153,7 @@ class Run:
         if self.ranks.is_main:
             self._runlog = RunLog(self.checkpoints, self.name, self.number, settings)
             LOG.info("%s: %s", self.name, why)
-        self._tell("start", why=why, settings=settings, bad_samples=self.bad, **self._machine())
+        self._tell("start", why=why, settings=settings, bad_samples=self.bad, **self.machine())
         self._check_bad(len(self.bad))
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -381,13 +381,14 @@ class Run:
             "seconds": round(self.seconds, 1),
             "training_seconds": round(self.meter.seconds, 1),
             **self.meter.figures(),
-            **self._machine(),
+            **self.machine(),
             "peak_memory_mb": round(peak_memory_mb(self.ranks.device), 1),
             "samples": {"train": len(self.plan.index), "val": len(self.val_index)},
             "bad_samples": self.bad,
         }
 
-    def _machine(self) -> dict[str, Any]:
+    def machine(self) -> dict[str, Any]:
+        """What the run is computed on, and what MFU is measured against."""
         device = self.ranks.device
         gpu = device.type == "cuda"
         return {

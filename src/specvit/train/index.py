@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from specvit.catalog.hashing import hashes, uniform
 from specvit.errors import DataError
 from specvit.models.labels import encode
 from specvit.tasks import Task
@@ -54,8 +55,8 @@ class Subset:
             return False
         if self.fraction >= 1:
             return True
-        digest = hashlib.blake2b(f"{self.seed}:{row['object_id']}".encode(), digest_size=8)
-        return int.from_bytes(digest.digest(), "big") < self.fraction * 2**64
+        chance = uniform(hashes(self.seed, "train_fraction", [row["object_id"]]))
+        return bool(chance[0] < self.fraction)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ training reads files, not streams. Snakemake's storage plugins stage remote shar
 
 Ranks stay in step without talking to one another: a step takes the next `batch_size` samples of the
 epoch, dealt to ranks and accumulation passes like cards. Passes all have one size; what the last
-step of an epoch lacks is filled with blank pictures without labels, and losses are weighted by the
+step of an epoch lacks is filled with blank pictures without labels, and losses are divided by the
 labels that the whole step has (`Batch.label_counts`), so the gradient is the mean over real samples
 and the same for any number of ranks.
 
@@ -67,15 +67,6 @@ class Batch:
     def ids(self) -> list[str]:
         """The spectrum_id of each sample (needs `rows`)."""
         return [str(row["spectrum_id"]) for row in self.rows]
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """Part of the whole step's labels that is in here, by task; sums to 1 over its passes."""
-        known = {
-            task: int((v >= 0).sum() if v.dtype == torch.int64 else (~v.isnan()).sum())
-            for task, v in self.labels.items()
-        }
-        return {task: n / max(self.label_counts[task], 1) for task, n in known.items()}
 
     @property
     def count(self) -> int:

@@ -82,7 +82,7 @@ class Stepper:
         sums = sums.to(self.ranks.device)
         for k, batch in enumerate(passes):
             with self._synchronised(last=k == len(passes) - 1):
-                sums += self._backward(batch.to(self.ranks.device), batch.shares)
+                sums += self._backward(batch.to(self.ranks.device))
         norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_grad)
         # Every rank has the same norm already: its share of it keeps the sum right.
         local = torch.cat([sums, norm.double()[None] / self.ranks.size, sums.new_tensor(messages)])
@@ -102,20 +102,19 @@ class Stepper:
             return nullcontext()
         return cast(AbstractContextManager[Any], self.network.no_sync())
 
-    def _backward(self, batch: Batch, shares: dict[str, float]) -> Tensor:
-        """Add this pass's gradients; return its share of loss and of each task's loss."""
+    def _backward(self, batch: Batch) -> Tensor:
+        """Add this pass's gradients; return its part of the loss and of each task's."""
         with self.autocast():
             outputs = self.network(batch.pictures)
-        # The model's loss is a mean over the labels of this pass; its share of all labels of the
-        # step makes the sum over passes and ranks the mean over the step. DDP divides by ranks.
+        # Divided by the labels of the whole step, so that the parts of all passes and ranks add up
+        # to its mean; DDP averages over ranks where they should be added.
         weights = {
-            task: self.settings.loss_weights.get(task, 1.0) * share * self.ranks.size
-            for task, share in shares.items()
+            task: self.settings.loss_weights.get(task, 1.0) * self.ranks.size for task in outputs
         }
-        smoothing = self.settings.label_smoothing
-        loss, parts = self.model.loss(outputs, batch.labels, weights, smoothing)
+        smoothing, counts = self.settings.label_smoothing, batch.label_counts
+        loss, parts = self.model.loss(outputs, batch.labels, weights, smoothing, counts)
         loss.backward()  # type: ignore[no-untyped-call]
-        each = [parts[task.name].double() * shares[task.name] for task in self.model.tasks]
+        each = [parts[task.name].double() for task in self.model.tasks]
         return torch.stack([loss.detach().double() / self.ranks.size, *each])
 
     def _update(self, number: int, lr: float) -> None:
