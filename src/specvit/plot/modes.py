@@ -34,20 +34,17 @@ def curve_picture(
     """
     size = render.size
     panels = panel_count(render)
-    height = panel_height(render)
     x, y = polyline(loglam, flux, render, grid)
-    strokes = []
-    for stroke in stroke_intervals(x, y, panels * size):
-        low, high = thicken(*stroke, render.line_width)
-        strokes.append((np.maximum(low, 0), np.minimum(high, height)))
+    low, high = thicken(*stroke_intervals(x, y, panels * size), render.line_width)
+    low, high = np.maximum(low, 0), np.minimum(high, panel_height(render))
     line = np.arange(panels * size * SUBCOLUMNS) // SUBCOLUMNS
     if render.mode == "overlap":
-        grey = cover(strokes, np.zeros(len(line), np.int64), line, (panels * size, size))
+        grey = cover(low, high, np.zeros_like(line), line, (panels * size, size))
         # Four times as fast as np.stack of transposed views.
         return np.asarray(cv2.merge([cv2.transpose(third) for third in np.split(grey, panels)]))
     panel, line = np.divmod(line, size)
-    grey = cover(strokes, panel_tops(render)[panel], line, (size, size))
-    return np.ascontiguousarray(grey.T)
+    grey = cover(low, high, panel_tops(render)[panel], line, (size, size))
+    return np.asarray(cv2.transpose(grey), dtype=np.uint8)
 
 
 def panel_height(render: Render) -> int:
@@ -87,7 +84,7 @@ def polyline(
 def _break_gaps(
     x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    step = np.diff(x)
+    step = x[1:] - x[:-1]
     if len(step) == 0 or step.max() < GAP * step.min():
         return x, y
     behind = np.flatnonzero(step >= GAP * np.median(step)) + 1

@@ -52,7 +52,9 @@ def to_unit(
         unit = 0.5 + 0.5 * reach / np.arcsinh(ASINH_REACH * ASINH_SOFTENING)
     else:
         unit = (flux - low) / (high - low)
-    return np.asarray(np.clip(unit, 0, 1))
+    np.maximum(unit, 0, out=unit)
+    np.minimum(unit, 1, out=unit)
+    return np.asarray(unit)
 
 
 def continuum(loglam: NDArray[np.float64], flux: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -67,6 +67,11 @@ class AstropyFits:
             index = [str(column).upper() for column in table.columns.names].index(name)
             return np.asarray(table.data.field(index))
 
+    def cell(self, hdu: int, name: str) -> Any:
+        """See FitsSource."""
+        column = self.column(hdu, name)
+        return column[0] if len(column) else None
+
     def image(self, hdu: int) -> NDArray[Any]:
         """See FitsSource."""
         with _as_spectrum_error():

@@ -66,6 +66,10 @@ class FitsSource(Protocol):
         """A column, shape (rows,) or (rows, repeat)."""
         ...
 
+    def cell(self, hdu: int, name: str) -> Any:
+        """The first row of a column, text as bytes or str; None where there are no rows."""
+        ...
+
     def image(self, hdu: int) -> NDArray[Any]:
         """An image, shape (NAXIS2, NAXIS1)."""
         ...
@@ -104,18 +108,31 @@ class _Header:
 
     def data_bytes(self) -> int:
         """Size of the data behind this header, without padding (FITS 4.0, section 4.4.1)."""
-        bitpix = self.value("BITPIX")
+        bitpix = self._mandatory(1, b"BITPIX  ")
         if bitpix not in IMAGE_TYPES:
-            raise UnusualFitsError(f"BITPIX = {bitpix!r}")
-        axes = self.whole("NAXIS")
+            raise UnusualFitsError(f"BITPIX = {bitpix}")
+        axes = self._mandatory(2, b"NAXIS   ")
         if axes == 0:
             return 0
         size = 1
         for axis in range(1, axes + 1):
-            size *= self.whole(f"NAXIS{axis}")
+            size *= self._mandatory(2 + axis, b"NAXIS%-3d" % axis)
         if self.text.startswith(b"XTENSION"):
-            size = self.whole("GCOUNT") * (self.whole("PCOUNT") + size)
-        return abs(int(bitpix)) // 8 * size
+            heap = self._mandatory(3 + axes, b"PCOUNT  ")
+            size = self._mandatory(4 + axes, b"GCOUNT  ") * (heap + size)
+        if size < 0:
+            raise UnusualFitsError("negative size")
+        return abs(bitpix) // 8 * size
+
+    def _mandatory(self, card: int, key: bytes) -> int:
+        """Value of a card that must stand at this place, in the fixed format."""
+        at = card * CARD
+        if self.text[at : at + 8] != key:
+            raise UnusualFitsError(f"card {card} is not {key.decode()}")
+        try:
+            return int(self.text[at + 10 : at + 30])
+        except ValueError as error:
+            raise UnusualFitsError(key.decode()) from error
 
 
 @dataclass(frozen=True)
@@ -257,6 +274,16 @@ class BytesFits:
             strides=(layout.row_bytes, item),
         )
         return array[:, 0] if repeat == 1 else array
+
+    def cell(self, hdu: int, name: str) -> Any:
+        """See FitsSource."""
+        entry = self._hdus[hdu]
+        field = table_layout(entry.header.text).fields.get(name)
+        if field is None or field[2] != 1:
+            raise UnusualFitsError(f"column {name}")
+        if entry.header.whole("NAXIS2") == 0:
+            return None
+        return np.frombuffer(self._data, field[0], 1, entry.start + field[1])[0]
 
     def image(self, hdu: int) -> NDArray[Any]:
         """See FitsSource."""

@@ -41,20 +41,25 @@ def rebin(
     """
     if len(loglam) < 2:  # a lone pixel has no width
         return np.full(len(edges) - 1, np.nan)
-    step = np.diff(loglam)
     # A pixel is as wide as its nearer neighbour is far: it does not grow into a gap beside it.
-    half = np.minimum(np.append(step, step[-1]), np.insert(step, 0, step[0])) / 2
+    step = loglam[1:] - loglam[:-1]
+    half = np.empty(len(loglam))
+    np.minimum(step[1:], step[:-1], out=half[1:-1])
+    half[0], half[-1] = step[0], step[-1]
+    half /= 2
     bounds = np.empty(2 * len(loglam))
     bounds[0::2], bounds[1::2] = loglam - half, loglam + half
     width = np.where(good, 2 * half, 0.0)
-    integral = np.empty((2, len(bounds)))
-    integral[:, 0] = 0
-    np.cumsum(width, out=integral[0, 1::2])
-    np.cumsum(np.where(good, flux, 0.0) * width, out=integral[1, 1::2])
-    integral[:, 2::2] = integral[:, 1:-1:2]
-    covered = np.diff(np.interp(edges, bounds, integral[0]))
-    summed = np.diff(np.interp(edges, bounds, integral[1]))
-    enough = covered >= MIN_COVERAGE * np.diff(edges)
+    # Integrals of 1 and of flux over good pixels, as real and imaginary part: one interpolation.
+    integral = np.zeros(len(bounds), np.complex128)
+    parts = integral.view(np.float64).reshape(-1, 2)
+    np.cumsum(width, out=parts[1::2, 0])
+    np.cumsum(np.where(good, flux, 0.0) * width, out=parts[1::2, 1])
+    parts[2::2] = parts[1:-1:2]
+    at_edges = np.interp(edges, bounds, integral)
+    between = at_edges[1:] - at_edges[:-1]
+    covered, summed = between.real, between.imag
+    enough = covered >= MIN_COVERAGE * (edges[1:] - edges[:-1])
     mean = np.full(len(covered), np.nan)
     np.divide(summed, covered, out=mean, where=enough)
     return mean

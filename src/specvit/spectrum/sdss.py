@@ -35,10 +35,7 @@ class _Row:
     def __call__(self, *names: str) -> Any:
         for name in names:
             if name in self._names:
-                column = self._source.column(2, name)
-                if len(column) == 0:
-                    return None
-                value = column[0]
+                value = self._source.cell(2, name)
                 return value.decode("ascii", "replace") if isinstance(value, bytes) else value
         return None
 

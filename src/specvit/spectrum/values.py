@@ -53,7 +53,8 @@ def build(
     if loglam.ndim != 1 or not loglam.shape == flux.shape == ivar.shape:
         shapes = f"{loglam.shape}, {flux.shape}, {ivar.shape}"
         raise SpectrumError(f"wavelength, flux and ivar have different shapes: {shapes}")
-    if len(loglam) < 2 or not np.isfinite(loglam).all() or not (np.diff(loglam) > 0).all():
+    ends_are_finite = len(loglam) > 1 and math.isfinite(loglam[0]) and math.isfinite(loglam[-1])
+    if not ends_are_finite or not (loglam[1:] > loglam[:-1]).all():
         raise SpectrumError("wavelength is not finite and rising")
     with np.errstate(over="ignore", invalid="ignore"):
         flux32, ivar32 = flux.astype(np.float32), ivar.astype(np.float32)
