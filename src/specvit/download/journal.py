@@ -13,19 +13,42 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from specvit.download.disk import disk_full_says
 from specvit.download.ledger import Entry
-from specvit.errors import DownloadError
+from specvit.errors import DownloadError, MachineError
 from specvit.logs import get_logger
 
 log = get_logger(__name__)
 
 MAGIC = b"specvit spectra 1\n"
 _FRAME = struct.Struct("<4sIIQ")  # b"spec", bytes of the head, crc32 of the head, bytes of data
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """An entry and where its bytes are."""
+
+    file: int
+    entry: Entry
+    begin: int
+    end: int
+
+    @property
+    def data(self) -> bytes:
+        """The bytes, perhaps fewer than there should be."""
+        return os.pread(self.file, self.end - self.begin, self.begin)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all bytes are there, and are those that were written."""
+        data = self.data
+        if len(data) < self.end - self.begin:
+            return False
+        return self.entry.sha256 is None or hashlib.sha256(data).hexdigest() == self.entry.sha256
 
 
 class Journal:
@@ -43,7 +66,7 @@ class Journal:
         except OSError as error:
             # Some cluster file systems have no locks; Snakemake runs one job a shard anyway.
             log.debug("%s: no lock: %s", path, error.strerror)
-        self._places: dict[str, tuple[int, int]] = {}
+        self._places: dict[str, int] = {}
         self._end = 0
 
     def __enter__(self) -> Journal:
@@ -57,53 +80,52 @@ class Journal:
     ) -> None:
         os.close(self._file)
 
-    def recover(self) -> list[Entry]:
-        """The entries of earlier jobs, each checked against its hash; a torn end is cut off."""
-        entries = []
+    def recover(self) -> int:
+        """Find what earlier jobs kept, checking its hashes; a torn end is cut off.
+
+        Returns the number of entries.
+        """
         if os.pread(self._file, len(MAGIC), 0) == MAGIC:
             self._end = len(MAGIC)
-            for entry, offset in self._frames():
-                entries.append(entry)
-                self._places[entry.spectrum_id] = (offset, entry.bytes)
+            while (frame := self._frame(self._end)) is not None and frame.is_whole:
+                self._places[frame.entry.spectrum_id] = self._end
+                self._end = frame.end
         os.ftruncate(self._file, self._end)
         if not self._end:
             self._write(MAGIC)
-        return entries
+        return len(self._places)
 
-    def _frames(self) -> Iterator[tuple[Entry, int]]:
-        size = os.fstat(self._file).st_size
-        while self._end + _FRAME.size <= size:
-            mark, head_bytes, crc, data_bytes = _FRAME.unpack(
-                os.pread(self._file, _FRAME.size, self._end)
-            )
-            offset = self._end + _FRAME.size + head_bytes
-            if mark != b"spec" or offset + data_bytes > size:
-                return
-            head = os.pread(self._file, head_bytes, self._end + _FRAME.size)
-            if zlib.crc32(head) != crc:
-                return
-            entry = Entry(**json.loads(head))
-            if not self._is_whole(entry, offset):
-                return
-            self._end = offset + data_bytes
-            yield entry, offset
-
-    def _is_whole(self, entry: Entry, offset: int) -> bool:
-        data = os.pread(self._file, entry.bytes, offset)
-        return entry.sha256 is None or hashlib.sha256(data).hexdigest() == entry.sha256
+    def _frame(self, start: int) -> _Frame | None:
+        """The frame at an offset; None where there is none, or not all of it."""
+        fixed = os.pread(self._file, _FRAME.size, start)
+        if len(fixed) < _FRAME.size:
+            return None
+        mark, head_bytes, crc, data_bytes = _FRAME.unpack(fixed)
+        head = os.pread(self._file, head_bytes, start + _FRAME.size)
+        if mark != b"spec" or zlib.crc32(head) != crc:
+            return None
+        begin = start + _FRAME.size + head_bytes
+        return _Frame(self._file, Entry(**json.loads(head)), begin, begin + data_bytes)
 
     def append(self, entry: Entry, data: bytes) -> None:
         """Keep an entry and its bytes. Raises MachineError where the disk is full."""
         head = json.dumps(entry.as_dict()).encode()
-        frame = _FRAME.pack(b"spec", len(head), zlib.crc32(head), len(data)) + head
         start = self._end
-        self._write(frame, data)
-        self._places[entry.spectrum_id] = (start + len(frame), len(data))
+        self._write(_FRAME.pack(b"spec", len(head), zlib.crc32(head), len(data)) + head, data)
+        self._places[entry.spectrum_id] = start
+
+    def entry(self, spectrum_id: str) -> Entry | None:
+        """The last entry of a spectrum, None where there is none."""
+        start = self._places.get(spectrum_id)
+        frame = None if start is None else self._frame(start)
+        return None if frame is None else frame.entry
 
     def read(self, spectrum_id: str) -> bytes:
         """The bytes kept for a spectrum."""
-        offset, size = self._places[spectrum_id]
-        return os.pread(self._file, size, offset)
+        frame = self._frame(self._places[spectrum_id])
+        if frame is None:
+            raise MachineError(f"{self.path} was changed by something else while it was in use")
+        return frame.data
 
     def remove(self) -> None:
         """Delete the working file, once what it holds is elsewhere."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 Status = Literal["ok", "missing", "corrupt", "failed"]
+BATCH_ROWS = 1000
 STATUSES: tuple[Status, ...] = ("ok", "missing", "corrupt", "failed")
 
 LEDGER_SCHEMA = pa.schema(
@@ -78,11 +80,13 @@ class RefusedError(Exception):
 
 def ledger_table(entries: Iterable[Entry]) -> pa.Table:
     """The ledger as a table, in the order of the entries."""
-    columns: list[list[Any]] = [[] for _ in LEDGER_SCHEMA.names]
-    for entry in entries:
-        for column, name in zip(columns, LEDGER_SCHEMA.names, strict=True):
-            column.append(getattr(entry, name))
-    return pa.Table.from_arrays(
-        [pa.array(column, kind) for column, kind in zip(columns, LEDGER_SCHEMA.types, strict=True)],
-        schema=LEDGER_SCHEMA,
-    )
+    batches = []
+    left = iter(entries)
+    # A few at a time: as Python objects, the entries of a big shard would fill the memory.
+    while some := list(itertools.islice(left, BATCH_ROWS)):
+        columns = [
+            pa.array([getattr(entry, field.name) for entry in some], field.type)
+            for field in LEDGER_SCHEMA
+        ]
+        batches.append(pa.RecordBatch.from_arrays(columns, schema=LEDGER_SCHEMA))
+    return pa.Table.from_batches(batches, schema=LEDGER_SCHEMA)

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
@@ -17,14 +17,14 @@ import pyarrow.parquet as pq
 from specvit.config.models import Config
 from specvit.download.archive import EarlierArchive, write_archive
 from specvit.download.journal import Journal
-from specvit.download.ledger import STATUSES, Entry, Fetched, Row, ledger_table
+from specvit.download.ledger import BATCH_ROWS, STATUSES, Entry, Fetched, Row, ledger_table
 from specvit.download.sources import Source, open_source
 from specvit.errors import DataError, DownloadError
 from specvit.io import write_parquet
 from specvit.logs import get_logger, progress
 
 SHOWN_REASONS = 5
-BATCH_ROWS = 1000
+READ_BYTES = 1 << 20
 ROW_COLUMNS = ["spectrum_id", "survey", "release", "path", "identity", "source"]
 
 log = get_logger(__name__)
@@ -33,12 +33,20 @@ log = get_logger(__name__)
 def shard_table(catalog: Path, shard: str) -> pa.Table:
     """The catalogue's rows of one shard, by spectrum_id. Raises DataError."""
     try:
-        table = pq.read_table(catalog, columns=ROW_COLUMNS, filters=[("shard", "==", shard)])
+        # Piece by piece, in this thread: a filtered read_table takes 600 MB for 3 million rows.
+        with pq.ParquetFile(catalog, buffer_size=READ_BYTES, pre_buffer=False) as file:
+            pieces = [
+                piece.filter(pc.equal(piece["shard"], shard)).select(ROW_COLUMNS)
+                for piece in file.iter_batches(
+                    batch_size=16 * BATCH_ROWS, columns=[*ROW_COLUMNS, "shard"], use_threads=False
+                )
+            ]
+            schema = pa.schema([file.schema_arrow.field(name) for name in ROW_COLUMNS])
     except FileNotFoundError as error:
         raise DataError(f"{catalog} does not exist: run `specvit catalog` first") from error
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError) as error:
         raise DataError(f"{catalog} is not a catalogue: {error}") from error
-    return table.sort_by("spectrum_id")
+    return pa.Table.from_batches(pieces, schema=schema).sort_by("spectrum_id")
 
 
 def _rows(table: pa.Table) -> Iterator[Row]:
@@ -48,8 +56,8 @@ def _rows(table: pa.Table) -> Iterator[Row]:
             yield Row(**row)
 
 
-def download_shard(config: Config, shard: str, retry_missing: bool = False) -> list[Entry]:
-    """Fetch the spectra of a shard; write `spectra/<shard>.tar` and its ledger.
+def download_shard(config: Config, shard: str, retry_missing: bool = False) -> pa.Table:
+    """Fetch the spectra of a shard; write `spectra/<shard>.tar` and its ledger, which is returned.
 
     What an earlier job or an earlier catalogue's tar already has is not fetched again; rows that
     failed or were corrupt are tried again, rows that a server does not have only if
@@ -67,14 +75,14 @@ def download_shard(config: Config, shard: str, retry_missing: bool = False) -> l
     ):
         job = _Job(table, sources, journal, earlier, retry_missing)
         job.run(shard)
-        entries = job.in_order()
-        _judge(config, shard, entries)
-        wanted = [entry.spectrum_id for entry in entries if entry.status == "ok"]
-        write_archive(paths.spectra(shard), wanted, job.read)
-        write_parquet(paths.ledger(shard), ledger_table(entries))
+        ledger = ledger_table(job.in_order())
+        _judge(config, shard, ledger)
+        wanted = ledger.filter(pc.equal(ledger["status"], "ok"))["spectrum_id"]
+        write_archive(paths.spectra(shard), (name.as_py() for name in wanted), job.read)
+        write_parquet(paths.ledger(shard), ledger)
         journal.remove()
     _failed_ledger(config, shard).unlink(missing_ok=True)
-    return entries
+    return ledger
 
 
 def download_shards(config: Config, retry_missing: bool = False) -> None:
@@ -114,24 +122,23 @@ class _Job:
     ) -> None:
         self._table, self._sources = table, sources
         self._journal, self._earlier = journal, earlier
-        self._entries: dict[str, Entry] = {}
-        self._from_earlier: set[str] = set()
-        kept = {entry.spectrum_id: entry for entry in journal.recover()}
+        # Rows that are known: None where the journal has the entry, else that of the earlier tar.
+        self._known: dict[str, Entry | None] = {}
+        kept = journal.recover()
         if kept or earlier.entries:
             for row in _rows(table):
-                self._reuse(row, kept.get(row.spectrum_id), retry_missing)
+                self._reuse(row, retry_missing)
 
-    def _reuse(self, row: Row, kept: Entry | None, retry_missing: bool) -> None:
-        old = self._earlier.entries.get(row.spectrum_id)
+    def _reuse(self, row: Row, retry_missing: bool) -> None:
         remembers = self._sources[row.source].remembers_missing and not retry_missing
+        kept = self._journal.entry(row.spectrum_id)
+        old = self._earlier.entries.get(row.spectrum_id)
         for entry in (kept, old):
             if entry is None or not self._is_of(row, entry):
                 continue
             there = entry.status == "ok" and (entry is kept or self._earlier.holds(entry))
             if there or (entry.status == "missing" and remembers):
-                self._entries[row.spectrum_id] = entry
-                if entry is old:
-                    self._from_earlier.add(row.spectrum_id)
+                self._known[row.spectrum_id] = None if entry is kept else entry
                 return
 
     def _is_of(self, row: Row, entry: Entry) -> bool:
@@ -144,7 +151,7 @@ class _Job:
 
     def run(self, shard: str) -> None:
         """Fetch every row that is not known yet."""
-        known, total = len(self._entries), len(self._table)
+        known, total = len(self._known), len(self._table)
         if known:
             log.info("%s: %d of %d are there already", shard, known, total)
         if known == total:
@@ -174,7 +181,7 @@ class _Job:
     def _unknown(self, name: str) -> Iterator[Row]:
         """Rows of a source that are still to be fetched."""
         for row in _rows(self._table.filter(pc.equal(self._table["source"], name))):
-            if row.spectrum_id not in self._entries:
+            if row.spectrum_id not in self._known:
                 yield row
 
     def _keep(self, row: Row, fetched: Fetched) -> None:
@@ -188,21 +195,23 @@ class _Job:
             sha256=hashlib.sha256(data).hexdigest() if fetched.status == "ok" else None,
             attempts=fetched.attempts,
         )
-        self._entries[row.spectrum_id] = entry
-        if entry.status in ("ok", "missing"):
-            self._journal.append(entry, data)
-        else:
+        self._journal.append(entry, data)
+        self._known[row.spectrum_id] = None
+        if entry.status != "ok":
             log.debug("%s: %s: %s", row.spectrum_id, entry.status, entry.reason)
 
-    def in_order(self) -> list[Entry]:
+    def in_order(self) -> Iterator[Entry]:
         """One entry a row, by spectrum_id."""
-        return [self._entries[name] for name in self._table["spectrum_id"].to_pylist()]
+        for name in self._table["spectrum_id"]:
+            spectrum_id = name.as_py()
+            entry = self._known[spectrum_id] or self._journal.entry(spectrum_id)
+            assert entry is not None
+            yield entry
 
     def read(self, spectrum_id: str) -> bytes:
         """The bytes of a spectrum that arrived."""
-        if spectrum_id in self._from_earlier:
-            return self._earlier.read(spectrum_id)
-        return self._journal.read(spectrum_id)
+        origin = self._journal if self._known[spectrum_id] is None else self._earlier
+        return origin.read(spectrum_id)
 
 
 async def _work(source: Source, rows: Iterator[Row], keep: Callable[[Row, Fetched], None]) -> None:
@@ -222,40 +231,42 @@ def _failed_ledger(config: Config, shard: str) -> Path:
     return config.paths.ledger(shard).with_name(f"{shard}.failed.parquet")
 
 
-def _judge(config: Config, shard: str, entries: list[Entry]) -> None:
+def _judge(config: Config, shard: str, ledger: pa.Table) -> None:
     """Report what did not arrive; DownloadError where it is too much."""
-    counts = Counter(entry.status for entry in entries)
+    counts = Counter(ledger["status"].to_pylist())
     summary = ", ".join(f"{counts[status]} {status}" for status in STATUSES)
-    bad = [entry for entry in entries if entry.status in ("failed", "corrupt")]
-    allowed = config.download.max_failed_fraction
-    too_many = len(bad) > allowed * len(entries)
-    if too_many or (entries and not counts["ok"]):
-        ledger = _failed_ledger(config, shard)
-        write_parquet(ledger, ledger_table(entries))
+    others = ledger.filter(pc.not_equal(ledger["status"], "ok"))
+    bad, allowed = counts["failed"] + counts["corrupt"], config.download.max_failed_fraction
+    too_many = bad > allowed * len(ledger)
+    if too_many or (len(ledger) and not counts["ok"]):
+        path = _failed_ledger(config, shard)
+        write_parquet(path, ledger)
         why = (
-            f"{len(bad)} of {len(entries)} spectra could not be fetched, more than "
+            f"{bad} of {len(ledger)} spectra could not be fetched, more than "
             f"download.max_failed_fraction = {allowed} allows"
             if too_many
             else "no spectrum could be fetched"
         )
-        first = _reasons(entry for entry in entries if entry.status != "ok")
         raise DownloadError(
-            f"{shard}: {why} ({summary}). First reasons: {first}. All of them: {ledger}. "
+            f"{shard}: {why} ({summary}). First reasons: {_reasons(others)}. All of them: {path}. "
             "What has arrived is kept and will not be fetched again"
         )
     log.info("%s: %s", shard, summary)
-    if len(entries) > counts["ok"]:
-        log.info("%s: %s", shard, _reasons(entry for entry in entries if entry.status != "ok"))
+    if len(others):
+        log.info("%s: %s", shard, _reasons(others))
 
 
-def _reasons(entries: Iterable[Entry]) -> str:
+def _reasons(ledger: pa.Table) -> str:
     """The commonest reasons, each with its count, and in the words of its first spectrum."""
     first: dict[str, str] = {}
     counts: Counter[str] = Counter()
-    for entry in entries:
+    names = ("status", "reason", "spectrum_id")
+    for status, reason, spectrum_id in zip(
+        *(ledger[name].to_pylist() for name in names), strict=True
+    ):
         # Reasons that differ only in numbers (sizes, identities) are one.
-        kind = re.sub(r"\d+", "#", f"{entry.status}: {entry.reason}")
-        first.setdefault(kind, f"{entry.status}: {entry.reason} (as {entry.spectrum_id})")
+        kind = re.sub(r"\d+", "#", f"{status}: {reason}")
+        first.setdefault(kind, f"{status}: {reason} (as {spectrum_id})")
         counts[kind] += 1
     shown = [f"{count} {first[kind]}" for kind, count in counts.most_common(SHOWN_REASONS)]
     rest = len(counts) - len(shown)
