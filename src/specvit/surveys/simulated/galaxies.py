@@ -25,7 +25,7 @@ from specvit.surveys.simulated.stars import (
     template,
 )
 
-# Stars that make up a simple population of each of objects.AGES: (Teff, log g) and share of the
+# Stars that make up a simple population of each age: (Teff, log g) and share of the
 # light at 5500 A: turn-off and main sequence, then giants. After the isochrones behind Bruzual &
 # Charlot (2003, MNRAS 344, 1000), coarsely.
 _POPULATIONS: tuple[tuple[tuple[float, float, float], ...], ...] = (

@@ -17,9 +17,10 @@ STAR, GALAXY, QSO = range(3)
 CLASS_NAMES = np.array(["STAR", "GALAXY", "QSO"])
 LIGHT_SPEED = 299792.458  # km/s
 
-# Ages (Gyr) of the simple stellar populations that galaxies are made of, and the share of each
-# one's V-band light that a unit of mass gives (1 / (M/L_V), after Bruzual & Charlot 2003).
-AGES = np.array([0.005, 0.025, 0.1, 0.3, 0.8, 2.0, 5.0, 10.0])
+# Galaxies are made of simple stellar populations of 0.005, 0.025, 0.1, 0.3, 0.8, 2, 5 and 10 Gyr:
+# the bins of look-back time (Gyr) that each stands for, and its mass-to-light ratio in V (solar
+# units, after Bruzual & Charlot 2003, MNRAS 344, 1000).
+AGE_EDGES = np.array([0.0, 0.01, 0.05, 0.18, 0.5, 1.3, 3.2, 7.0, 12.0])
 MASS_TO_LIGHT = np.array([0.03, 0.06, 0.15, 0.3, 0.6, 1.2, 2.5, 4.5])
 # Halpha equivalent width (A) of a pure 5 Myr population; a constant star formation rate over
 # 10 Gyr then has about 35 A (Kennicutt 1998).
@@ -40,7 +41,7 @@ OBJECT = np.dtype(
         ("tau", "f8"),  # Gyr, star formation ~ exp(-t/tau), galaxies
         ("burst", "f8"),  # mass share of a burst in the last 100 Myr
         ("oh", "f8"),  # 12 + log O/H of the gas
-        ("agn", "f8"),  # share of Halpha that an active nucleus adds
+        ("agn", "f8"),  # strength of an active nucleus, 0 to 1
         ("sigma", "f8"),  # km/s, stellar velocity dispersion
         ("slope", "f8"),  # power law f_lambda ~ lambda**slope, quasars
         ("fwhm", "f8"),  # km/s, Balmer and Mg II lines of quasars
@@ -218,10 +219,10 @@ SAMPLES: dict[str, Sample] = {
     "legacy_main": Sample(GALAXY, _main_galaxies),
     "legacy_lrg": Sample(GALAXY, _red_galaxies(0.34, 0.06, 0.15, 0.48, 19.2)),
     "boss_lowz": Sample(GALAXY, _red_galaxies(0.31, 0.07, 0.12, 0.43, 18.9)),
-    "boss_cmass": Sample(GALAXY, _red_galaxies(0.54, 0.06, 0.43, 0.70, 20.1)),
+    "boss_cmass": Sample(GALAXY, _red_galaxies(0.54, 0.06, 0.43, 0.70, 20.3)),
     "legacy_qso": Sample(QSO, _quasars(1.35, 0.36, 0.10, 4.2, 19.0)),
-    "boss_qso": Sample(QSO, _quasars(2.45, 0.12, 0.4, 4.8, 21.0)),
-    "eboss_qso": Sample(QSO, _quasars(1.55, 0.18, 0.5, 2.6, 20.9)),
+    "boss_qso": Sample(QSO, _quasars(2.45, 0.12, 0.4, 4.8, 21.3)),
+    "eboss_qso": Sample(QSO, _quasars(1.55, 0.18, 0.5, 2.6, 21.2)),
     "lamost_star": Sample(STAR, _lamost_stars),
     "lamost_galaxy": Sample(GALAXY, _lamost_galaxies),
     "lamost_qso": Sample(QSO, _quasars(1.2, 0.36, 0.10, 3.6, 18.6)),
@@ -242,13 +243,12 @@ def draw_objects(rng: Generator, samples: NDArray[np.str_]) -> Structured:
 
 
 def light_shares(tau: Floats, burst: Floats) -> Floats:
-    """Share of the V-band light that populations of each of AGES give; (n, 8), rows sum to 1.
+    """Share of the V-band light that populations of each age give; (n, 8), rows sum to 1.
 
     Star formation decays as exp(-t/tau) over 12 Gyr, plus a burst in the last 100 Myr.
     """
-    edges = np.array([0.0, 0.01, 0.05, 0.18, 0.5, 1.3, 3.2, 7.0, 12.0])
     # Mass formed at look-back time t is ~ exp(t/tau): integrate it over each age bin.
-    cumulative = np.expm1(edges / np.asarray(tau)[:, None])
+    cumulative = np.expm1(AGE_EDGES / np.asarray(tau)[:, None])
     mass = np.diff(cumulative, axis=1) / cumulative[:, -1:]
     mass *= 1 - np.asarray(burst)[:, None]
     mass[:, :3] += np.asarray(burst)[:, None] * np.array([0.15, 0.4, 0.45])
@@ -257,18 +257,20 @@ def light_shares(tau: Floats, burst: Floats) -> Floats:
     return shares
 
 
+def _nucleus_ew(objects: Structured) -> Floats:
+    return np.where(objects["agn"] > 0, 2.0 + 14.0 * objects["agn"], 0.0)
+
+
 def halpha_ew(objects: Structured) -> Floats:
     """Halpha equivalent width (A) that star formation and nucleus give; shape (n,)."""
     young = light_shares(objects["tau"], objects["burst"])[:, 0]
-    nucleus = np.where(objects["agn"] > 0, 2.0 + 14.0 * objects["agn"], 0.0)
-    total: Floats = HALPHA_EW_YOUNG * young * 10 ** (-0.3 * objects["ebv"]) + nucleus
+    total: Floats = HALPHA_EW_YOUNG * young * 10 ** (-0.3 * objects["ebv"]) + _nucleus_ew(objects)
     return total
 
 
 def nucleus_share(objects: Structured) -> Floats:
     """Share of Halpha that comes from the active nucleus; shape (n,)."""
-    nucleus = np.where(objects["agn"] > 0, 2.0 + 14.0 * objects["agn"], 0.0)
-    share: Floats = nucleus / np.maximum(halpha_ew(objects), 1e-6)
+    share: Floats = _nucleus_ew(objects) / np.maximum(halpha_ew(objects), 1e-6)
     return share
 
 

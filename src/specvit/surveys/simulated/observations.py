@@ -119,9 +119,10 @@ def _jitter(rng: Generator, values: Floats, arcsec: float) -> Floats:
     return offsets
 
 
-def _rank_within(groups: Ints) -> Ints:
-    """Running number of each element within its group, in order of appearance."""
-    order = np.argsort(groups, kind="stable")
+def _rank_within(rng: Generator, groups: Ints) -> Ints:
+    """Number the members of each group from 0, in random order."""
+    order = rng.permutation(len(groups))
+    order = order[np.argsort(groups[order], kind="stable")]
     starts = np.flatnonzero(np.r_[True, np.diff(groups[order]) > 0])
     lengths = np.diff(np.r_[starts, len(groups)])
     rank = np.empty(len(groups), np.int64)
@@ -238,9 +239,7 @@ def _sdss_fibers(rng: Generator, rows: Structured) -> None:
     night = rows["plate"] * 100000 + rows["mjd"]
     boss = np.array([p.boss for p in PROGRAMS])[rows["program"]]
     fibers = np.where(boss, 1000, 640)
-    order = rng.permutation(len(rows))
-    rank = np.empty(len(rows), np.int64)
-    rank[order] = _rank_within(night[order])
+    rank = _rank_within(rng, night)
     # 37 shares no factor with 640 or 1000, so the numbers of a night are spread and distinct.
     rows["fiber"] = (rank * 37 + night % 101) % fibers + 1
 
@@ -326,9 +325,7 @@ def _nearest(ra: Floats, dec: Floats, field_ra: Floats, field_dec: Floats) -> tu
 
 def _lamost_fibers(rng: Generator, rows: Structured) -> None:
     """Number fibers; obsid is plan * 100000 + spectrograph * 1000 + fiber, as LAMOST's is."""
-    order = rng.permutation(len(rows))
-    rank = np.empty(len(rows), np.int64)
-    rank[order] = _rank_within(rows["plan"][order])
+    rank = _rank_within(rng, rows["plan"])
     # 1237 shares no factor with the 4000 fibers.
     place = (rank * 1237 + rows["plan"] * 11) % 4000
     rows["spectrograph"], rows["fiber"] = place // 250 + 1, place % 250 + 1

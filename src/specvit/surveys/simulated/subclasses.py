@@ -66,11 +66,6 @@ def letter_and_digit(teff: Floats) -> tuple[NDArray[np.str_], NDArray[np.int64]]
     return letters[index], (place * 10).astype(np.int64).clip(0, 9)
 
 
-def _types(teff: Floats) -> NDArray[np.str_]:
-    letter, digit = letter_and_digit(teff)
-    return np.char.add(letter, digit.astype(str))
-
-
 def _legacy_star(teff: Floats) -> NDArray[np.str_]:
     """Nearest of the legacy templates by numeric type."""
 
