@@ -9,7 +9,8 @@ import pytest
 
 from specvit.paths import RunPaths
 
-pytestmark = pytest.mark.workflow
+# One group: the finished run that they share is made once, by one test process.
+pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("finished")]
 
 REAL = {
     "run": "real",

@@ -13,7 +13,8 @@ import pytest
 from specvit.io import sha256_file
 from specvit.locks import remove_stale_lock
 
-pytestmark = pytest.mark.workflow
+# One group: the finished run that they share is made once, by one test process.
+pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("finished")]
 
 DATA_RULES = {"survey", "catalog", "download"}
 MODEL_RULES = {"train_model", "predict", "baseline"}
@@ -55,7 +56,7 @@ def test_an_added_experiment_reruns_no_other_model(finished) -> None:
     assert not (DATA_RULES | {"shard", "baseline"}) & set(planned)
 
 
-def kill_when(workflow, path: Path, timeout_s: float = 120) -> None:
+def kill_when(workflow, path: Path, timeout_s: float = 400) -> None:
     """Start the workflow and kill it with -9, with all its jobs, once the path exists."""
     process = subprocess.Popen(
         workflow.command("--rerun-incomplete"),
