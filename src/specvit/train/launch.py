@@ -83,6 +83,8 @@ def launch(ranks: int, command: Sequence[str]) -> None:
     try:
         elastic_launch(config, sys.executable)("-m", "specvit", *command)
     except SignalException as error:
+        if error.sigval == signal.SIGINT:
+            raise KeyboardInterrupt from error
         name = signal.Signals(error.sigval).name
         raise Preempted(
             f"stopped by {name}; the ranks saved their state, run the same command to go on"

@@ -61,9 +61,8 @@ def join_ranks(gpus: int) -> Iterator[Ranks]:
     if size == 1:
         yield Ranks(0, 1, device)
         return
-    if device.type == "cpu":
-        beside = int(os.environ.get("LOCAL_WORLD_SIZE", size))
-        torch.set_num_threads(max(available_cores() // beside, 1))
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+    torch.set_num_threads(max(available_cores() // beside, 1))
     dist.init_process_group(
         "nccl" if gpus else "gloo", device_id=device if gpus else None, rank=rank, world_size=size
     )
