@@ -10,7 +10,7 @@ import pytest
 from servers.fits_files import lamost_file, sdss5_file, sdss_file
 from specvit.download.check import check_spectrum
 from specvit.download.ledger import CorruptError, NotThereError, RefusedError
-from specvit.spectrum import read_header
+from specvit.spectrum import read_header, read_identity
 
 SDSS = sdss_file(266, 51602, 1)
 LAMOST = lamost_file(101001)
@@ -67,6 +67,7 @@ def test_real_files_pass_whole_and_fail_cut_or_under_another_name(real_spectra: 
             continue
         data = path.read_bytes()
         header = read_header(data)
+        assert read_identity(data) == (header.survey, header.identity)
         check_spectrum(data, header.survey, header.identity)
         with pytest.raises(CorruptError):
             check_spectrum(data[: len(data) // 2], header.survey, header.identity)

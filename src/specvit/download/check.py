@@ -7,7 +7,7 @@ import re
 
 from specvit.download.ledger import CorruptError, NotThereError, RefusedError
 from specvit.errors import SpectrumError
-from specvit.spectrum import read_header
+from specvit.spectrum import read_identity
 
 SHOWN = 80  # characters of a server's own message that a reason repeats
 _WEB_PAGE = re.compile(rb"\s*<(!doctype html|html|\?xml|head|body)", re.IGNORECASE)
@@ -23,13 +23,13 @@ def check_spectrum(data: bytes, survey: str, identity: str | None) -> None:
     """
     _check_message(data, survey)
     try:
-        header = read_header(data)
+        origin, found = read_identity(data)
     except SpectrumError as error:
         raise CorruptError(str(error)) from error
     # The oldest LAMOST files carry no obsid, but night, plan and fiber: nothing to compare with.
-    comparable = header.identity.isdigit() or header.survey != "lamost"
-    if identity is not None and comparable and header.identity != identity:
-        raise CorruptError(f"wrong file: asked for {identity}, this is {header.identity}")
+    comparable = found.isdigit() or origin != "lamost"
+    if identity is not None and comparable and found != identity:
+        raise CorruptError(f"wrong file: asked for {identity}, this is {found}")
 
 
 def _check_message(data: bytes, survey: str) -> None:

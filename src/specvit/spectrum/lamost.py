@@ -42,7 +42,7 @@ def lamost_header(source: FitsSource, layout: Layout) -> Header:
     return Header(
         survey="lamost",
         layout=layout,
-        identity=_identity(source),
+        identity=lamost_identity(source),
         object_name=text(get(0, "DESIG")),
         release=text(get(0, "DATA_V")),
         class_=text(get(0, "CLASS")),
@@ -60,7 +60,8 @@ def _first(*values: float | None) -> float | None:
     return next((value for value in values if value is not None), None)
 
 
-def _identity(source: FitsSource) -> str:
+def lamost_identity(source: FitsSource) -> str:
+    """Read the obsid, or what the first releases have in its place."""
     obsid = whole(source.get(0, "OBSID"))
     if obsid is not None:
         return str(obsid)

@@ -14,10 +14,11 @@ from specvit.spectrum.lamost import (
     is_lamost_table,
     is_medium_resolution,
     lamost_header,
+    lamost_identity,
     lamost_image,
     lamost_table,
 )
-from specvit.spectrum.sdss import is_sdss, sdss_header, sdss_spectrum
+from specvit.spectrum.sdss import is_sdss, sdss_header, sdss_identity, sdss_spectrum
 from specvit.spectrum.types import Header, Layout, Spectrum
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -40,6 +41,11 @@ def read_header(data: bytes) -> Header:
     return _quick_or_astropy(data, header_of)
 
 
+def read_identity(data: bytes) -> tuple[str, str]:
+    """Read survey and identity alone, as in Header: half the work, for a look at every download."""
+    return _quick_or_astropy(data, identity_of)
+
+
 def spectrum_of(source: FitsSource) -> Spectrum:
     """Read the spectrum from an opened file."""
     layout = layout_of(source)
@@ -52,6 +58,13 @@ def header_of(source: FitsSource) -> Header:
     """Read the header from an opened file."""
     layout = layout_of(source)
     return sdss_header(source) if layout == "sdss" else lamost_header(source, layout)
+
+
+def identity_of(source: FitsSource) -> tuple[str, str]:
+    """Read survey and identity from an opened file."""
+    if layout_of(source) == "sdss":
+        return "sdss", sdss_identity(source)
+    return "lamost", lamost_identity(source)
 
 
 def layout_of(source: FitsSource) -> Layout:

@@ -63,6 +63,11 @@ def sdss_header(source: FitsSource) -> Header:
     )
 
 
+def sdss_identity(source: FitsSource) -> str:
+    """Read plate-mjd-fiber, or field-mjd-catalogid; SpectrumError where they are missing."""
+    return _identity(source, _Row(source))
+
+
 def _identity(source: FitsSource, row: _Row) -> str:
     mjd = whole(row("MJD")) or whole(source.get(0, "MJD"))
     # SDSS-V has fields of robots for plates, and catalogue numbers for fibers.
