@@ -174,9 +174,11 @@ def add_runs(
     """Set a bit on runs of pixels that together cover about this share."""
     count = rng.poisson(share * len(mask) / length)
     starts = rng.integers(0, len(mask), count)
-    lengths = 1 + rng.exponential(length, count).astype(int)
-    for start, run in zip(starts, lengths, strict=True):
-        mask[start : start + run] |= 1 << bit
+    ends = np.minimum(starts + 1 + rng.exponential(length, count).astype(np.int64), len(mask))
+    # Runs that are open at each pixel: those begun less those ended.
+    size = len(mask) + 1
+    still_open = np.cumsum(np.bincount(starts, None, size) - np.bincount(ends, None, size))
+    mask[still_open[:-1] > 0] |= 1 << bit
 
 
 def rounded(values: Floats) -> NDArray[np.float32]:
