@@ -43,7 +43,7 @@ class MachineError(SpecvitError):
     exit_code = 6
 
 
-class Preempted(SpecvitError):
+class Preempted(SpecvitError):  # noqa: N818 (no error: the state is saved)
     """Training was told to stop (SIGTERM, SIGUSR1) and saved its state: run it again to go on."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: the same command succeeds later
