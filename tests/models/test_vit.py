@@ -53,7 +53,7 @@ def test_outputs_are_float32_also_under_autocast():
     assert {name: tuple(v.shape) for name, v in outputs.items()} == {
         "class": (4, 3),
         "stellar_type": (4, 7),
-        "redshift": (4, 1024),
+        "redshift": (4, 2048),
         "teff": (4, 2),
     }
     assert all(value.dtype == torch.float32 for value in outputs.values())
