@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 import signal
 import subprocess
 import tarfile
@@ -136,6 +137,19 @@ def test_another_server_is_not_trusted_to_have_the_same(make_run):
         run.settings["surveys"]["sdss"]["base_url"] = two.base_url
         download_shard(run.config, SHARD)
         assert list(run.members().values()) == [other]
+
+
+def test_a_rerun_without_change_writes_nothing(make_run):
+    spectra = [sdss(1), sdss(2)]
+    with SurveyServer(files_of(spectra)) as server:
+        run = make_run(spectra, server.base_url)
+        download_shard(run.config, SHARD)
+        os.utime(run.tar, (0, 0))
+        before = run.tar.stat().st_ino
+        download_shard(run.config, SHARD)
+        assert run.tar.stat().st_ino == before
+        assert run.tar.stat().st_mtime > 0
+        assert not run.parts.exists()
 
 
 def test_a_spoilt_tar_is_not_trusted(make_run):

@@ -10,6 +10,7 @@ It runs in a thread of the test, on 127.0.0.1, and counts what it is asked.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import time
 from collections import Counter, defaultdict, deque
@@ -102,10 +103,17 @@ class Request:
 class SurveyServer:
     """Serves `files` (path without leading slash -> bytes) until told otherwise."""
 
-    def __init__(self, files: Mapping[str, bytes], latency: float = 0.0, ranges: bool = True):
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        latency: float = 0.0,
+        ranges: bool = True,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.files = files
         self.latency = latency
         self.ranges = ranges
+        self.tls = tls
         self.etag = '"1"'
         self.token: str | None = None
         """If set, requests without `?token=` of this value are refused with 403."""
@@ -152,7 +160,7 @@ class SurveyServer:
     @property
     def base_url(self) -> str:
         """Its address, with a slash at the end."""
-        return f"http://127.0.0.1:{self.port}/"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/"
 
     def count(self, path: str) -> int:
         """How many requests came for a path."""
@@ -179,7 +187,7 @@ class SurveyServer:
 
     async def _start(self) -> None:
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, limit=2**20, backlog=256
+            self._serve, "127.0.0.1", self.port, limit=2**20, backlog=256, ssl=self.tls
         )
         self.port = self._server.sockets[0].getsockname()[1]
 

@@ -153,6 +153,8 @@ class HttpHost:
         except (NotThereError, RefusedError, CorruptError):
             self.gate.answered()
             raise
+        except aiohttp.ClientConnectorCertificateError:
+            raise RefusedError("cannot connect: the TLS certificate is not trusted") from None
         except (AgainError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             again = error if isinstance(error, AgainError) else _network_error(error, answer)
             self.gate.failed(url, again, probe)
@@ -222,8 +224,6 @@ def _network_error(error: Exception, answer: Answer | None) -> AgainError:
         length = answer.headers.get("Content-Length")
         return AgainError(f"{what} after {answer.received} of {length or '?'} bytes", Blame.FILE)
     match error:
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
-            return AgainError("cannot connect: TLS certificate not accepted", Blame.HOST)
         case aiohttp.ClientConnectorError():
             return AgainError(f"cannot connect: {_os_reason(error.os_error)}", Blame.HOST)
         case aiohttp.ConnectionTimeoutError():
