@@ -67,10 +67,10 @@ class AstropyFits:
             index = [str(column).upper() for column in table.columns.names].index(name)
             return np.asarray(table.data.field(index))
 
-    def cell(self, hdu: int, name: str) -> Any:
+    def first_row(self, hdu: int, names: tuple[str, ...]) -> dict[str, Any]:
         """See FitsSource."""
-        column = self.column(hdu, name)
-        return column[0] if len(column) else None
+        columns = {name: self.column(hdu, name) for name in names if name in self.names(hdu)}
+        return {name: column[0] for name, column in columns.items() if len(column)}
 
     def image(self, hdu: int) -> NDArray[Any]:
         """See FitsSource."""

@@ -66,8 +66,8 @@ class FitsSource(Protocol):
         """A column, shape (rows,) or (rows, repeat)."""
         ...
 
-    def cell(self, hdu: int, name: str) -> Any:
-        """The first row of a column, text as bytes or str; None where there are no rows."""
+    def first_row(self, hdu: int, names: tuple[str, ...]) -> dict[str, Any]:
+        """The first row of those columns that a table has; text as bytes or str, no rows: empty."""
         ...
 
     def image(self, hdu: int) -> NDArray[Any]:
@@ -198,6 +198,24 @@ def table_layout(text: bytes) -> TableLayout:
     return TableLayout(offset, frozenset(names), fields)
 
 
+@lru_cache(maxsize=256)
+def row_type(text: bytes, names: tuple[str, ...]) -> np.dtype[np.void]:
+    """Type of a row in which only these columns exist; UnusualFitsError if one is unusual."""
+    layout = table_layout(text)
+    present = [name for name in names if name in layout.names]
+    if not present or any(layout.fields.get(name, ("", 0, 0))[2] != 1 for name in present):
+        raise UnusualFitsError("first row")
+    formats, offsets, _ = zip(*(layout.fields[name] for name in present), strict=True)
+    return np.dtype(
+        {
+            "names": present,
+            "formats": list(formats),
+            "offsets": list(offsets),
+            "itemsize": layout.row_bytes,
+        }
+    )
+
+
 def _column_form(form: str) -> tuple[str, int, int]:
     """Numpy type (empty where astropy must read it), repeat and bytes in a row of a TFORM."""
     match = re.match(r"(\d*)([A-Z])", form)
@@ -275,15 +293,16 @@ class BytesFits:
         )
         return array[:, 0] if repeat == 1 else array
 
-    def cell(self, hdu: int, name: str) -> Any:
+    def first_row(self, hdu: int, names: tuple[str, ...]) -> dict[str, Any]:
         """See FitsSource."""
+        if not self.names(hdu):
+            return {}
         entry = self._hdus[hdu]
-        field = table_layout(entry.header.text).fields.get(name)
-        if field is None or field[2] != 1:
-            raise UnusualFitsError(f"column {name}")
         if entry.header.whole("NAXIS2") == 0:
-            return None
-        return np.frombuffer(self._data, field[0], 1, entry.start + field[1])[0]
+            return {}
+        kind = row_type(entry.header.text, names)
+        values = np.frombuffer(self._data, kind, 1, entry.start)[0].item()
+        return dict(zip(kind.names or (), values, strict=True))
 
     def image(self, hdu: int) -> NDArray[Any]:
         """See FitsSource."""

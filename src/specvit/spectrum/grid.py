@@ -51,11 +51,9 @@ def rebin(
     bounds[0::2], bounds[1::2] = loglam - half, loglam + half
     width = np.where(good, 2 * half, 0.0)
     # Integrals of 1 and of flux over good pixels, as real and imaginary part: one interpolation.
-    integral = np.zeros(len(bounds), np.complex128)
-    parts = integral.view(np.float64).reshape(-1, 2)
-    np.cumsum(width, out=parts[1::2, 0])
-    np.cumsum(np.where(good, flux, 0.0) * width, out=parts[1::2, 1])
-    parts[2::2] = parts[1:-1:2]
+    sums = np.cumsum(width) + 1j * np.cumsum(np.where(good, flux, 0.0) * width)
+    integral = np.empty(len(bounds), np.complex128)
+    integral[0], integral[1::2], integral[2::2] = 0, sums, sums[:-1]
     at_edges = np.interp(edges, bounds, integral)
     between = at_edges[1:] - at_edges[:-1]
     covered, summed = between.real, between.imag

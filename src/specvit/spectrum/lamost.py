@@ -6,13 +6,15 @@ HDU 0 (flux, inverse variance, wavelength, and-mask, or-mask), or a one-row tabl
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from specvit.errors import SpectrumError
 from specvit.spectrum.fits import FitsSource
 from specvit.spectrum.types import Header, Layout, Spectrum
-from specvit.spectrum.values import build, number, text, whole
+from specvit.spectrum.values import build, first, number, text, whole
 
 
 def is_medium_resolution(source: FitsSource) -> bool:
@@ -50,14 +52,10 @@ def lamost_header(source: FitsSource, layout: Layout) -> Header:
         z=number(get(0, "Z")),
         z_err=number(get(0, "Z_ERR")),
         zwarning=None,
-        snr=_first(number(get(0, "SNRR")), number(get(0, "SN_R"))),
+        snr=first(number(get(0, "SNRR")), number(get(0, "SN_R"))),
         ra=number(get(0, "RA")),
         dec=number(get(0, "DEC")),
     )
-
-
-def _first(*values: float | None) -> float | None:
-    return next((value for value in values if value is not None), None)
 
 
 def lamost_identity(source: FitsSource) -> str:
@@ -77,7 +75,15 @@ def _log_linear(source: FitsSource, pixels: int) -> NDArray[np.float64]:
     start, step = number(source.get(0, "COEFF0")), number(source.get(0, "COEFF1"))
     if start is None or step is None or step <= 0:
         raise SpectrumError(f"no wavelength scale: COEFF0 = {start}, COEFF1 = {step}")
-    return start + step * np.arange(pixels, dtype=np.float64)
+    return _even(start, step, pixels)
+
+
+@lru_cache(maxsize=64)
+def _even(start: float, step: float, pixels: int) -> NDArray[np.float64]:
+    # Read-only: the spectra of a survey share a few of these.
+    loglam = start + step * np.arange(pixels, dtype=np.float64)
+    loglam.flags.writeable = False
+    return loglam
 
 
 def lamost_image(source: FitsSource) -> Spectrum:

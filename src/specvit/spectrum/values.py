@@ -17,6 +17,8 @@ NO_TEXT = frozenset({"", "Unknown", "Non", "NULL", str(SENTINEL)})
 
 def text(value: Any) -> str | None:
     """Text without padding; None for what surveys write where they have nothing."""
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
     stripped = "" if value is None else str(value).strip()
     return None if stripped in NO_TEXT else stripped
 
@@ -37,6 +39,11 @@ def whole(value: Any) -> int | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return None if result == SENTINEL else result
+
+
+def first(*values: float | None) -> float | None:
+    """Return the first value that is known."""
+    return next((value for value in values if value is not None), None)
 
 
 def build(
