@@ -62,7 +62,14 @@ rule report:
         metrics=rules.evaluate.output.metrics,
         figures=rules.figures.output.figures,
     output:
-        report(str(PATHS.report), caption="../report/report.rst", category="Report"),
+        page=report(
+            str(PATHS.report), caption="../report/report.rst", category="Report"
+        ),
+        overview=report(
+            f"{PATHS.figures}/overview.png",
+            caption="../report/overview.rst",
+            category="Report",
+        ),
     log:
         log_of("report"),
     benchmark:

@@ -10,6 +10,8 @@ from specvit.config.models import Config
 from specvit.errors import ConfigError
 
 ALWAYS = ("run", "results_dir")
+# Experiments are laid over these: without them a valid one might not be.
+NETWORKS = ("tasks", "split", "grid", "render", "data", "model", "train", "experiments")
 STAGE_KEYS: dict[str, tuple[str, ...]] = {
     "survey": ("seed", "surveys", "simulated", "download"),
     "catalog": ("seed", "surveys", "split"),
@@ -19,16 +21,8 @@ STAGE_KEYS: dict[str, tuple[str, ...]] = {
     "train": ("seed", "tasks", "split", "grid", "render", "data", "model", "train"),
     "predict": ("seed", "tasks", "split", "grid", "render", "model", "train"),
     "baselines": ("seed", "tasks", "split", "grid", "render", "data", "baselines"),
-    "evaluate": ("seed", "tasks", "surveys", "baselines", "experiments", "evaluate"),
-    "figures": (
-        "tasks",
-        "surveys",
-        "data",
-        "baselines",
-        "experiments",
-        "evaluate",
-        "report",
-    ),
+    "evaluate": ("seed", "surveys", "baselines", "evaluate", *NETWORKS),
+    "figures": ("surveys", "baselines", "report", *NETWORKS),
     "report": tuple(name for name in Config.model_fields if name not in ALWAYS),
 }
 

@@ -382,7 +382,11 @@ def compose(figure: Figure, simulated: bool) -> Canvas:
     if simulated:
         mark_simulated(canvas)
     # Laid out once: otherwise each format would lay it out again, and most time goes there.
-    canvas.draw_without_rendering()
+    # Twice, because the room for titles and legends is known only after the first.
+    engine = canvas.get_layout_engine()
+    assert engine is not None, "made with a layout"
+    engine.execute(canvas)
+    engine.execute(canvas)
     canvas.set_layout_engine("none")
     return canvas
 

@@ -20,6 +20,7 @@ from specvit.report.tables import (
 )
 
 VIT = "vit"
+NAMED = 6  # comparisons named in one sentence
 
 
 @dataclass(frozen=True)
@@ -116,16 +117,20 @@ def _against(metrics: dict[str, Any], task: str, other: str) -> str:
     ours = sum(c.verdict > 0 for c in found)
     tally = f"Of {len(found)} comparisons, {ours} are decided for the ViT"
     if worse:
-        places = "; ".join(c.where + (", few spectra" if c.small else "") for c in worse)
-        return f"{tally} and {len(worse)} for {name}. {name} does better in {places}."
+        return f"{tally} and {len(worse)} for {name}. {name} does better in {_listed(worse)}."
     if ahead:
-        places = "; ".join(c.where for c in ahead[:4])
-        more = f"; and {len(ahead) - 4} more" if len(ahead) > 4 else ""
         return (
             f"{tally}, none for {name}. {name} has the better value, within the interval, in "
-            f"{places}{more}."
+            f"{_listed(ahead)}."
         )
     return f"{tally}, none for {name}, which has the better value in none."
+
+
+def _listed(found: list[Comparison]) -> str:
+    """The first few in words, those over all spectra before groups; all are in the tables."""
+    places = [c.where + (", few spectra" if c.small else "") for c in found[:NAMED]]
+    more = len(found) - len(places)
+    return "; ".join(places) + (f"; and {more} more (all in metrics.json)" if more else "")
 
 
 def _with_interval(metric: str, entry: Entry) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from dataclasses import dataclass
 
@@ -94,7 +95,7 @@ def _downloaded(ledgers: pd.DataFrame, reasons: Counter[tuple[str, str]]) -> lis
         lost = ledgers[ledgers["status"] == status]
         if len(lost):
             steps.append(Step(f"{status} at download", _by_split(lost["split"]), loss=True))
-            reasons.update(("download", str(reason)) for reason in lost["reason"])
+            reasons.update(("download", alike(str(reason))) for reason in lost["reason"])
     return [*steps, Step("Downloaded", _by_split(ledgers.loc[ledgers["status"] == "ok", "split"]))]
 
 
@@ -116,9 +117,14 @@ def _drawn(config: Config, ledgers: pd.DataFrame, reasons: Counter[tuple[str, st
         if not steps:
             if len(lost):
                 steps.append(Step("dropped when drawn", _by_split(lost["split"]), loss=True))
-                reasons.update(("plots", refused[name]) for name in lost["spectrum_id"])
+                reasons.update(("plots", alike(refused[name])) for name in lost["spectrum_id"])
             steps.append(Step("Drawn as plots", kept))
     return steps
+
+
+def alike(reason: str) -> str:
+    """A reason without the sizes and names of one file, so that equal ones are counted together."""
+    return re.sub(r"\d+-\d+-\d+|\d{4,}", "…", reason)
 
 
 def _check_predictions(config: Config, drawn: tuple[int, ...]) -> None:

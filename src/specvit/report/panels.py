@@ -30,6 +30,7 @@ from specvit.report.style import (
 # From white to the ViT's blue: one hue, so that it also reads in grey.
 BLUES = LinearSegmentedColormap.from_list("specvit", ["#f4f7fa", "#7fb4d6", "#0072b2", "#083b5c"])
 MANY = 20_000  # points beyond which a density says more than dots
+CROWD = 60  # outliers beyond which their circles would hide everything
 REDSHIFT_TICKS = (0, 0.1, 0.2, 0.5, 1, 2, 3, 5, 7)
 
 
@@ -139,6 +140,7 @@ def redshift_scatter(ax: Axes, scores: ValueScores, classes: NDArray[np.object_]
         mec=ALARM,
         mew=0.6,
         ms=4,
+        alpha=0.9 if out.sum() <= CROWD else 0.35,
         rasterized=True,
     )
     _redshift_axis(ax, "x", low, high)
@@ -146,7 +148,8 @@ def redshift_scatter(ax: Axes, scores: ValueScores, classes: NDArray[np.object_]
     ax.set_aspect("equal")
     ax.set_xlabel("Catalogue redshift")
     ax.set_ylabel("Predicted redshift")
-    legend_above(ax)
+    if len(true) <= MANY:
+        legend_above(ax)
     share = float(scores.wrong.mean()) if len(scores.wrong) else 0.0
     note = f"circled: {100 * share:.1f} %"
     ax.text(0.97, 0.04, note, transform=ax.transAxes, ha="right", va="bottom", fontsize=6.5)

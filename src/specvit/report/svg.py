@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 
 from matplotlib.figure import Figure
 
@@ -23,7 +24,7 @@ def inline_svg(canvas: Figure, key: str, label: str) -> str:
     text = text[text.index("<svg") :]
     head, body = text.split(">", 1)
     head = re.sub(r' (width|height)="[^"]*"', "", head)
-    text = f'{head} role="img" aria-label="{label}">{body}'
+    text = f'{head} role="img" aria-label="{escape(label)}">{body}'
     text = _IDS.sub(lambda match: match[0] + key + "-", text)
     colours = {INK: "currentColor", GRID: "var(--grid)", PAPER: "var(--paper)"}
     for colour, name in colours.items():

@@ -461,40 +461,35 @@ def all_tables(metrics: dict[str, Any], described: Sequence[Experiment]) -> Iter
 
 def long_metrics_csv(metrics: dict[str, Any]) -> str:
     """Every metric of every model in every group, one a line."""
-    rows = [
-        (
-            task,
-            model,
-            g["by"],
-            g["name"],
-            g["n"],
-            g["objects"],
-            int(g["small"]),
-            metric,
-            entry["value"],
-            entry["lo"],
-            entry["hi"],
-        )
-        for task, found in metrics["tasks"].items()
-        for model, answers in found["models"].items()
-        for g in found["groups"]
-        for metric, entry in answers["groups"][g["by"]][g["name"]].items()
-    ]
     header = ["task", "model", "by", "group", "spectra", "objects", "small"]
     header += ["metric", "value", "lo", "hi"]
+    rows: list[list[Any]] = []
+    for task, model in _answered(metrics):
+        found = metrics["tasks"][task]
+        for g in found["groups"]:
+            about = [task, model, g["by"], g["name"], g["n"], g["objects"], int(g["small"])]
+            values = found["models"][model]["groups"][g["by"]][g["name"]]
+            for metric, entry in sorted(values.items()):
+                rows.append([*about, metric, entry["value"], entry["lo"], entry["hi"]])
     return to_csv(header, rows)
+
+
+def _answered(metrics: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every task with every model that answers it, in one order however the JSON was read."""
+    for task in task_names(metrics):
+        for model in metrics["models"]:
+            if model in metrics["tasks"][task]["models"]:
+                yield task, model
 
 
 def confusion_csv(metrics: dict[str, Any]) -> str:
     """Every confusion matrix, one count a line."""
-    rows = [
-        (task, model, true, pred, answers["confusion"][i][j])
-        for task, found in metrics["tasks"].items()
-        for model, answers in found["models"].items()
-        if answers["confusion"] is not None
-        for i, true in enumerate(found["labels"])
-        for j, pred in enumerate(found["labels"])
-    ]
+    rows: list[list[Any]] = []
+    for task, model in _answered(metrics):
+        found = metrics["tasks"][task]
+        counts = found["models"][model]["confusion"] or []
+        for true, row in zip(found["labels"], counts, strict=False):
+            rows += [[task, model, true, *pair] for pair in zip(found["labels"], row, strict=True)]
     return to_csv(["task", "model", "true", "predicted", "spectra"], rows)
 
 

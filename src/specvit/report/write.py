@@ -26,7 +26,7 @@ from specvit.report.flow import Flow, follow
 from specvit.report.names import OVERVIEW, TASK_NAMES, UNITS, model_name
 from specvit.report.overview import draw_overview
 from specvit.report.paper import PAPER, PAPER_URL, claims
-from specvit.report.pictures import choose_examples, examples, read_pictures
+from specvit.report.pictures import examples, read_pictures
 from specvit.report.style import file_bytes, style
 from specvit.report.svg import inline_svg
 from specvit.tasks import CLASSES, tasks_of
@@ -54,7 +54,7 @@ def write_report(config: Config) -> None:
         ticker.advance()
         material = Material.read(config)
         catalog = read_parquet(config.paths.catalog)
-        pictures = _gallery(config, catalog, material)
+        pictures = _gallery(config)
         ticker.advance()
         overview = file_bytes(draw_overview(material, pictures[0]["examples"]), "png")
         with atomic_open(config.paths.figures / f"{OVERVIEW}.png") as handle:
@@ -198,17 +198,14 @@ def _flow_sentence(flow: Flow) -> str:
 
 def _trained_on(summaries: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
     for name, summary in summaries.items():
-        device, seconds = summary.get("device"), summary.get("seconds")
-        parts = [str(device)] if device else []
-        parts += [duration(float(seconds))] if seconds is not None else []
-        if parts:
-            yield f"Trained: {model_name(name)}", ", ".join(parts)
+        seconds = summary["seconds"]
+        # Baselines tell their parts (read, fit, predict), networks the whole.
+        total = sum(seconds.values()) if isinstance(seconds, dict) else seconds
+        on = summary.get("device") or f"{summary['threads']} processor threads"
+        yield f"Trained: {model_name(name)}", f"{duration(total)} on {on}"
 
 
-def _gallery(config: Config, catalog: pd.DataFrame, material: Material) -> list[dict[str, Any]]:
-    # What was predicted was drawn: of the others there may be no picture.
-    drawn = material.predictions.test[MAIN_NETWORK]["spectrum_id"]
-    chosen = choose_examples(catalog[catalog["spectrum_id"].isin(drawn)], config.report.examples)
+def _gallery(config: Config) -> list[dict[str, Any]]:
     parts = []
     for label, render in config.renders.items():
         title = f"Plots: {label}"
@@ -219,7 +216,7 @@ def _gallery(config: Config, catalog: pd.DataFrame, material: Material) -> list[
             f"{config.grid.wave_min:g} to {config.grid.wave_max:g} Å (vacuum, "
             f"{render.frame} frame), even in log wavelength."
         )
-        found = examples(config, label, chosen)
+        found = examples(config, label)
         by_class = [[e for e in found if e.label == name] for name in CLASSES]
         parts.append(
             {

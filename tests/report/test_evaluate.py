@@ -1,0 +1,147 @@
+"""metrics.json of a whole run: complete, repeatable, and refusing what cannot be compared."""
+
+import json
+
+import pytest
+import sklearn.metrics as sk
+from made_run import MadeRun
+
+from specvit.config import load_stage
+from specvit.errors import DataError
+from specvit.evaluate import evaluate
+from specvit.io import read_parquet, write_parquet
+
+SMALL = {"train": 60, "val": 60, "test": 150}
+
+
+@pytest.fixture
+def small(tmp_path):
+    made = MadeRun(str(tmp_path), spectra=SMALL, settings={"evaluate": {"bootstrap": 50}})
+    made.write()
+    return made
+
+
+def evaluated(made):
+    return evaluate(load_stage(made.inline, "evaluate"))
+
+
+def test_values_are_those_of_the_predictions(run):
+    frame = read_parquet(run.config.paths.predictions("svm"))
+    found = run.metrics["tasks"]["class"]["models"]["svm"]
+    everything = found["groups"]["all"]["all"]
+    true, pred = frame["class_true"], frame["class_pred"]
+    assert everything["accuracy"]["value"] == pytest.approx(sk.accuracy_score(true, pred), abs=1e-6)
+    labels = run.metrics["tasks"]["class"]["labels"]
+    assert found["confusion"] == sk.confusion_matrix(true, pred, labels=labels).tolist()
+    qso = frame[frame["class"] == "QSO"]
+    assert found["groups"]["class"]["QSO"]["accuracy"]["value"] == pytest.approx(
+        sk.accuracy_score(qso["class_true"], qso["class_pred"]), abs=1e-6
+    )
+    redshift = run.metrics["tasks"]["redshift"]["models"]["svm"]["groups"]["all"]["all"]
+    assert redshift["r2"]["value"] == pytest.approx(
+        sk.r2_score(frame["redshift_true"], frame["redshift_pred"]), rel=1e-5
+    )
+
+
+def test_every_task_model_and_group_is_there(run):
+    for task in ("class", "redshift"):
+        found = run.metrics["tasks"][task]
+        assert list(found["models"]) == sorted(run.config.model_names)
+        assert sorted(found["differences"]) == ["random_forest", "svm", "vit-half"]
+        kinds = {group["by"] for group in found["groups"]}
+        assert kinds == {"all", "class", "survey", "snr", "z", "subclass"}
+        for by in kinds:
+            assert sum(g["n"] for g in found["groups"] if g["by"] == by) == found["spectra"]
+
+
+def test_small_groups_are_marked(run):
+    groups = run.metrics["tasks"]["class"]["groups"]
+    for group in groups:
+        assert group["small"] == (group["n"] < run.metrics["min_group"])
+    assert any(group["small"] for group in groups)
+
+
+def test_intervals_hold_their_values_and_differences_agree(run):
+    for found in run.metrics["tasks"].values():
+        ours = found["models"]["vit"]["groups"]["all"]["all"]
+        for model, differences in found["differences"].items():
+            theirs = found["models"][model]["groups"]["all"]["all"]
+            for metric, entry in differences["all"]["all"].items():
+                expected = ours[metric]["value"] - theirs[metric]["value"]
+                assert entry["value"] == pytest.approx(expected, abs=2e-5)
+        for groups in found["models"]["vit"]["groups"].values():
+            for metrics in groups.values():
+                for name in ("accuracy", "success", "sigma_nmad", "ece"):
+                    entry = metrics.get(name)
+                    if entry and entry["lo"] is not None:
+                        assert entry["lo"] <= entry["value"] <= entry["hi"], name
+
+
+def test_all_right_or_all_wrong_still_has_an_interval(run):
+    found = run.metrics["tasks"]["class"]
+    stars = found["models"]["random_forest"]["groups"]["class"]["STAR"]["accuracy"]
+    objects = next(g["objects"] for g in found["groups"] if g["name"] == "STAR")
+    assert stars["value"] == 1
+    assert stars["lo"] == pytest.approx(0.025 ** (1 / objects), abs=1e-5)
+
+
+def test_calibration_is_fitted_on_val_and_helps(run):
+    fitted = run.metrics["tasks"]["class"]["models"]["svm"]["calibration"]
+    assert fitted["val"] == run.metrics["val"]["spectra"]
+    assert fitted["temperature"] > 1.5, "the made-up SVM is too sure of itself"
+    for metric in ("nll", "ece"):
+        assert fitted["after"][metric]["hi"] < fitted["before"][metric]["lo"]
+    redshift = run.metrics["tasks"]["redshift"]["models"]["vit"]["calibration"]
+    assert redshift["interval_factor"] > 1, "the made-up intervals are too narrow"
+    before, after = (abs(redshift[k]["coverage_68"]["value"] - 0.68) for k in ("before", "after"))
+    assert after < before
+
+
+def test_made_twice_the_same_and_json_without_nan(small):
+    first, second = (json.dumps(evaluated(small), allow_nan=False) for _ in range(2))
+    assert first == second
+
+
+def test_a_model_that_does_not_answer_a_task_is_left_out_of_it(small):
+    config = load_stage(small.inline, "evaluate")
+    for split in ("val", "test"):
+        path = config.paths.predictions("svm", split)
+        frame = read_parquet(path)
+        frame["redshift_pred"] = None
+        write_parquet(path, frame)
+    found = evaluated(small)["tasks"]
+    assert "svm" not in found["redshift"]["models"]
+    assert "svm" in found["class"]["models"]
+
+
+def change(made, model, edit):
+    path = load_stage(made.inline, "evaluate").paths.predictions(model)
+    write_parquet(path, edit(read_parquet(path)))
+
+
+def test_models_given_other_spectra_are_refused(small):
+    change(small, "svm", lambda frame: frame.iloc[1:])
+    with pytest.raises(DataError, match="vit and svm are not of the same spectra: 1 are in one"):
+        evaluated(small)
+
+
+def test_models_given_other_labels_are_refused(small):
+    change(small, "svm", lambda frame: frame.assign(redshift_true=frame["redshift_true"] + 0.1))
+    with pytest.raises(DataError, match="vit and svm disagree on redshift_true"):
+        evaluated(small)
+
+
+def test_probabilities_that_are_none_are_refused(small):
+    change(small, "svm", lambda frame: frame.assign(class_prob_STAR=2.0))
+    with pytest.raises(DataError, match=r"test predictions of svm: .* do not sum to 1"):
+        evaluated(small)
+
+
+def test_a_task_without_labels_is_refused(small):
+    def unlabelled(frame):
+        return frame.assign(redshift_true=float("nan"))
+
+    for model in ("vit", "svm", "random_forest"):
+        change(small, model, unlabelled)
+    with pytest.raises(DataError, match="no test spectrum has a label of the task redshift"):
+        evaluated(small)

@@ -1,0 +1,214 @@
+"""Figures: declared before they are drawn, the paper's sizes, the same bytes, all there."""
+
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from specvit.config import load_config, load_stage, stage_settings
+from specvit.report import style as looks
+from specvit.report.figures import Material, build, compose, draw_panel
+from specvit.report.names import FIGURES, figure_names, train_fractions
+from specvit.report.style import COLUMN_MM, PAGE_MM, PNG_DPI, file_bytes, style
+from specvit.report.svg import inline_svg
+
+SURVEYS = {"sdss": {"base_url": "simulated:"}}
+
+
+def named(**settings):
+    return figure_names(load_config([json.dumps({"surveys": SURVEYS, **settings})]))
+
+
+def test_names_follow_tasks_and_experiments():
+    assert named() == [
+        "confusion_class",
+        "accuracy_snr",
+        "redshift_scatter",
+        "redshift_residuals",
+        "reliability",
+        "pit",
+        "risk_coverage",
+    ]
+    assert named(tasks=["stellar_type"]) == [
+        "confusion_stellar_type",
+        "accuracy_snr",
+        "reliability",
+        "risk_coverage",
+    ]
+    some = named(experiments=[{"name": "a", "train": {"epochs": 2}}])
+    assert some[-1] == "experiments"
+    assert named(experiments=[{"name": "a", "data": {"train_fraction": 0.1}}])[-1] == "scaling"
+    assert set(named()) < set(FIGURES)
+
+
+def test_only_networks_with_less_data_are_on_the_scaling_curve():
+    changed = {"name": "b", "data": {"train_fraction": 0.1}, "train": {"epochs": 2}}
+    fewer = {"name": "a", "data": {"train_fraction": 0.1}}
+    config = load_config([str({"surveys": SURVEYS, "experiments": [fewer, changed]})])
+    assert train_fractions(config) == {"vit": 1.0, "a": 0.1}
+
+
+def test_every_declared_figure_is_written_and_has_a_caption(run):
+    expected = {f"{name}.{kind}" for name in figure_names(run.config) for kind in ("pdf", "png")}
+    assert {path.name for path in run.config.paths.figures.iterdir()} == {
+        *expected,
+        "overview.png",
+    }
+    captions = Path(__file__).resolve().parents[2] / "workflow" / "report"
+    for name in (*FIGURES, "overview", "report", "gallery"):
+        assert (captions / f"{name}.rst").read_text().strip()
+
+
+def test_figures_have_the_width_of_a_column_or_page(run):
+    for name in figure_names(run.config):
+        data = (run.config.paths.figures / f"{name}.pdf").read_bytes()
+        width = float(re.search(rb"/MediaBox \[ 0 0 ([0-9.]+)", data)[1]) / 72 * 25.4
+        assert min(abs(width - COLUMN_MM), abs(width - PAGE_MM)) < 0.1, name
+        with Image.open(run.config.paths.figures / f"{name}.png") as image:
+            assert image.width / PNG_DPI * 25.4 == pytest.approx(width, abs=0.2)
+            pixels = np.asarray(image.convert("L"))
+            assert pixels.std() > 10, "every figure has something on it"
+            # Nothing may be cut off at the edge of the paper.
+            edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+            assert (edge > 250).all(), name
+
+
+def test_no_file_holds_a_date_or_a_version(run):
+    for path in run.config.paths.figures.iterdir():
+        data = path.read_bytes()
+        for word in (b"CreationDate", b"Matplotlib", b"matplotlib"):
+            assert word not in data, path
+
+
+@pytest.fixture(scope="module")
+def material(run):
+    return Material.read(load_stage(run.made.inline, "figures"))
+
+
+def test_drawn_twice_the_same_bytes(material):
+    with style():
+        for kind in ("pdf", "png", "svg"):
+            first, second = (
+                file_bytes(compose(next(build(material)), simulated=True), kind) for _ in range(2)
+            )
+            assert first == second, kind
+
+
+def test_settings_of_the_user_do_not_change_figures(material):
+    import matplotlib as mpl
+
+    with style():
+        expected = file_bytes(compose(next(build(material)), simulated=True), "png")
+    with mpl.rc_context({"font.size": 20, "axes.facecolor": "red"}), style():
+        assert file_bytes(compose(next(build(material)), simulated=True), "png") == expected
+
+
+def texts(canvas):
+    return [text.get_text() for text in canvas.findobj(lambda a: hasattr(a, "get_text"))]
+
+
+def test_axes_are_labelled_and_simulated_data_are_called_so(material):
+    with style():
+        assert "Simulated data" not in texts(compose(next(build(material)), simulated=False))
+        for figure in build(material):
+            canvas = compose(figure, simulated=True)
+            assert "Simulated data" in texts(canvas)
+            shown = [ax for ax in canvas.axes if isinstance(ax, Axes) and ax.get_visible()]
+            assert len(shown) == len(figure.panels)
+            for ax, panel in zip(shown, figure.panels, strict=True):
+                assert ax.get_title(loc="left").endswith(panel.title)
+                assert ax.get_xlabel()
+                # A forest plot names its models instead of an axis.
+                assert ax.get_ylabel() or figure.name == "experiments"
+
+
+def test_confusion_matrix_shows_the_counts_of_the_metrics(material):
+    with style():
+        canvas = compose(next(build(material)), simulated=True)
+    shown = texts(canvas)
+    for model in ("vit", "svm", "random_forest"):
+        for row in material.metrics["tasks"]["class"]["models"][model]["confusion"]:
+            assert all(str(count) in shown for count in row)
+
+
+def test_outliers_are_marked(material):
+    figures = {figure.name: figure for figure in build(material)}
+    scores = material.scores(material.tasks("redshift")[0])["vit"]
+    with style():
+        ax = draw_panel(figures["redshift_scatter"].panels[0], figures["redshift_scatter"]).axes[0]
+    circles = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
+    marked = circles[0].get_xdata()
+    residual = (scores.pred - scores.true) / (1 + scores.true)
+    assert sorted(marked) == sorted(scores.true[np.abs(residual) > 0.05])
+
+
+def luminance(colour):
+    return np.dot(to_rgb(colour), (0.299, 0.587, 0.114))
+
+
+def test_models_and_classes_are_told_apart_without_colour():
+    models = list(looks.MODEL_COLOURS)
+    marks = [looks.model_look(name, models)["marker"] for name in models]
+    assert len(set(marks)) == len(models)
+    assert len(set(looks.CLASS_MARKERS.values())) == 3
+    # Colour of one model stays when others come and go.
+    assert looks.model_look("svm", ["vit", "svm"])["color"] == looks.MODEL_COLOURS["svm"]
+
+
+def test_inline_svg_takes_the_colours_of_the_page(material):
+    figure = next(f for f in build(material) if f.name == "accuracy_snr")
+    with style():
+        svg = inline_svg(draw_panel(figure.panels[0], figure), "key", "a <label>")
+    assert svg.startswith("<svg")
+    assert svg.endswith("</svg>")
+    assert "currentColor" in svg
+    assert looks.INK not in svg
+    assert 'aria-label="a &lt;label&gt;"' in svg
+    assert not re.search(r'id="(?!key-)', svg)
+    for target in re.findall(r'(?:href="#|url\(#)([^")]+)', svg):
+        assert f'id="{target}"' in svg
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", svg)
+
+
+def test_a_picture_of_many_spectra_is_a_density():
+    from specvit.metrics.values import ValueScores
+    from specvit.report import panels
+
+    generator = np.random.default_rng(0)
+    true = generator.uniform(0, 2, panels.MANY + 1)
+    pred = true + 0.001 * generator.normal(size=len(true))
+    scores = ValueScores(true, pred, pred, pred, pred, np.full(len(true), 1000.0))
+    with style():
+        from matplotlib.figure import Figure
+
+        canvas = Figure(figsize=(3, 3))
+        ax = canvas.subplots()
+        panels.redshift_scatter(ax, scores, np.full(len(true), "QSO", dtype=object))
+        assert len(ax.collections) == 1
+        buffer = io.BytesIO()
+        canvas.savefig(buffer, format="pdf")
+    assert len(buffer.getvalue()) < 500_000
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "figures", "report"])
+def test_an_experiment_stays_valid_in_the_settings_of_a_stage(stage):
+    # Each of these is valid only over this base, not over the defaults.
+    settings = {
+        "surveys": SURVEYS,
+        "split": {"shards": {"train": 20}},
+        "render": {"mode": "map"},
+        "train": {"batch_size": 96, "workers": 16},
+        "experiments": [
+            {"name": "snake", "render": {"boustrophedon": True, "name": "snake"}},
+            {"name": "parts", "train": {"accumulate": 6}},
+        ],
+    }
+    config = load_config([json.dumps(settings)])
+    view = load_stage([json.dumps(stage_settings(config, stage))], stage)
+    assert view.network_names == ["vit", "snake", "parts"]

@@ -1,0 +1,130 @@
+"""Sentences and verdicts computed from the numbers, favourable or not."""
+
+import copy
+import re
+
+import pytest
+
+from specvit.report import paper
+from specvit.report.findings import comparisons, findings
+from specvit.report.tables import decided
+
+
+def text_about(metrics, subject):
+    return next(f.text for f in findings(metrics) if f.subject == subject)
+
+
+def test_random_forest_is_said_to_be_better_where_it_is(run):
+    # The made-up Random Forest knows every star.
+    text = text_about(run.metrics, "Class, Random Forest against the ViT")
+    assert "Random Forest does better in" in text
+    assert re.search(r"accuracy for class STAR \(by 0\.\d{4}\)", text)
+    found = comparisons(run.metrics, "class", "random_forest")
+    counted = re.match(r"Of (\d+) comparisons, (\d+) are decided for the ViT and (\d+)", text)
+    assert [int(n) for n in counted.groups()] == [
+        len(found),
+        sum(c.verdict > 0 for c in found),
+        sum(c.verdict < 0 for c in found),
+    ]
+
+
+def test_best_model_is_named_even_when_it_is_not_the_vit(run):
+    metrics = copy.deepcopy(run.metrics)
+    assert "The best success rate is that of the ViT" in text_about(metrics, "Redshift")
+    found = metrics["tasks"]["redshift"]
+    found["models"]["svm"]["groups"]["all"]["all"]["success"] = {"value": 1, "lo": 0.99, "hi": 1}
+    found["differences"]["svm"]["all"]["all"]["success"] = {"value": -0.1, "lo": -0.2, "hi": -0.05}
+    text = text_about(metrics, "Redshift")
+    assert "The best success rate is that of the SVM, 1.0000" in text
+    assert "the ViT is behind with" in text
+    assert "(decided: ViT − SVM is −0.1000 [−0.2000, −0.0500])" in text
+
+
+def test_a_better_value_within_the_interval_is_told_apart(run):
+    metrics = copy.deepcopy(run.metrics)
+    for groups in metrics["tasks"]["class"]["differences"]["svm"].values():
+        for values in groups.values():
+            for entry in values.values():
+                entry.update(value=0.01, lo=-0.02, hi=0.04)
+    text = text_about(metrics, "Class, SVM against the ViT")
+    assert text.startswith("Of ")
+    assert "0 are decided for the ViT, none for SVM." in text
+    # ECE is better where it is lower: the ViT's is higher.
+    assert "SVM has the better value, within the interval, in ECE (by 0.0100)." in text
+
+
+def test_long_lists_are_cut_and_say_so(run):
+    metrics = copy.deepcopy(run.metrics)
+    for groups in metrics["tasks"]["class"]["differences"]["svm"].values():
+        for values in groups.values():
+            for entry in values.values():
+                entry.update(value=-0.1, lo=-0.2, hi=-0.05)
+    text = text_about(metrics, "Class, SVM against the ViT")
+    assert text.count("(by ") == 6
+    assert re.search(r"and \d+ more \(all in metrics\.json\)", text)
+
+
+def verdicts(metrics):
+    return [claim.verdict for claim in paper.claims(metrics)]
+
+
+def test_claims_follow_the_numbers(run):
+    metrics = copy.deepcopy(run.metrics)
+    accuracy = paper.claims(metrics)[0]
+    for row in accuracy.rows:
+        if row.verdict is not None:
+            difference = row.cells[2]
+            expected = {1: "yes", -1: "no", 0: "undecided"}
+            assert row.verdict == expected[decided("accuracy", difference.entry)]
+    differences = metrics["tasks"]["class"]["differences"]
+    for other in ("svm", "random_forest"):
+        differences[other]["all"]["all"]["accuracy"] = {"value": 0.1, "lo": 0.05, "hi": 0.2}
+    assert verdicts(metrics)[0] == "yes"
+    differences["svm"]["all"]["all"]["accuracy"] = {"value": 0.1, "lo": -0.05, "hi": 0.2}
+    assert verdicts(metrics)[0] == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.985, 0.995, "yes"),
+        (0.97, 0.99, "undecided"),
+        (0.9, 0.97, "no"),
+        (None, None, "undecided"),
+    ],
+)
+def test_r2_is_held_against_astroclip_with_its_interval(run, low, high, verdict):
+    metrics = copy.deepcopy(run.metrics)
+    everything = metrics["tasks"]["redshift"]["models"]["vit"]["groups"]["all"]["all"]
+    everything["r2"] = {"value": 0.98, "lo": low, "hi": high}
+    assert verdicts(metrics)[1] == verdict
+
+
+def test_a_class_where_the_vit_is_behind_breaks_the_third_claim(run):
+    # Random Forest is decidedly better at stars in the made-up run.
+    claim = paper.claims(run.metrics)[2]
+    assert claim.verdict == "no"
+    by_class = {row.cells[0].split()[0]: row.verdict for row in claim.rows if row.verdict}
+    assert by_class["STAR"] == "no"
+    metrics = copy.deepcopy(run.metrics)
+    for task in ("class", "redshift"):
+        for model in ("svm", "random_forest"):
+            for values in metrics["tasks"][task]["differences"][model]["class"].values():
+                for entry in values.values():
+                    entry.update(value=0.0, lo=-0.1, hi=0.1)
+    assert verdicts(metrics)[2] == "yes"
+    for group in metrics["tasks"]["class"]["groups"]:
+        group["small"] = True
+    assert verdicts(metrics)[2] == "undecided"
+
+
+def test_without_the_baselines_nothing_is_claimed(run):
+    metrics = copy.deepcopy(run.metrics)
+    for entry in metrics["tasks"].values():
+        for name in ("svm", "random_forest"):
+            del entry["models"][name], entry["differences"][name]
+    first, _, third = verdicts(metrics)
+    assert first == "not tested"
+    assert third == "not tested"
+    cells = [cell for row in paper.claims(metrics)[0].rows for cell in row.cells]
+    assert "not part of this run" in cells
