@@ -78,6 +78,30 @@ def test_a_pool_gives_up_connections_that_others_want(monkeypatch):
     assert asyncio.run(scenario()) == ["one", "two"]
 
 
+def test_a_busy_pool_gives_up_connections_too(monkeypatch):
+    monkeypatch.setattr(slots, "SLICE_S", 0.05)
+
+    async def scenario() -> None:
+        async def close(name: str) -> None:
+            pass
+
+        async def work(pool: ConnectionPool[str]) -> None:
+            while True:
+                async with pool.lend():
+                    await asyncio.sleep(0.005)
+
+        one = ConnectionPool("host", 1, lambda: "one", close)
+        two = ConnectionPool("host", 1, lambda: "two", close)
+        async with one, two:
+            busy = asyncio.create_task(work(one))
+            await asyncio.sleep(0.1)
+            async with asyncio.timeout(10), two.lend():
+                pass
+            busy.cancel()
+
+    asyncio.run(scenario())
+
+
 def test_a_folder_of_someone_else_is_refused(monkeypatch, tmp_path: Path):
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     with pytest.raises(MachineError, match="belongs to another user: set SPECVIT_LOCK_DIR"):

@@ -24,7 +24,7 @@ from specvit.errors import MachineError
 from specvit.logs import get_logger
 
 SLICE_S = 2.0  # how long a slot may be kept while other processes wait
-POLL_S = 0.05
+POLL_S = 0.05  # how often a free slot is looked for
 LOCKS_VARIABLE = "SPECVIT_LOCK_DIR"
 
 log = get_logger(__name__)
@@ -121,10 +121,11 @@ class ConnectionPool(Generic[T]):
         self._connect, self._disconnect = connect, disconnect
         self._turn = asyncio.Semaphore(connections)
         self._idle: list[Lease[T]] = []
+        self._polite_until = 0.0
         self._sharing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> ConnectionPool[T]:
-        self._sharing = asyncio.create_task(self._share_idle())
+        self._sharing = asyncio.create_task(self._share_now_and_then())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -143,12 +144,12 @@ class ConnectionPool(Generic[T]):
                 yield lease.connection
             finally:
                 self._idle.append(lease)
-                if time.monotonic() - lease.since > SLICE_S and self._slots.wanted():
-                    await self._drop_idle()
+                if time.monotonic() - lease.since > SLICE_S:
+                    await self._share_idle()
 
     async def _open(self) -> Lease[T]:
         started, told = time.monotonic(), False
-        while (slot := self._slots.try_acquire()) is None:
+        while (slot := self._try_slot()) is None:
             if self._idle:  # another request of this job is done
                 return self._idle.pop()
             if not told and time.monotonic() - started > 5 * SLICE_S:
@@ -157,12 +158,21 @@ class ConnectionPool(Generic[T]):
             await asyncio.sleep(random.uniform(0.5, 1.5) * POLL_S)
         return Lease(slot, self._connect())
 
-    async def _share_idle(self) -> None:
+    def _try_slot(self) -> int | None:
+        return None if time.monotonic() < self._polite_until else self._slots.try_acquire()
+
+    async def _share_now_and_then(self) -> None:
         # Requests may all be waiting for a retry: their connections are then of use to others.
         while True:
             await asyncio.sleep(SLICE_S)
-            if self._idle and self._slots.wanted():
-                await self._drop_idle()
+            await self._share_idle()
+
+    async def _share_idle(self) -> None:
+        """Close idle connections where another process has none."""
+        if self._idle and self._slots.wanted():
+            await self._drop_idle()
+            # Others look for a slot now and then only: without a pause we would be first again.
+            self._polite_until = time.monotonic() + 4 * POLL_S
 
     async def _drop_idle(self) -> None:
         while self._idle:
