@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -91,9 +92,18 @@ def _sentence(error: dict[str, Any], data: Mapping[str, Any]) -> str:
         return f"{key}: must be set"
     if not location:
         return message
+    if error["type"] == "float_type" and _is_number(error["input"]):
+        message = f"is text to YAML, whose numbers have a dot: {float(error['input']):.1e}"
     if error["type"] == "string_pattern_mismatch":
         message = f"must match {error['ctx']['pattern']}"
     return f"{key} = {_short(error['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and math.isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def _short(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -64,8 +65,12 @@ class Stepper:
 
     def _distributed(self) -> DistributedDataParallel:
         ids = [self.ranks.device.index] if self.ranks.device.type == "cuda" else None
-        # The only buffers are constants: sending them in every forward pass would be waste.
-        return DistributedDataParallel(self.forward, device_ids=ids, broadcast_buffers=False)
+        # The only buffers are constants: sending them in every forward pass would be waste. Newer
+        # torch has another name for the switch, and warns of the old one.
+        known = inspect.signature(DistributedDataParallel).parameters
+        name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        switch: dict[str, Any] = {name: False}
+        return DistributedDataParallel(self.forward, device_ids=ids, **switch)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Bfloat16 for what bears it, where the hardware has it."""
