@@ -42,7 +42,7 @@ def test_reads_exactly_the_rows_of_the_network_s_loader(tmp_path, made):
 
 def test_a_subset_by_survey_and_share_of_objects_is_the_loader_s(tmp_path, made):
     write_shard(tmp_path / "a.tar", *made)
-    subset = Subset(surveys=("sdss",), fraction=0.5, seed=1)
+    subset = Subset(surveys=("sdss",), fraction=0.5, seed=2)
     index = index_shards([tmp_path / "a.tar"], [TASKS["class"]], subset)
     read = read_shard(tmp_path / "a.tar", subset)
     assert 0 < len(read) < 4

