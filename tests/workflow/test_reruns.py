@@ -97,5 +97,5 @@ def test_killed_at_any_stage_ends_in_the_same_bytes(workflow, finished) -> None:
     workflow.run("--rerun-incomplete")
     assert data_hashes(workflow) == data_hashes(finished)
     assert (workflow.run_folder / "report.html").exists()
-    leftovers = [p.name for p in workflow.run_folder.rglob(".*") if p.is_file()]
+    leftovers = [p.name for p in workflow.run_folder.rglob(".*.tmp")]
     assert leftovers == []
