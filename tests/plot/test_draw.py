@@ -133,6 +133,17 @@ def test_a_gap_in_the_arrays_is_a_gap_in_the_line() -> None:
     assert picture[:, 20:50].any(axis=0).all()
 
 
+def test_uneven_steps_alone_are_no_gap() -> None:
+    # Even in wavelength, so that steps in its logarithm shrink to less than half.
+    loglam = np.log10(np.linspace(3800, 9200, 2000))
+    picture = draw(
+        spectrum_of(np.ones(2000) + 0.1 * np.sin(loglam * 50), loglam),
+        Render(mode="line", size=128),
+        GRID,
+    )
+    assert picture.any(axis=0).all()
+
+
 def test_overlap_puts_each_third_into_its_channel() -> None:
     flux = galaxy_flux()
     third = len(LOGLAM) // 3

@@ -37,10 +37,11 @@ def stroke_intervals(x: NDArray[np.float64], y: NDArray[np.float64], columns: in
     start, end = y[first:last], y[first + 1 : last + 1]  # of each segment between the edges
     rising, falling = end >= start, end < start  # neither where one end is nan
     cells = edges[:-1] - first
-    low = np.stack([np.where(rising, start, np.inf), np.where(falling, end, np.inf)])
-    high = np.stack([np.where(rising, end, -np.inf), np.where(falling, start, -np.inf)])
-    lowest = np.minimum.reduceat(low, cells, axis=1)
-    return lowest, np.maximum.reduceat(high, cells, axis=1)
+    low, high = np.empty((2, len(cells))), np.empty((2, len(cells)))
+    for row, (these, below, above) in enumerate(((rising, start, end), (falling, end, start))):
+        np.minimum.reduceat(np.where(these, below, np.inf), cells, out=low[row])
+        np.maximum.reduceat(np.where(these, above, -np.inf), cells, out=high[row])
+    return low, high
 
 
 def _cut_at_edges(

@@ -6,6 +6,8 @@ of `overlap` stay apart in their channels where curves cross (on white they woul
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +17,8 @@ from specvit.plot.curve import SUBCOLUMNS, cover, stroke_intervals, thicken
 from specvit.plot.scale import percentiles, to_unit
 from specvit.spectrum.grid import bin_centres, bin_edges, rebin
 
-# Panels of the curve modes: the range is cut into this many stretches of one width.
 THIRDS = 3
-# Neighbours further apart than this many times the usual step have missing pixels between them.
+# A step this many times as long as the shorter of the steps beside it has missing pixels in it.
 GAP = 1.5
 # `map`: data starts at this grey, so that faint flux and no data (black) differ.
 DARKEST = 40
@@ -37,14 +38,26 @@ def curve_picture(
     x, y = polyline(loglam, flux, render, grid)
     low, high = thicken(*stroke_intervals(x, y, panels * size), render.line_width)
     low, high = np.maximum(low, 0), np.minimum(high, panel_height(render))
-    line = np.arange(panels * size * SUBCOLUMNS) // SUBCOLUMNS
+    tops, lines = _places(render)
     if render.mode == "overlap":
-        grey = cover(low, high, np.zeros_like(line), line, (panels * size, size))
+        grey = cover(low, high, tops, lines, (panels * size, size))
         # Four times as fast as np.stack of transposed views.
         return np.asarray(cv2.merge([cv2.transpose(third) for third in np.split(grey, panels)]))
-    panel, line = np.divmod(line, size)
-    grey = cover(low, high, panel_tops(render)[panel], line, (size, size))
+    grey = cover(low, high, tops, lines, (size, size))
     return np.asarray(cv2.transpose(grey), dtype=np.uint8)
+
+
+@lru_cache(maxsize=32)
+def _places(render: Render) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First pixel row and pixel column of each sub-column of all panels, side by side.
+
+    Columns of `overlap` are numbered on from channel to channel.
+    """
+    columns = np.arange(panel_count(render) * render.size * SUBCOLUMNS) // SUBCOLUMNS
+    if render.mode == "overlap":
+        return np.zeros_like(columns), columns
+    panel, column = np.divmod(columns, render.size)
+    return panel_tops(render)[panel], column
 
 
 def panel_height(render: Render) -> int:
@@ -87,7 +100,8 @@ def _break_gaps(
     step = x[1:] - x[:-1]
     if len(step) == 0 or step.max() < GAP * step.min():
         return x, y
-    behind = np.flatnonzero(step >= GAP * np.median(step)) + 1
+    before, after = np.append(step[0], step[:-1]), np.append(step[1:], step[-1])
+    behind = np.flatnonzero(step >= GAP * np.minimum(before, after)) + 1
     return np.insert(x, behind, (x[behind - 1] + x[behind]) / 2), np.insert(y, behind, np.nan)
 
 
@@ -125,10 +139,9 @@ def map_picture(
 
 def _signed_unit(slope: NDArray[np.float64], ranks: tuple[float, float]) -> NDArray[np.float64]:
     """Scale to 0..1 with no slope in the middle."""
-    known = slope[~np.isnan(slope)]
-    if len(known) == 0:
+    if np.isnan(slope).all():
         return slope
-    largest = max(abs(limit) for limit in percentiles(known, ranks))
+    largest = max(abs(limit) for limit in percentiles(slope, ranks))
     if largest == 0:
         return np.where(np.isnan(slope), np.nan, 0.5)
     return np.clip(0.5 + 0.5 * slope / largest, 0, 1)

