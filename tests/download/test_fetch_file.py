@@ -131,12 +131,12 @@ def test_a_drip_after_a_good_start_is_cut(tmp_path: Path):
 
     with SurveyServer({PATH: DATA}) as server:
         server.fail(PATH, _half_of_the_rest(server), dripping_end)
-        settings = Download(backoff_s=0.01, attempts=3, timeout_s=0.3, min_bytes_s=1000.0)
+        settings = Download(backoff_s=0.01, attempts=3, timeout_s=0.5, min_bytes_s=1000.0)
         start = time.monotonic()
         _fetch(server, tmp_path / "file", settings)
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 60  # at 100 bytes a second it would take hours
         assert (tmp_path / "file").read_bytes() == DATA
-        assert server.count(PATH) == 3
+        assert server.count(PATH) >= 3
 
 
 def test_kill_9_and_resume(tmp_path: Path):

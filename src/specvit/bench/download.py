@@ -17,6 +17,7 @@ from specvit.bench.common import BenchResult, json_option, peak_rss_mb
 from specvit.bench.static_server import serving
 
 DISTINCT = 64  # different files; the names repeat them
+FILE_BYTES = 197_000  # before header and padding: 200 kB in all
 SHARD = "train-000000"
 
 
@@ -34,10 +35,20 @@ def _write_files(folder: Path) -> list[str]:
     sky = SimulatedSky(Simulated())
     identities = []
     for number in range(DISTINCT):
-        data = sky.sdss_file(number)
+        data = _filled_up(sky.sdss_file(number))
         (folder / f"{number:03d}").write_bytes(data)
         identities.append(read_header(data).identity)
     return identities
+
+
+def _filled_up(data: bytes) -> bytes:
+    """The file with an image behind it that makes it as long as lite files often are."""
+    from specvit.surveys.simulated.fits_bytes import card, header, padded
+
+    pixels = max(0, FILE_BYTES - len(data)) // 4
+    keys = {"XTENSION": "IMAGE", "BITPIX": -32, "NAXIS": 1, "NAXIS1": pixels}
+    head = header([card(key, value) for key, value in {**keys, "PCOUNT": 0, "GCOUNT": 1}.items()])
+    return data + head + padded(bytes(4 * pixels))
 
 
 def _write_catalog(path: Path, files: int, identities: list[str]) -> None:

@@ -19,7 +19,7 @@ from types import TracebackType
 
 from specvit.download.disk import disk_full_says
 from specvit.download.ledger import Entry
-from specvit.errors import DownloadError, MachineError
+from specvit.errors import DownloadError
 from specvit.logs import get_logger
 
 log = get_logger(__name__)
@@ -35,20 +35,22 @@ class _Frame:
     file: int
     entry: Entry
     begin: int
-    end: int
+
+    @property
+    def end(self) -> int:
+        """Where the next frame starts."""
+        return self.begin + self.entry.bytes
 
     @property
     def data(self) -> bytes:
-        """The bytes, perhaps fewer than there should be."""
-        return os.pread(self.file, self.end - self.begin, self.begin)
+        """The bytes."""
+        return os.pread(self.file, self.entry.bytes, self.begin)
 
     @property
     def is_whole(self) -> bool:
-        """Whether all bytes are there, and are those that were written."""
-        data = self.data
-        if len(data) < self.end - self.begin:
-            return False
-        return self.entry.sha256 is None or hashlib.sha256(data).hexdigest() == self.entry.sha256
+        """Whether the bytes are those that were written."""
+        expected = self.entry.sha256
+        return expected is None or hashlib.sha256(self.data).hexdigest() == expected
 
 
 class Journal:
@@ -101,11 +103,15 @@ class Journal:
         if len(fixed) < _FRAME.size:
             return None
         mark, head_bytes, crc, data_bytes = _FRAME.unpack(fixed)
-        head = os.pread(self._file, head_bytes, start + _FRAME.size)
-        if mark != b"spec" or zlib.crc32(head) != crc:
-            return None
         begin = start + _FRAME.size + head_bytes
-        return _Frame(self._file, Entry(**json.loads(head)), begin, begin + data_bytes)
+        # Lengths first: of a spoilt frame they may be anything.
+        if mark != b"spec" or begin + data_bytes > os.fstat(self._file).st_size:
+            return None
+        head = os.pread(self._file, head_bytes, start + _FRAME.size)
+        if zlib.crc32(head) != crc:
+            return None
+        entry = Entry(**json.loads(head))
+        return _Frame(self._file, entry, begin) if entry.bytes == data_bytes else None
 
     def append(self, entry: Entry, data: bytes) -> None:
         """Keep an entry and its bytes. Raises MachineError where the disk is full."""
@@ -122,10 +128,9 @@ class Journal:
 
     def read(self, spectrum_id: str) -> bytes:
         """The bytes kept for a spectrum."""
-        frame = self._frame(self._places[spectrum_id])
-        if frame is None:
-            raise MachineError(f"{self.path} was changed by something else while it was in use")
-        return frame.data
+        start = self._places[spectrum_id]
+        _, head_bytes, _, data_bytes = _FRAME.unpack(os.pread(self._file, _FRAME.size, start))
+        return os.pread(self._file, data_bytes, start + _FRAME.size + head_bytes)
 
     def remove(self) -> None:
         """Delete the working file, once what it holds is elsewhere."""

@@ -13,7 +13,7 @@ from specvit.download.check import check_spectrum
 from specvit.download.gate import AgainError, GivenUpError
 from specvit.download.http import HttpHost
 from specvit.download.ledger import CorruptError, Fetched, NotThereError, RefusedError, Row, Status
-from specvit.download.retries import Tries, retrying
+from specvit.download.retries import Tries, pause_s, retrying
 from specvit.download.token import survey_token, token_hint, without_token
 from specvit.io import stable_hash
 from specvit.surveys.alternatives import alternatives
@@ -111,14 +111,21 @@ class HttpSource:
 
     async def _persist(self, row: Row, url: str, tries: Tries) -> bytes:
         """Ask until the spectrum is there or its attempts are used up."""
-        async for attempt in retrying(self._settings, tries):
-            with attempt:
-                try:
-                    return await self._once(row, url, tries)
-                except (AgainError, CorruptError):
-                    tries.counted += not self._host.gate.down
-                    raise
-        raise AssertionError("unreachable: tenacity raises the last error")
+        try:
+            # The machinery of retries costs a tenth of a request: most spectra never need it.
+            return await self._counted(row, url, tries)
+        except (AgainError, CorruptError):
+            if tries.counted >= self._settings.attempts:
+                raise
+        await asyncio.sleep(pause_s(self._settings, tries.counted))
+        return await retrying(self._settings, tries)(self._counted, row, url, tries)
+
+    async def _counted(self, row: Row, url: str, tries: Tries) -> bytes:
+        try:
+            return await self._once(row, url, tries)
+        except (AgainError, CorruptError):
+            tries.counted += not self._host.gate.down
+            raise
 
     async def _once(self, row: Row, url: str, tries: Tries) -> bytes:
         tries.sent += 1
