@@ -44,6 +44,13 @@ def test_a_job_for_each_shard_then_the_index(tmp_path: Path, config: str) -> Non
     assert [path.name for path in folder.parent.iterdir()] == ["line-16"]
 
 
+def test_draws_from_the_command_line(tmp_path: Path, config: str) -> None:
+    main(["shards", "--config", config, "--render", "line-16", "--draws", "2"])
+    index = read_json(tmp_path / "mine" / "shards" / "line-16" / "shards.json")
+    assert index["counts"]["draws"] == 10
+    assert index["render"]["draws"] == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

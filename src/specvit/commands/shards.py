@@ -13,6 +13,11 @@ from specvit.commands.options import config_option
 @click.option("--shard", help="Only this shard, as train-000000, and no shards.json.")
 @click.option("--index", "index_only", is_flag=True, help="Only gather shards.json.")
 @click.option(
+    "--draws",
+    type=click.IntRange(0, 64),
+    help="Extra noise realisations of each train spectrum, instead of render.draws.",
+)
+@click.option(
     "--processes",
     type=click.IntRange(1, 1024),
     default=1,
@@ -20,7 +25,12 @@ from specvit.commands.options import config_option
     help="Shards that are made at the same time.",
 )
 def command(
-    sources: tuple[str, ...], label: str | None, shard: str | None, index_only: bool, processes: int
+    sources: tuple[str, ...],
+    label: str | None,
+    shard: str | None,
+    index_only: bool,
+    draws: int | None,
+    processes: int,
 ) -> None:
     """Draw the spectra of each shard as plots; shards.json then lists what each shard holds."""
     from specvit.config import load_config, load_stage
@@ -40,6 +50,8 @@ def command(
     if label is not None and label not in renders:
         raise ConfigError(f"--render {label} is not one of {', '.join(renders)}")
     chosen = [render for name, render in renders.items() if label in (None, name)]
+    if draws is not None:
+        chosen = [render.model_copy(update={"draws": draws}) for render in chosen]
     if not index_only:
         wanted = names if shard is None else [shard]
         jobs = [
