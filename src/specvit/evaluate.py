@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -161,7 +162,7 @@ def _evaluate_task(config: Config, task: Task, predictions: Predictions) -> dict
         "kind": task.kind,
         "labels": list(task.labels),
         "spectra": len(identity),
-        "objects": len(np.unique(objects)),
+        "objects": _distinct(objects),
         "unlabelled": len(next(iter(predictions.test.values()))) - len(identity),
         "groups": [_describe(group, objects, config.evaluate.min_group) for group in groups],
         "models": {
@@ -187,10 +188,10 @@ class _Draw:
     samples: int
     seed: int
 
-    @property
+    @cached_property
     def sizes(self) -> dict[tuple[str, str], int]:
         """Number of objects in each group."""
-        return {(g.by, g.name): len(np.unique(self.objects[g.mask])) for g in self.groups}
+        return {(g.by, g.name): _distinct(self.objects[g.mask]) for g in self.groups}
 
     def score(self, scores: Mapping[str, Scores], overall: bool = False) -> dict[str, Estimates]:
         groups = [g for g in self.groups if (g.by, g.name) == OVERALL] if overall else self.groups
@@ -291,9 +292,13 @@ def _describe(group: Group, objects: NDArray[np.int64], smallest: int) -> dict[s
         "low": group.low,
         "high": group.high,
         "n": n,
-        "objects": len(np.unique(objects[group.mask])),
+        "objects": _distinct(objects[group.mask]),
         "small": n < smallest,
     }
+
+
+def _distinct(numbers: NDArray[np.int64]) -> int:
+    return int(np.count_nonzero(np.bincount(numbers)))
 
 
 def _unanswered(answer: Answers) -> int:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# Elements of one batch of draws: bounds memory to about 100 MB whatever the number of spectra.
-BATCH_ELEMENTS = 4_000_000
+# Elements of one batch of draws: bounds memory to about 1 GB whatever the number of spectra.
+BATCH_ELEMENTS = 16_000_000
 
 
 def object_draws(n_objects: int, samples: int, seed: int) -> Iterator[Floats]:
@@ -54,25 +54,13 @@ def binomial_interval(share: float, n: int) -> tuple[float, float]:
     return (0.0, 1 - reach) if share == 0 else (reach, 1.0)
 
 
-def _at_rank(cumulative: Floats, rank: Floats) -> NDArray[np.int64]:
-    """First column, per row, where the cumulative weight reaches `rank`."""
-    reached: NDArray[np.int64] = np.argmax(cumulative >= rank[:, None], axis=1)
-    return reached
-
-
 def weighted_median(values: Floats, weights: Floats) -> Floats:
     """Median under whole-number weights, as if each value were written `weight` times.
 
     `values` (n,) rising; `weights` (b, n). Returns (b,), nan where all weights are 0. An even
     number of values gives the mean of the middle two, as numpy.median does.
     """
-    if len(values) == 0:
-        return np.full(len(weights), np.nan)
-    cumulative = np.cumsum(weights, axis=1)
-    total = cumulative[:, -1]
-    lower = values[_at_rank(cumulative, np.ceil(total / 2))]
-    upper = values[_at_rank(cumulative, np.floor(total / 2) + 1)]
-    return np.where(total > 0, (lower + upper) / 2, np.nan)
+    return _median(values, _cumulative(weights))
 
 
 def weighted_mad(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
@@ -81,15 +69,38 @@ def weighted_mad(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
     The deviations need no second sort: how many lie within r of the median is a difference of
     two cumulative weights, and r is found by bisection to the last bit.
     """
-    middle = weighted_median(values, weights)
+    cumulative = _cumulative(weights)
+    middle = _median(values, cumulative)
     if len(values) == 0:
         return middle, middle
-    cumulative = np.concatenate([np.zeros((len(weights), 1)), np.cumsum(weights, axis=1)], axis=1)
     total = cumulative[:, -1]
     centre = np.where(total > 0, middle, 0.0)
     lower = _radius(values, cumulative, centre, np.ceil(total / 2))
     upper = _radius(values, cumulative, centre, np.floor(total / 2) + 1)
     return middle, np.where(total > 0, (lower + upper) / 2, np.nan)
+
+
+def _cumulative(weights: Floats) -> Floats:
+    """Weight of the first k values in column k, from 0 to all: shape (b, n + 1)."""
+    cumulative = np.zeros((weights.shape[0], weights.shape[1] + 1))
+    np.cumsum(weights, axis=1, out=cumulative[:, 1:])
+    return cumulative
+
+
+def _median(values: Floats, cumulative: Floats) -> Floats:
+    if len(values) == 0:
+        return np.full(len(cumulative), np.nan)
+    total = cumulative[:, -1]
+    lower = values[_at_rank(cumulative, np.ceil(total / 2))]
+    upper = values[_at_rank(cumulative, np.floor(total / 2) + 1)]
+    return np.where(total > 0, (lower + upper) / 2, np.nan)
+
+
+def _at_rank(cumulative: Floats, rank: Floats) -> NDArray[np.int64]:
+    """Index, per row, of the value at which the cumulative weight reaches `rank`."""
+    last = cumulative.shape[1] - 2
+    places = [np.searchsorted(row, r) - 1 for row, r in zip(cumulative, rank, strict=True)]
+    return np.clip(np.array(places, dtype=np.int64), 0, last)
 
 
 def _radius(values: Floats, cumulative: Floats, centre: Floats, rank: Floats) -> Floats:
