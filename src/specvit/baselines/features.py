@@ -18,7 +18,7 @@ from specvit.logs import progress
 
 BATCH = 4096  # spectra turned into float32 at a time: bounds the memory of a pass
 MAX_PCA_ROWS = 100_000
-"""More train spectras than this are sampled for the components (1.5 GB at 3840 pixels)."""
+"""Of a larger train split a sample decides the components (1.5 GB at 3840 pixels)."""
 
 FILLING = "gaps filled by linear interpolation, ends by the nearest good pixel"
 SCALING = "asinh(flux / median |flux|) of each spectrum"

@@ -24,6 +24,7 @@ from specvit.config.data import Grid
 from specvit.config.learning import Baselines
 from specvit.errors import ConfigError
 from specvit.io import write_json
+from specvit.logs import setup_logging
 from specvit.tasks import tasks_of
 
 TASKS = ["class", "redshift"]
@@ -206,7 +207,8 @@ def _grow(name: str, sizes: list[int], data: Path) -> Growth:
 
 def _apart(function: Callable[..., Point], *arguments: Any) -> Point:
     """Call a function in a process of its own, whose peak memory starts from nothing."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=setup_logging) as pool:
         return pool.submit(function, *arguments).result()
 
 

@@ -165,7 +165,7 @@ class Baselines(Section):
     """Principal components of flux on the common grid, fitted on the train split only."""
     svm_max_rbf: int = Field(20_000, ge=1)
     """Largest train split for an exact RBF kernel; above it Nystroem features and a linear SVM."""
-    trees: int = Field(300, ge=1, le=10_000)
+    trees: int = Field(200, ge=1, le=10_000)
     """Trees of the random forest."""
     cnn_epochs: int = Field(12, ge=1, le=10_000)
     """Passes over the train split of the 1-D network; the one with the lowest val loss is kept."""
