@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from made_run import MadeRun
 
 from specvit.config import Config, load_config
@@ -40,14 +41,19 @@ class Run:
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Run:
     """Two tasks, the ViT, SVM and Random Forest, one experiment; evaluated and reported."""
+    base = tmp_path_factory.getbasetemp()
+    # Test processes side by side share one run: the first makes it, the others wait.
+    root = (base if worker_id == "master" else base.parent) / "report-runs"
     experiment = {"name": "vit-half", "data": {"train_fraction": 0.5}}
-    made = MadeRun(str(tmp_path_factory.mktemp("runs")), settings={"experiments": [experiment]})
-    made.write()
-    for command in ("evaluate", "figures", "report"):
-        made.call(command)
+    made = MadeRun(str(root), settings={"experiments": [experiment]})
     config = load_config(made.inline)
+    with FileLock(f"{root}.lock"):
+        if not config.paths.report.exists():
+            made.write()
+            for command in ("evaluate", "figures", "report"):
+                made.call(command)
     return Run(made, config, read_json(config.paths.metrics))
 
 

@@ -200,10 +200,11 @@ class MadeRun:
             else:
                 summary = {"threads": 2, "seconds": {"read": 1.0, "fit": 9.0, "predict": 0.5}}
             write_json(folder / "training.json", summary)
-        header = "s\th:m:s\tmax_rss\tmax_vms\n"
+        header = "s\th:m:s\tmax_rss\tcpu_time\n"
         for name in ("survey/sdss", "catalog", "shard/stacked-64/train-000000", "train/vit"):
             path = config.paths.root / "benchmarks" / f"{name}.tsv"
-            write_text(path, f"{header}12.5\t0:00:12\t{'-' if name == 'catalog' else 310.2}\t1\n")
+            peak = "-" if name == "catalog" else "310.2"
+            write_text(path, f"{header}12.5\t0:00:12\t{peak}\t20.5\n")
 
 
 def answers(

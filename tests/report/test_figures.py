@@ -4,9 +4,11 @@ import io
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from jinja2 import Template
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from PIL import Image
@@ -62,7 +64,13 @@ def test_every_declared_figure_is_written_and_has_a_caption(run):
     }
     captions = Path(__file__).resolve().parents[2] / "workflow" / "report"
     for name in (*FIGURES, "overview", "report", "gallery"):
-        assert (captions / f"{name}.rst").read_text().strip()
+        caption = Template((captions / f"{name}.rst").read_text(encoding="utf-8"))
+        for settings, called in (
+            ('{"base_url": "simulated:"}', True),
+            ('{"simulated": {}}', False),
+        ):
+            job = SimpleNamespace(params=SimpleNamespace(config=settings))
+            assert ("**simulated**" in caption.render(snakemake=job)) == called, name
 
 
 def test_figures_have_the_width_of_a_column_or_page(run):
@@ -190,7 +198,7 @@ def test_a_picture_of_many_spectra_is_a_density():
         canvas = Figure(figsize=(3, 3))
         ax = canvas.subplots()
         panels.redshift_scatter(ax, scores, np.full(len(true), "QSO", dtype=object))
-        assert len(ax.collections) == 1
+        assert len(ax.collections) == 2, "those right and the outliers"
         buffer = io.BytesIO()
         canvas.savefig(buffer, format="pdf")
     assert len(buffer.getvalue()) < 500_000

@@ -43,6 +43,7 @@ def test_times_are_summed_by_stage_in_the_order_of_the_workflow(run):
     times = {time.stage: time for time in provenance.stage_times(run.config)}
     assert list(times) == ["survey", "catalog", "shard", "train"]
     assert times["survey"].seconds == 12.5
+    assert times["survey"].cpu == 20.5
     assert times["survey"].peak_mb == 310.2
     assert times["catalog"].peak_mb is None
     elsewhere = run.config.model_copy(update={"run": "nowhere"})

@@ -160,7 +160,9 @@ def test_nothing_sticks_out_on_a_phone(run, browser, width, scheme):
 
 @pytest.mark.browser
 def test_in_print_everything_is_open_and_dark_on_white(run, browser):
-    context = browser.new_context(color_scheme="dark")
+    # A4 without its margins, at 96 pixels an inch.
+    width = round((210 - 28) / 25.4 * 96)
+    context = browser.new_context(color_scheme="dark", viewport={"width": width, "height": 1000})
     page = context.new_page()
     page.goto(run.config.paths.report.as_uri())
     page.emulate_media(media="print", color_scheme="dark")
@@ -172,4 +174,5 @@ def test_in_print_everything_is_open_and_dark_on_white(run, browser):
     )
     assert colours == ["rgb(0, 0, 0)", "rgb(255, 255, 255)"]
     assert page.locator("nav").is_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     context.close()

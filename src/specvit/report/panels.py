@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
@@ -29,6 +29,7 @@ from specvit.report.style import (
 
 # From white to the ViT's blue: one hue, so that it also reads in grey.
 BLUES = LinearSegmentedColormap.from_list("specvit", ["#f4f7fa", "#7fb4d6", "#0072b2", "#083b5c"])
+ORANGES = LinearSegmentedColormap.from_list("outliers", ["#fbe3d2", ALARM, "#5c2600"])
 MANY = 20_000  # points beyond which a density says more than dots
 CROWD = 60  # outliers beyond which their circles would hide everything
 REDSHIFT_TICKS = (0, 0.1, 0.2, 0.5, 1, 2, 3, 5, 7)
@@ -36,7 +37,7 @@ REDSHIFT_TICKS = (0, 0.1, 0.2, 0.5, 1, 2, 3, 5, 7)
 
 def legend_above(ax: Axes) -> None:
     """One row of labels over the axes, where it covers no data."""
-    ax.legend(
+    legend = ax.legend(
         loc="lower left",
         bbox_to_anchor=(-0.01, 1.0),
         ncols=5,
@@ -45,6 +46,9 @@ def legend_above(ax: Axes) -> None:
         handlelength=1.4,
         columnspacing=1.0,
     )
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set_alpha(1)
 
 
 def confusion(ax: Axes, counts: Sequence[Sequence[int]], labels: Sequence[str]) -> None:
@@ -97,62 +101,70 @@ def _expm1(x: Any) -> Any:
     return np.expm1(x)
 
 
-def _density(ax: Axes, x: Floats, y: Floats, x_edges: Floats, y_edges: Floats) -> None:
-    counts, _, _ = np.histogram2d(x, y, bins=(x_edges, y_edges))
-    shown = np.ma.masked_equal(np.log10(np.maximum(counts.T, 0.5)), np.log10(0.5))
-    ax.pcolormesh(x_edges, y_edges, shown, cmap=BLUES, vmin=-0.5, rasterized=True)
+def _density(ax: Axes, x: Floats, y: Floats, edges: Floats, cmap: Colormap) -> None:
+    """Number of points in each cell, on a logarithmic scale; empty cells are left free."""
+    counts, _, _ = np.histogram2d(x, y, bins=(edges, edges))
+    shown = np.ma.masked_equal(counts.T, 0)
+    norm = LogNorm(0.3, max(float(counts.max()), 2.0))
+    ax.pcolormesh(edges, edges, shown, cmap=cmap, norm=norm, rasterized=True)
 
 
 def redshift_scatter(ax: Axes, scores: ValueScores, classes: NDArray[np.object_]) -> None:
-    """Predicted against catalogue redshift; outliers (|dz| > 0.05) are circled."""
+    """Predicted against catalogue redshift; outliers (|dz| > 0.05) stand out in orange."""
     known = np.isfinite(scores.pred)
     true, pred = scores.true[known], scores.pred[known]
     low = float(min(true.min(initial=0), -0.02))
     high = float(max(true.max(initial=0.1) * 1.1, 0.15))
-    shown = np.clip(pred, low, high)
+    shown, out = np.clip(pred, low, high), scores.wrong[known] > 0
     if len(true) > MANY:
-        edges = np.expm1(np.linspace(np.log1p(low), np.log1p(high), 200))
-        _density(ax, true, shown, edges, edges)
+        edges = np.expm1(np.linspace(np.log1p(low), np.log1p(high), 150))
+        _density(ax, true[~out], shown[~out], edges, BLUES)
+        _density(ax, true[out], shown[out], edges, ORANGES)
     else:
-        for name, colour in CLASS_COLOURS.items():
-            mine = classes[known] == name
-            if mine.any():
-                ax.plot(
-                    *(true[mine], shown[mine]),
-                    CLASS_MARKERS[name],
-                    color=colour,
-                    ms=2.6 if name == "STAR" else 1.9,
-                    mew=0,
-                    alpha=0.7,
-                    label=name,
-                    rasterized=True,
-                )
+        _class_points(ax, true, shown, classes[known], size=1.9, alpha=0.7)
+        ax.plot(
+            *(true[out], shown[out]),
+            "o",
+            mfc="none",
+            mec=ALARM,
+            mew=0.6,
+            ms=4,
+            alpha=0.35 if out.sum() > CROWD else 0.9,
+            rasterized=True,
+        )
+        legend_above(ax)
     line = np.expm1(np.linspace(np.log1p(low), np.log1p(high), 100))
     ax.plot(line, line, color=INK, lw=0.6, zorder=3)
     for sign in (-1, 1):
         border = line + sign * OUTLIERS[1] * (1 + line)
         ax.plot(line, border, color=INK, lw=0.5, ls=(0, (4, 3)), zorder=3)
-    out = scores.wrong[known] > 0
-    ax.plot(
-        *(true[out], shown[out]),
-        "o",
-        mfc="none",
-        mec=ALARM,
-        mew=0.6,
-        ms=4,
-        alpha=0.9 if out.sum() <= CROWD else 0.35,
-        rasterized=True,
-    )
     _redshift_axis(ax, "x", low, high)
     _redshift_axis(ax, "y", low, high)
     ax.set_aspect("equal")
     ax.set_xlabel("Catalogue redshift")
     ax.set_ylabel("Predicted redshift")
-    if len(true) <= MANY:
-        legend_above(ax)
     share = float(scores.wrong.mean()) if len(scores.wrong) else 0.0
-    note = f"circled: {100 * share:.1f} %"
+    note = f"outliers: {100 * share:.1f} %"
     ax.text(0.97, 0.04, note, transform=ax.transAxes, ha="right", va="bottom", fontsize=6.5)
+
+
+def _class_points(
+    ax: Axes, x: Floats, y: Floats, classes: NDArray[np.object_], size: float, alpha: float
+) -> None:
+    """Points with the colour and marker of their class."""
+    for name, colour in CLASS_COLOURS.items():
+        mine = classes == name
+        if mine.any():
+            ax.plot(
+                *(x[mine], y[mine]),
+                CLASS_MARKERS[name],
+                color=colour,
+                ms=size * (1.4 if name == "STAR" else 1),
+                mew=0,
+                alpha=alpha,
+                label=name,
+                rasterized=True,
+            )
 
 
 def residuals(
@@ -166,18 +178,7 @@ def residuals(
     edge = 10.0 ** np.ceil(np.log10(max(float(np.median(np.abs(dz))), 1e-5))) if len(dz) else 1e-3
     if what == "snr":
         x = np.maximum(x, 0.1)
-    for name, colour in CLASS_COLOURS.items():
-        mine = classes[known] == name
-        ax.plot(
-            *(x[mine], dz[mine]),
-            CLASS_MARKERS[name],
-            color=colour,
-            ms=2.4 if name == "STAR" else 1.7,
-            mew=0,
-            alpha=0.6 if len(x) <= MANY else 0.1,
-            label=name,
-            rasterized=True,
-        )
+    _class_points(ax, x, dz, classes[known], 1.7, alpha=0.6 if len(x) <= MANY else 0.1)
     ax.set_yscale("symlog", linthresh=edge, linscale=1.5)
     limit = max(float(np.abs(dz).max(initial=0)) * 1.5, 0.2)
     ax.set_ylim(-limit, limit)
@@ -276,8 +277,7 @@ def parameter_scatter(ax: Axes, scores: ValueScores, name: str, unit: str) -> No
     margin = 0.04 * (high - low) or 1.0
     low, high = low - margin, high + margin
     if len(true) > MANY:
-        edges = np.linspace(low, high, 200)
-        _density(ax, true, pred, edges, edges)
+        _density(ax, true, pred, np.linspace(low, high, 150), BLUES)
     else:
         ax.plot(true, pred, "o", color=CLASS_COLOURS["GALAXY"], ms=1.9, mew=0, alpha=0.6)
     ax.plot([low, high], [low, high], color=INK, lw=0.6)

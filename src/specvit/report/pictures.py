@@ -39,7 +39,8 @@ def examples(config: Config, label: str) -> list[Example]:
 def _numbers(item: Mapping[str, Any]) -> str:
     parts = []
     if item["z"] is not None:
-        parts.append(f"z = {item['z']:.4f}".replace("-", "\N{MINUS SIGN}"))
+        # Adding 0 turns -0.0 into 0.0.
+        parts.append(f"z = {round(item['z'], 4) + 0.0:.4f}".replace("-", "\N{MINUS SIGN}"))
     if item["snr"] is not None:
         parts.append(f"S/N {item['snr']:.0f}")
     return ", ".join(parts)

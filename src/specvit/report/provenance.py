@@ -43,6 +43,8 @@ class StageTime:
     jobs: int
     seconds: float
     longest: float
+    cpu: float | None
+    """Processor seconds of all jobs; None where Snakemake did not measure them."""
     peak_mb: float | None
 
 
@@ -127,42 +129,44 @@ def configuration_yaml(config: Config) -> str:
 def stage_times(config: Config) -> list[StageTime]:
     """Times from Snakemake's benchmark files, by rule; empty where the run had no Snakemake."""
     folder = config.paths.root / "benchmarks"
-    jobs: dict[str, list[tuple[float, float | None]]] = defaultdict(list)
+    jobs: dict[str, list[dict[str, str]]] = defaultdict(list)
     for path in sorted(folder.rglob("*.tsv")):
         stage = path.relative_to(folder).parts[0].removesuffix(".tsv")
         with path.open(newline="", encoding="utf-8") as handle:
-            for row in csv.DictReader(handle, delimiter="\t"):
-                jobs[stage].append((float(row["s"]), _number(row.get("max_rss"))))
-    return [
-        StageTime(
-            stage,
-            len(rows),
-            sum(seconds for seconds, _ in rows),
-            max(seconds for seconds, _ in rows),
-            max((peak for _, peak in rows if peak is not None), default=None),
-        )
-        for stage, rows in sorted(jobs.items(), key=lambda item: STAGE_ORDER.get(item[0], 99))
-    ]
+            jobs[stage] += csv.DictReader(handle, delimiter="\t")
+    # The report's own time is known only after it is written.
+    return [_stage_time(stage, jobs[stage]) for stage in STAGES if stage in jobs]
 
 
-STAGE_ORDER = {
-    name: i
-    for i, name in enumerate(
-        (
-            "survey",
-            "catalog",
-            "download",
-            "shard",
-            "shards_index",
-            "gallery",
-            "train",
-            "predict",
-            "baseline",
-            "evaluate",
-            "figures",
-        )
+def _stage_time(stage: str, rows: list[dict[str, str]]) -> StageTime:
+    seconds = [float(row["s"]) for row in rows]
+    cpu, peaks = (
+        [value for row in rows if (value := _number(row.get(column))) is not None]
+        for column in ("cpu_time", "max_rss")
     )
-}
+    return StageTime(
+        stage,
+        len(rows),
+        sum(seconds),
+        max(seconds),
+        sum(cpu) if cpu else None,
+        max(peaks, default=None),
+    )
+
+
+STAGES = (
+    "survey",
+    "catalog",
+    "download",
+    "shard",
+    "shards_index",
+    "gallery",
+    "train",
+    "predict",
+    "baseline",
+    "evaluate",
+    "figures",
+)
 
 
 def _number(text: str | None) -> float | None:
