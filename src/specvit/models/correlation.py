@@ -104,6 +104,7 @@ class TemplateCorrelation(nn.Module):
         self.emit = nn.Linear(width, layout.slots * layout.parts * CHANNELS)
         # Redshift bin k moves rest-frame cell m to observed cell m + k - (bins - 1).
         self.templates = nn.Parameter(torch.empty(CHANNELS, layout.cells.shape[1] + bins.count - 1))
+        self.length: int = next_fast_len(self.templates.shape[1], real=True)
         nn.init.normal_(self.emit.weight, std=0.02)
         nn.init.zeros_(self.emit.bias)
         nn.init.normal_(self.templates, std=0.05)
@@ -118,9 +119,9 @@ class TemplateCorrelation(nn.Module):
 
     def correlate(self, sequence: Tensor) -> Tensor:
         """Weight of bin k: sum over channels and cells of the sequence times the moved template."""
-        length = next_fast_len(self.templates.shape[1], real=True)
-        product = torch.fft.rfft(sequence, length).conj() * torch.fft.rfft(self.templates, length)
-        lags: Tensor = torch.fft.irfft(product.sum(dim=1), length)
+        template = torch.fft.rfft(self.templates, self.length)
+        product = torch.fft.rfft(sequence, self.length).conj() * template
+        lags: Tensor = torch.fft.irfft(product.sum(dim=1), self.length)
         return lags[:, : self.bins.count].flip(1)
 
     def forward(self, patches: Tensor) -> Tensor:
