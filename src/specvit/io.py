@@ -10,14 +10,16 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import pandas as pd
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from specvit.errors import DataError, MachineError
+
+if TYPE_CHECKING:  # a second to import, and jobs by the hundred never need it
+    import pandas as pd
 
 
 @contextmanager
@@ -92,7 +94,7 @@ def read_json(path: Path) -> Any:
 
 def write_parquet(path: Path, table: pa.Table | pd.DataFrame) -> None:
     """Write a parquet file atomically; the same table gives the same bytes."""
-    if isinstance(table, pd.DataFrame):
+    if not isinstance(table, pa.Table):
         table = pa.Table.from_pandas(table, preserve_index=False)
     # pandas' own metadata holds library versions: dropped, so that bytes depend on content alone.
     table = table.replace_schema_metadata(None)
@@ -102,6 +104,8 @@ def write_parquet(path: Path, table: pa.Table | pd.DataFrame) -> None:
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     """Read a parquet file; DataError where it is missing or broken."""
+    import pandas as pd
+
     try:
         return pd.read_parquet(path, columns=columns)
     except FileNotFoundError as error:

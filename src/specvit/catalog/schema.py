@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 
 from specvit.errors import DataError
 from specvit.tasks import CLASSES, STELLAR_TYPES
+
+if TYPE_CHECKING:  # see specvit.io
+    import pandas as pd
 
 # WebDataset cuts keys at the first dot, file systems dislike the rest.
 SPECTRUM_ID = re.compile(r"[a-z0-9_-]+")
