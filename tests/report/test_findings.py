@@ -53,6 +53,17 @@ def test_a_better_value_within_the_interval_is_told_apart(run):
     assert "SVM has the better value, within the interval, in ECE (by 0.0100)." in text
 
 
+def test_a_difference_keeps_the_power_of_ten_of_its_metric(run):
+    metrics = copy.deepcopy(run.metrics)
+    for groups in metrics["tasks"]["redshift"]["differences"]["svm"].values():
+        for values in groups.values():
+            for entry in values.values():
+                entry.update(value=0.0, lo=-0.1, hi=0.1)
+            values["sigma_nmad"].update(value=0.002, lo=0.001, hi=0.003)
+    text = text_about(metrics, "Redshift, SVM against the ViT")
+    assert "SVM does better in σ_NMAD (by 2.00 × 10⁻³); σ_NMAD for" in text
+
+
 def test_long_lists_are_cut_and_say_so(run):
     metrics = copy.deepcopy(run.metrics)
     for groups in metrics["tasks"]["class"]["differences"]["svm"].values():

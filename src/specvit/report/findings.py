@@ -45,15 +45,16 @@ class Comparison:
 
     @property
     def where(self) -> str:
-        """Accuracy for S/N 5 to 10 (by 0.0123)."""
-        metric = METRICS[self.metric].title.split(" [")[0]
+        """Accuracy for S/N 5 to 10 (by 0.0123); with the power of ten of the metric's title."""
+        metric, _, power = METRICS[self.metric].title.rstrip("]").partition(" [")
         if metric.startswith("|"):
             metric = f"share with {metric}"
         elif metric[1:2].islower():
             metric = metric[0].lower() + metric[1:]
         by = BY_NAMES.get(self.by, "").lower().replace("s/n", "S/N")
         place = "" if self.by == "all" else f" for {by} {group_name(self.by, self.group)}"
-        return f"{metric}{place} (by {shown(self.metric, abs(self.difference['value']))})"
+        gap = shown(self.metric, abs(self.difference["value"]))
+        return f"{metric}{place} (by {gap}{f' × {power}' if power else ''})"
 
 
 def comparisons(metrics: dict[str, Any], task: str, other: str) -> list[Comparison]:
