@@ -28,6 +28,7 @@ from specvit.plot import draw
 from specvit.spectrum import read_spectrum
 from specvit.surveys.files import FilesCatalogue
 from specvit.tasks import STELLAR_TYPES, tasks_of
+from specvit.train.hardware import has_bfloat16
 
 TASKS = tasks_of(["stellar_type"])
 GRID = Grid()
@@ -117,17 +118,23 @@ def train_and_predict(
             factor = next(factors)
             for group, lr in zip(optimiser.param_groups, highest, strict=True):
                 group["lr"] = lr * factor
-            outputs = network(stars.pictures[batch])
+            with autocast():
+                outputs = network(stars.pictures[batch])
             loss, _ = network.loss(outputs, {"stellar_type": labels[batch]}, {})
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
     network.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), autocast():
         chunks = torch.split(torch.from_numpy(test), BATCH_SIZE)
         outputs_ = [network(stars.pictures[chunk])["stellar_type"] for chunk in chunks]
     return torch.cat(outputs_).argmax(dim=1).numpy()
+
+
+def autocast() -> torch.autocast:
+    """Bfloat16 where the processor has it, as in training."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16(torch.device("cpu")))
 
 
 def scores(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, float]:
@@ -204,6 +211,7 @@ def measure(
         "folds": folds,
         "seed": seed,
         "threads": torch.get_num_threads(),
+        "precision": "bfloat16" if has_bfloat16(torch.device("cpu")) else "float32",
     }
     for name, answer in predicted.items():
         extra[name] = {k: round(v, 4) for k, v in scores(stars.types, answer).items()}
