@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from made_flux import configuration, make, write_run, write_shard
 
+import specvit
 from specvit import cli
 from specvit.baselines import forest, load_baseline, run_baseline
 from specvit.baselines.rows import read_shard
@@ -191,6 +193,18 @@ def test_the_template_leaves_other_tasks_unanswered(tmp_path):
     frame = predictions(tmp_path, "template")
     assert "teff_pred" not in frame
     assert "class_pred" not in frame
+
+
+def test_the_package_need_not_be_installed_as_in_a_conda_environment(tmp_path, monkeypatch):
+    found = metadata.Distribution.from_name
+
+    def from_name(name: str) -> metadata.Distribution:
+        return found("not-there" if name == "specvit" else name)
+
+    monkeypatch.setattr(metadata.Distribution, "from_name", from_name)
+    write_run(tmp_path)
+    told = run_baseline(config(tmp_path, baselines={"models": ["template"]}), "template")
+    assert told["versions"]["specvit"] == specvit.__version__
 
 
 def test_the_data_section_narrows_what_is_learned_from_but_not_the_test(tmp_path):

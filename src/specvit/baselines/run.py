@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pandas as pd
 
+from specvit import __version__
 from specvit.baselines.baseline import Baseline, Plan
 from specvit.baselines.features import batches
 from specvit.baselines.rows import (
@@ -96,8 +97,9 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
             for path in sorted(folder.iterdir())
             if path.name.startswith("model.")
         },
-        "versions": {package: version(package) for package in ("specvit", "numpy", "scikit-learn")}
-        | {"python": platform.python_version()},
+        "versions": {package: version(package) for package in ("numpy", "scikit-learn")}
+        # Not asked of the package's metadata: in a conda environment it is not installed.
+        | {"specvit": __version__, "python": platform.python_version()},
     }
     write_json(folder / SUMMARY, summary)
     get_logger(__name__).info("%s: %s", name, folder / SUMMARY)
