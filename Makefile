@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 export UV_LINK_MODE ?= copy
 
-.PHONY: setup demo test lint lock schema clean
+.PHONY: setup demo test lint lock envs schema clean
 
 setup: $(VENV)/.ready
 
@@ -37,6 +37,10 @@ lint: setup
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate \
 		--no-header --extra slurm --extra s3 --group dev pyproject.toml -o requirements.lock --upgrade
+
+# Versions of the conda environments, after `make lock && make setup`.
+envs: setup
+	$(BIN)/python envs/pin.py envs/*.yaml
 
 schema: setup
 	$(BIN)/specvit schema --write workflow/schemas/config.schema.json
