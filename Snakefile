@@ -7,6 +7,10 @@ min_version("9.10")
 configfile: f"{workflow.basedir}/config.yaml"
 
 
+# Built from containers/specvit.def; used with --software-deployment-method apptainer only.
+container: "specvit.sif"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/catalog.smk"
 include: "workflow/rules/download.smk"

@@ -20,11 +20,12 @@ except ConfigError as error:
 PATHS = CFG.paths
 ROOT = str(PATHS.root)
 
-# The package beside this workflow is the one that runs, in conda environments too; without them,
-# with the Python that runs Snakemake, whether or not its environment is activated.
+# The package beside this workflow is the one that runs, in conda environments and containers too;
+# without them, with the Python that runs Snakemake, whether or not its environment is activated.
 SOURCES = quote(str(Path(workflow.basedir, "src")))
 PREFIX = f"export PYTHONPATH={SOURCES}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
-if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
+OWN_PYTHON = {DeploymentMethod.CONDA, DeploymentMethod.APPTAINER}
+if not OWN_PYTHON & set(workflow.deployment_settings.deployment_method):
     PREFIX += f"export PATH={quote(os.path.dirname(sys.executable))}:$PATH; "
 shell.prefix(PREFIX)
 
