@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.workflow
 
@@ -62,3 +66,17 @@ def test_a_wrong_configuration_stops_before_the_job_graph(workflow, over, words)
     assert words in done.stdout
     assert "Traceback" not in done.stdout
     assert "Building DAG" not in done.stdout
+
+
+def test_values_on_the_command_line_have_their_meaning(workflow) -> None:
+    planned = workflow.planned("--config", "split={shards: {train: 3, val: 1, test: 1}}")
+    assert planned["download"] == 5
+    done = workflow.dry_run("--config", "render={size: big}")
+    assert 'render.0.size = "big"' in done.stdout
+
+
+def test_the_paper_is_planned_in_400_jobs_of_each_kind(workflow) -> None:
+    workflow.config = ROOT / "workflow" / "configs" / "paper.yaml"
+    planned = workflow.planned()
+    assert planned["download"] == planned["shard"] == 400
+    assert planned["train_model"] == 1

@@ -7,13 +7,13 @@ from shlex import quote
 
 from snakemake.settings.types import DeploymentMethod
 
-from specvit.config import stage_settings, validate
+from specvit.config import merge, stage_settings, typed, validate
 from specvit.errors import ConfigError
 from specvit.paths import SPLITS
 from specvit.status import read_status, show_status, write_plan
 
 try:
-    CFG = validate(config)
+    CFG = validate(merge(config, typed(workflow.config_settings.config)))
 except ConfigError as error:
     raise WorkflowError(str(error))
 

@@ -52,6 +52,28 @@ def read_source(source: str) -> dict[str, Any]:
     return value
 
 
+def typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings from Snakemake's --config, where all that stands within {...} or [...] is text.
+
+    Such text gets the meaning it has in a YAML file: 96 is a number, true a boolean, null nothing.
+    """
+    return {
+        key: value if isinstance(value, str) else _typed(value) for key, value in values.items()
+    }
+
+
+def _typed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _typed(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_typed(inner) for inner in value]
+    if isinstance(value, str):
+        with suppress(yaml.YAMLError):
+            plain = yaml.safe_load(value)
+            return plain if plain is None or isinstance(plain, bool | int | float) else value
+    return value
+
+
 def load_config(sources: Iterable[str]) -> Config:
     """Merge the sources, later ones on top, and validate. Raises ConfigError."""
     merged: dict[str, Any] = {}
