@@ -13,6 +13,7 @@ BENCHES: dict[str, str] = {
     "loader": "Shard to training batch.",
     "train": "Training from shards and from memory.",
     "baselines": "Classical models at growing size.",
+    "scale": "Cost of the data stages in finished runs, and at survey size.",
     "transfer": "Pretrained weights and none, on a folder of real stars.",
 }
 
@@ -34,4 +35,4 @@ class _LazyBenches(click.Group):
 
 @click.group("bench", cls=_LazyBenches)
 def command() -> None:
-    """Measure a stage beside a naive reference, in the same process."""
+    """Measure a stage; where there is a naive way, beside it in the same process."""

@@ -126,9 +126,9 @@ def configuration_yaml(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def stage_times(config: Config) -> list[StageTime]:
-    """Times from Snakemake's benchmark files, by rule; empty where the run had no Snakemake."""
-    folder = config.paths.root / "benchmarks"
+def stage_times(run: Path) -> list[StageTime]:
+    """Times from Snakemake's benchmark files below a run's folder, by rule; empty without them."""
+    folder = run / "benchmarks"
     jobs: dict[str, list[dict[str, str]]] = defaultdict(list)
     for path in sorted(folder.rglob("*.tsv")):
         stage = path.relative_to(folder).parts[0].removesuffix(".tsv")

@@ -132,7 +132,7 @@ def _context(
         "versions": provenance.versions(),
         "machine": provenance.machine(),
         "trained_on": list(_trained_on(summaries)),
-        "times": provenance.stage_times(config),
+        "times": provenance.stage_times(config.paths.root),
         "hashes": provenance.hashes(config),
         "configuration": provenance.configuration_yaml(config),
         "definitions": [asdict(metric) for name, metric in METRICS.items() if name in shown],
