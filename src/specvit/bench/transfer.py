@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, f1_score
 from sklearn.model_selection import StratifiedGroupKFold
 
-from specvit.bench.common import BenchResult, available_cores, json_option
+from specvit.bench.common import BenchResult, json_option
 from specvit.catalog.group import components, key_pairs, sky_pairs
 from specvit.config.data import Grid, Render
 from specvit.config.learning import Model
@@ -210,7 +210,6 @@ def measure(
         "epochs": epochs,
         "folds": folds,
         "seed": seed,
-        "threads": torch.get_num_threads(),
         "precision": "bfloat16" if has_bfloat16(torch.device("cpu")) else "float32",
     }
     for name, answer in predicted.items():
@@ -228,7 +227,7 @@ def measure(
         rate=trained / seconds["pretrained"],
         reference="the same network, pictures, folds and epochs from scratch",
         reference_rate=trained / seconds["scratch"],
-        cores=available_cores(),
+        cores=torch.get_num_threads(),
         extra=extra,
     )
 

@@ -121,7 +121,10 @@ class Gate:
         self._failing.add(url)
         failures, spectra = FAILURES[error.blame]
         if not self.down and self._failures >= failures and len(self._failing) >= spectra:
-            log.info("%s: seems to be down (%s), waiting for it", self.host, error)
+            log.info(
+                "%s: seems to be down (%s), waiting for it up to %.0f s (download.outage_s)",
+                *(self.host, error, self._settings.outage_s),
+            )
             self._down_since, self._probes, probe = time.monotonic(), 0, True
         if probe and self._down_since is not None:
             self._pause(time.monotonic() - self._down_since, error)
