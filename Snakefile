@@ -22,16 +22,19 @@ include: "workflow/rules/report.smk"
 
 
 onstart:
-    write_plan(PATHS.root, plan())
+    # `specvit status` reads a disk, not a bucket.
+    if not STORED:
+        write_plan(PATHS.root, plan())
 
 
 onsuccess:
-    show_status(read_status(PATHS.root), print)
+    if not STORED:
+        show_status(read_status(PATHS.root), print)
 
 
 onerror:
     print(
-        f"The logs of the jobs that failed are below {ROOT}/logs; what is done stays done."
+        f"The logs of the jobs that failed are below {LOGS}; what is done stays done."
     )
 
 
@@ -39,6 +42,7 @@ onerror:
 localrules:
     all,
     survey,
+    survey_of_files,
     catalog,
     shards,
     shards_index,

@@ -3,14 +3,13 @@ rule baseline:
         index=str(PATHS.shards_index(CFG.render[0].label)),
         tars=shard_tars(CFG.render[0].label, *SPLITS),
     output:
-        **prediction_files("{model}"),
-        summary=f"{ROOT}/models/{{model}}/training.json",
+        **baseline_outputs("model.skops"),
     log:
         log_of("baseline/{model}"),
     benchmark:
         benchmark_of("baseline/{model}")
     wildcard_constraints:
-        model="|".join(CFG.baselines.models),
+        model=baselines_kept_as("model.skops"),
     conda:
         "../../envs/gpu.yaml"
     threads: 4
@@ -24,6 +23,13 @@ rule baseline:
         " --model {wildcards.model} > {log} 2>&1"
 
 
+use rule baseline as baseline_arrays with:
+    output:
+        **baseline_outputs("model.safetensors", "model.json"),
+    wildcard_constraints:
+        model=baselines_kept_as("model.safetensors", "model.json"),
+
+
 rule baselines:
     input:
-        expand(rules.baseline.output.summary, model=CFG.baselines.models),
+        expand(f"{ROOT}/models/{{model}}/training.json", model=CFG.baselines.models),

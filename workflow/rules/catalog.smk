@@ -6,6 +6,8 @@ rule survey:
         log_of("survey/{survey}"),
     benchmark:
         benchmark_of("survey/{survey}")
+    wildcard_constraints:
+        survey="sdss|lamost",
     conda:
         "../../envs/data.yaml"
     resources:
@@ -14,12 +16,23 @@ rule survey:
     params:
         config=lambda wildcards: settings("survey", survey=wildcards.survey),
     shell:
-        "python -m specvit survey --config {params.config:q} --survey {wildcards.survey} > {log} 2>&1"
+        "python -m specvit survey --config {params.config:q} --survey {wildcards.survey}"
+        " > {log[0]} 2>&1"
+
+
+# A folder of files also has some that cannot be read: told even where the job fails.
+use rule survey as survey_of_files with:
+    log:
+        log_of("survey/{survey}"),
+        refused=f"{ROOT}/surveys/{{survey}}.refused.csv",
+    wildcard_constraints:
+        survey="files",
 
 
 rule catalog:
     input:
-        expand(rules.survey.output.table, survey=CFG.surveys.active),
+        tables=[str(PATHS.survey_table(survey)) for survey in CFG.surveys.active],
+        cuts=[str(PATHS.survey_cuts(survey)) for survey in CFG.surveys.active],
     output:
         catalog=str(PATHS.catalog),
         stats=str(PATHS.catalog_stats),

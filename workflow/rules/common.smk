@@ -9,7 +9,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from specvit.config import merge, stage_settings, typed, validate
 from specvit.errors import ConfigError
-from specvit.paths import SPLITS
+from specvit.paths import BASELINE_FILES, EXAMPLE_SHARDS, RUN_DIR, SPLITS
 from specvit.status import read_status, show_status, write_plan
 
 try:
@@ -27,6 +27,14 @@ PREFIX = f"export PYTHONPATH={SOURCES}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
 OWN_PYTHON = {DeploymentMethod.CONDA, DeploymentMethod.APPTAINER}
 if not OWN_PYTHON & set(workflow.deployment_settings.deployment_method):
     PREFIX += f"export PATH={quote(os.path.dirname(sys.executable))}:$PATH; "
+
+# With a default storage provider, Snakemake keeps local copies of what a job reads and writes.
+STORED = workflow.storage_settings.default_storage_provider is not None
+LOGS = f"{ROOT}/logs"
+if STORED:
+    LOGS = f"{workflow.storage_settings.default_storage_prefix}/{LOGS}"
+    COPIES = workflow.modifier.path_modifier.apply_default_storage(ROOT)
+    PREFIX += f"export {RUN_DIR}={quote(str(COPIES))}; "
 shell.prefix(PREFIX)
 
 
@@ -57,9 +65,45 @@ def shard_tars(render, *splits):
     return [str(PATHS.shard(render, name)) for name in names]
 
 
+def example_tars(render):
+    """The shards that the gallery takes its plots from."""
+    return [str(PATHS.shard(render, name)) for name in EXAMPLE_SHARDS]
+
+
+def benchmarks():
+    """The times of all jobs, for the report: those it finds, or, in storage, those it gets."""
+    if not STORED:
+        return []
+    names = ["catalog", "evaluate", "figures", "gallery"]
+    names += [f"survey/{survey}" for survey in CFG.surveys.active]
+    names += [f"download/{shard}" for shard in CFG.shard_names()]
+    for render in CFG.renders:
+        names += [f"shard/{render}/{shard}" for shard in CFG.shard_names()]
+        names += [f"shards_index/{render}"]
+    for network in CFG.network_names:
+        names += [f"train/{network}", f"predict/{network}"]
+    names += [f"baseline/{model}" for model in CFG.baselines.models]
+    return [benchmark_of(name) for name in names]
+
+
 def prediction_files(model):
     """A model's predictions of the test split (the headline) and of val (for calibration)."""
     return {split: str(PATHS.predictions(model, split)) for split in ("test", "val")}
+
+
+def baseline_outputs(*files):
+    """What a baseline makes, its model being kept in these files."""
+    folder = f"{ROOT}/models/{{model}}"
+    return {
+        **prediction_files("{model}"),
+        "model": [f"{folder}/{name}" for name in files],
+        "summary": f"{folder}/training.json",
+    }
+
+
+def baselines_kept_as(*files):
+    """The baselines whose models are kept in these files, as a pattern."""
+    return "|".join(name for name, kept in BASELINE_FILES.items() if kept == files)
 
 
 def all_predictions():

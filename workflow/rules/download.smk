@@ -1,10 +1,14 @@
+# update: a rerun takes over the spectra that are already there instead of fetching again. Snakemake
+# cannot update what lies in storage.
+kept = str if STORED else update
+
+
 rule download:
     input:
         rules.catalog.output.catalog,
     output:
-        # update: a rerun takes over the spectra that are already there instead of fetching again.
-        tar=update(f"{ROOT}/spectra/{{shard}}.tar"),
-        ledger=update(f"{ROOT}/spectra/{{shard}}.ledger.parquet"),
+        tar=kept(f"{ROOT}/spectra/{{shard}}.tar"),
+        ledger=kept(f"{ROOT}/spectra/{{shard}}.ledger.parquet"),
     log:
         log_of("download/{shard}"),
     benchmark:

@@ -33,7 +33,8 @@ rule figures:
 
 rule gallery:
     input:
-        [str(PATHS.shards_index(render)) for render in CFG.renders],
+        indexes=[str(PATHS.shards_index(render)) for render in CFG.renders],
+        tars=[path for render in CFG.renders for path in example_tars(render)],
     output:
         report(str(PATHS.gallery), caption="../report/gallery.rst", category="Plots"),
     log:
@@ -55,12 +56,19 @@ rule report:
     input:
         catalog=rules.catalog.output.catalog,
         stats=rules.catalog.output.stats,
-        ledgers=expand(rules.download.output.ledger, shard=CFG.shard_names()),
+        cuts=rules.catalog.input.cuts,
+        ledgers=[str(PATHS.ledger(shard)) for shard in CFG.shard_names()],
         shards=[str(PATHS.shards_index(render)) for render in CFG.renders],
+        examples=[path for render in CFG.renders for path in example_tars(render)],
+        failures=shard_tars(CFG.render_of("vit"), "test"),
+        weights=[
+            f"{ROOT}/models/{model}/model.safetensors" for model in CFG.network_names
+        ],
         summaries=[f"{ROOT}/models/{model}/training.json" for model in CFG.model_names],
         predictions=all_predictions(),
         metrics=rules.evaluate.output.metrics,
         figures=rules.figures.output.figures,
+        benchmarks=benchmarks(),
     output:
         page=report(
             str(PATHS.report), caption="../report/report.rst", category="Report"

@@ -24,10 +24,12 @@ rule shard:
 
 rule shards_index:
     input:
-        stats=expand(
-            rules.shard.output.stats, shard=CFG.shard_names(), allow_missing=True
+        # Not the tars, which are not read here: where they are in storage, they would be fetched.
+        expand(
+            f"{ROOT}/shards/{{render}}/{{shard}}.stats.json",
+            shard=CFG.shard_names(),
+            allow_missing=True,
         ),
-        tars=expand(rules.shard.output.tar, shard=CFG.shard_names(), allow_missing=True),
     output:
         f"{ROOT}/shards/{{render}}/shards.json",
     log:
@@ -48,4 +50,5 @@ rule shards_index:
 
 rule shards:
     input:
-        expand(rules.shards_index.output, render=CFG.renders),
+        indexes=[str(PATHS.shards_index(render)) for render in CFG.renders],
+        tars=[path for render in CFG.renders for path in shard_tars(render, *SPLITS)],

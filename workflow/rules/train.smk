@@ -8,6 +8,7 @@ rule train_model:
         weights=f"{ROOT}/models/{{model}}/model.safetensors",
         description=f"{ROOT}/models/{{model}}/model.json",
         summary=f"{ROOT}/models/{{model}}/training.json",
+        history=f"{ROOT}/models/{{model}}/log.jsonl",
     log:
         log_of("train/{model}"),
     benchmark:
@@ -30,7 +31,7 @@ rule train_model:
 
 rule train:
     input:
-        expand(rules.train_model.output.summary, model=CFG.network_names),
+        [f"{ROOT}/models/{model}/training.json" for model in CFG.network_names],
 
 
 rule predict:

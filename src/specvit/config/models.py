@@ -16,7 +16,7 @@ from specvit.config.learning import BaselineName, Baselines, Model, Train, monit
 from specvit.config.reporting import Evaluate, Report
 from specvit.config.surveys import Simulated, Surveys
 from specvit.errors import ConfigError
-from specvit.paths import SPLITS, RunPaths, shard_name
+from specvit.paths import RUN_DIR, SPLITS, RunPaths, shard_name
 
 TaskName = Literal["class", "stellar_type", "redshift", "teff", "logg", "feh"]
 
@@ -138,7 +138,10 @@ class Config(Section):
 
     @property
     def paths(self) -> RunPaths:
-        """The files of this run."""
+        """The files of this run; in a job whose files are in storage, Snakemake's copies."""
+        copies = os.environ.get(RUN_DIR)
+        if copies is not None:
+            return RunPaths(Path(copies))
         return RunPaths(Path(os.path.expandvars(self.results_dir)) / self.run)
 
     def shard_names(self, split: str | None = None) -> list[str]:

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from specvit import __version__
 from specvit.errors import DataError
 from specvit.io import read_json, write_text
-from specvit.paths import RunPaths
+from specvit.paths import EXAMPLE_SHARDS, RunPaths
 from specvit.shards.tar import read_members
 from specvit.tasks import CLASSES
 
@@ -23,21 +23,20 @@ KEPT = ("spectrum_id", "survey", "class", "subclass", "z", "snr", "simulated")
 def gallery_items(shards_dir: Path, per_class: int) -> list[dict[str, Any]]:
     """Up to `per_class` pictures of each class of one set of plots, spread over S/N.
 
-    `shards_dir` holds `shards.json` and the tars. The pictures come from the test split (from val
-    or train where it has too few shards to show a class); the same ones every time. Each item has
-    `png` (bytes as in the shard), `mode`, `label`, `size`, `spectrum_id`, `survey`, `class`,
-    `subclass`, `z`, `snr` and `simulated`. Raises DataError where shards are missing or damaged.
+    `shards_dir` holds `shards.json` and the tars. The pictures come from the first shard of the
+    test split (then of val and train, where it has too few of a class); the same ones every time.
+    Each item has `png` (bytes as in the shard), `mode`, `label`, `size`, `spectrum_id`, `survey`,
+    `class`, `subclass`, `z`, `snr` and `simulated`. Raises DataError where shards are missing or
+    damaged.
     """
     index = read_json(shards_dir / "shards.json")
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in CLASSES}
     lacking = {name for name in CLASSES if index["counts"]["classes"].get(name)}
-    order = {"test": 0, "val": 1, "train": 2}
-    for shard in sorted(index["shards"], key=lambda s: (order[s["split"]], s["shard"])):
-        # Rows were dealt to shards at random, so the first one usually has all that is asked for.
+    for shard in EXAMPLE_SHARDS:
         lacking = {name for name in lacking if len(found[name]) < per_class}
         if not lacking:
             break
-        for item in _items(shards_dir / f"{shard['shard']}.tar"):
+        for item in _items(shards_dir / f"{shard}.tar"):
             if item["class"] in lacking:
                 found[item["class"]].append(item)
     render = index["render"]
