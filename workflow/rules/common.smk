@@ -65,6 +65,13 @@ def shard_tars(render, *splits):
     return [str(PATHS.shard(render, name)) for name in names]
 
 
+def training_tars(network):
+    """The shards that a network learns from, unless it fetches them itself."""
+    if CFG.variant(network).train.shards_url is not None:
+        return []
+    return shard_tars(CFG.render_of(network), "train", "val")
+
+
 def example_tars(render):
     """The shards that the gallery takes its plots from."""
     return [str(PATHS.shard(render, name)) for name in EXAMPLE_SHARDS]

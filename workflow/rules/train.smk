@@ -1,9 +1,7 @@
 rule train_model:
     input:
         index=lambda wildcards: str(PATHS.shards_index(CFG.render_of(wildcards.model))),
-        tars=lambda wildcards: shard_tars(
-            CFG.render_of(wildcards.model), "train", "val"
-        ),
+        tars=lambda wildcards: training_tars(wildcards.model),
     output:
         weights=f"{ROOT}/models/{{model}}/model.safetensors",
         description=f"{ROOT}/models/{{model}}/model.json",

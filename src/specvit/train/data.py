@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from specvit.config import Config
 from specvit.errors import TrainingError
 from specvit.models.vit import SpecViT
 from specvit.tasks import tasks_of
+from specvit.train.cache import cache_of
 from specvit.train.index import ShardIndex, Subset, index_shards
 from specvit.train.loader import TrainPlan, check_readers
 from specvit.train.ranks import Ranks
@@ -23,6 +25,7 @@ def read_splits(config: Config, ranks: Ranks) -> tuple[ShardIndex, ShardIndex]:
     Raises TrainingError for a split without samples or with fewer shards than readers.
     """
     found = []
+    cache = cache_of(config)
     subsets = {
         "train": Subset(
             extra_draws=True,
@@ -34,10 +37,11 @@ def read_splits(config: Config, ranks: Ranks) -> tuple[ShardIndex, ShardIndex]:
     }
     for split, subset in subsets.items():
         render = config.render[0].label
-        shards = [config.paths.shard(render, name) for name in config.shard_names(split)]
+        where = partial(config.paths.shard, render) if cache is None else cache.path
+        shards = [where(name) for name in config.shard_names(split)]
         if split == "train":
             check_readers(len(shards), ranks.size, config.train.workers)
-        index = index_shards(shards, tasks_of(config.tasks), subset, config.train.workers)
+        index = index_shards(shards, tasks_of(config.tasks), subset, config.train.workers, cache)
         if not len(index):
             raise TrainingError(
                 f"the {split} split has no readable spectra in {len(shards)} shards of "

@@ -13,7 +13,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -52,7 +52,10 @@ LOG = get_logger(__name__)
 LOG_EVERY = 10  # steps between lines of the log
 NAMED = 8  # samples that a message names; the log has all
 # Settings that change how fast a run is or what it bears, not what it computes.
-WITHOUT_EFFECT = {"workers", "gpus", "checkpoint_minutes", "max_bad_samples"}
+WITHOUT_EFFECT = {
+    *("workers", "gpus", "checkpoint_minutes", "max_bad_samples"),
+    *("shards_url", "shards_cache", "shards_cache_gb"),
+}
 
 
 def train(config: Config, network: str = "vit", *, fresh: bool = False) -> Path:
@@ -178,9 +181,10 @@ class Run:
             workers=self.settings.workers,
             pin=self.ranks.device.type == "cuda",
         )
-        while self.epoch < self.settings.epochs and not self._is_stale():
-            self._train_epoch(batches)
-            self._end_epoch()
+        with closing(batches):
+            while self.epoch < self.settings.epochs and not self._is_stale():
+                self._train_epoch(batches)
+                self._end_epoch()
         self.finished = True
         self._save()
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import mmap
+import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,7 @@ from specvit.catalog.hashing import hashes, uniform
 from specvit.errors import DataError
 from specvit.models.labels import encode
 from specvit.tasks import Task
+from specvit.train.cache import ShardCache
 
 BLOCK = 512  # tar: headers and contents are padded to this
 
@@ -66,10 +69,12 @@ class ShardIndex:
     Arrays have one row a sample: `shard` (n,) is the position in `paths`, `picture` and `row`
     (n, 2) are byte offset and size of the PNG and of the json, `keys` (n,) the names in the tar.
     `labels` are those of `specvit.models.labels.encode`, (n,) for each task. Numbers and
-    fixed-width text only: worker processes share these pages instead of copying them.
+    fixed-width text only: worker processes share these pages instead of copying them. With a
+    `cache`, the paths are its copies, and it opens them.
     """
 
     paths: tuple[Path, ...]
+    cache: ShardCache | None
     shard: npt.NDArray[np.int32]
     picture: npt.NDArray[np.int64]
     row: npt.NDArray[np.int64]
@@ -94,22 +99,30 @@ class ShardIndex:
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:12]
 
+    def open(self, shard: int) -> int:
+        """A descriptor of a shard's file."""
+        return _open(self.paths[shard], self.cache)
+
     def name(self, sample: int) -> str:
         """`train-000003/spec-0266-51602-0001`: what a message calls this sample."""
         return f"{self.paths[self.shard[sample]].stem}/{self.keys[sample].decode()}"
 
 
 def index_shards(
-    paths: Sequence[Path], tasks: Sequence[Task], subset: Subset, workers: int = 1
+    paths: Sequence[Path],
+    tasks: Sequence[Task],
+    subset: Subset,
+    workers: int = 1,
+    cache: ShardCache | None = None,
 ) -> ShardIndex:
     """Read the headers and json of every sample, with several processes where `workers` > 1.
 
-    Raises DataError for a shard that is missing or damaged as a tar. A sample without a picture
-    or with an unusable json is left out and listed in `bad`.
+    With a `cache`, `paths` are its. Raises DataError for a shard that is missing or damaged as a
+    tar. A sample without a picture or with an unusable json is left out and listed in `bad`.
     """
     if not paths:
         raise DataError("there are no shards to read")
-    jobs = [(path, tuple(tasks), subset) for path in paths]
+    jobs = [(path, tuple(tasks), subset, cache and cache.of_one(path)) for path in paths]
     if min(workers, len(paths)) > 1:
         with ProcessPoolExecutor(min(workers, len(paths))) as pool:
             parts = list(pool.map(_index_shard, *zip(*jobs, strict=True)))
@@ -117,6 +130,7 @@ def index_shards(
         parts = [_index_shard(*job) for job in jobs]
     return ShardIndex(
         paths=tuple(paths),
+        cache=cache,
         shard=np.repeat(np.arange(len(parts), dtype=np.int32), [len(p) for p in parts]),
         picture=np.concatenate([p.picture for p in parts]),
         row=np.concatenate([p.row for p in parts]),
@@ -126,12 +140,14 @@ def index_shards(
     )
 
 
-def _index_shard(path: Path, tasks: tuple[Task, ...], subset: Subset) -> ShardIndex:
+def _index_shard(
+    path: Path, tasks: tuple[Task, ...], subset: Subset, cache: ShardCache | None
+) -> ShardIndex:
     places: list[tuple[int, int, int, int]] = []
     keys: list[bytes] = []
     values: dict[str, list[Any]] = {task.name: [] for task in tasks}
     bad: list[BadSample] = []
-    with _mapped(path) as data:
+    with _mapped(path, cache) as data:
         for key, members in _samples(path, data):
             try:
                 picture, row = members["png"], members["json"]
@@ -156,6 +172,7 @@ def _index_shard(path: Path, tasks: tuple[Task, ...], subset: Subset) -> ShardIn
         raise DataError(f"shard {path}: {error}") from error
     return ShardIndex(
         paths=(path,),
+        cache=cache,
         shard=np.zeros(len(keys), dtype=np.int32),
         picture=where[:, :2],
         row=where[:, 2:],
@@ -165,15 +182,20 @@ def _index_shard(path: Path, tasks: tuple[Task, ...], subset: Subset) -> ShardIn
     )
 
 
-@contextmanager
-def _mapped(path: Path) -> Iterator[bytes | mmap.mmap]:
-    """A file's bytes, read by the system only where they are touched."""
+def _open(path: Path, cache: ShardCache | None) -> int:
+    if cache is not None:
+        return cache.open(path)
     try:
-        handle = path.open("rb")
+        return os.open(path, os.O_RDONLY)
     except FileNotFoundError as error:
         raise DataError(f"shard {path} does not exist: make it with specvit shards") from error
-    with handle:
-        if path.stat().st_size == 0:
+
+
+@contextmanager
+def _mapped(path: Path, cache: ShardCache | None) -> Iterator[bytes | mmap.mmap]:
+    """A file's bytes, read by the system only where they are touched."""
+    with os.fdopen(_open(path, cache), "rb") as handle:
+        if os.fstat(handle.fileno()).st_size == 0:
             yield b""  # an empty file cannot be mapped
         else:
             with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -209,7 +231,7 @@ def _members(path: Path, data: bytes | mmap.mmap) -> Iterator[tuple[str, int, in
             return
         plain = header[156] in b"0\0" and header[124] < 0x80 and header[345] == 0
         if not plain:
-            yield from _members_by_tarfile(path, position)
+            yield from _members_by_tarfile(path, data, position)
             return
         size = _checked_size(header)
         if size is None:
@@ -232,16 +254,18 @@ def _checked_size(header: bytes) -> int | None:
     return size if sum(header) - sum(header[148:156]) + 8 * 32 == checksum else None
 
 
-def _members_by_tarfile(path: Path, start: int) -> Iterator[tuple[str, int, int]]:
-    with path.open("rb") as handle:
-        handle.seek(start)
-        try:
-            with tarfile.open(fileobj=handle, mode="r:") as archive:
-                for member in archive:
-                    if member.isfile():
-                        yield member.name, member.offset_data, member.size
-        except tarfile.TarError as error:
-            raise _damaged(path, f"damaged after byte {start}") from error
+def _members_by_tarfile(
+    path: Path, data: bytes | mmap.mmap, start: int
+) -> Iterator[tuple[str, int, int]]:
+    handle = data if isinstance(data, mmap.mmap) else io.BytesIO(data)
+    handle.seek(start)
+    try:
+        with tarfile.open(fileobj=cast(IO[bytes], handle), mode="r:") as archive:
+            for member in archive:
+                if member.isfile():
+                    yield member.name, member.offset_data, member.size
+    except tarfile.TarError as error:
+        raise _damaged(path, f"damaged after byte {start}") from error
 
 
 def _damaged(path: Path, how: str) -> DataError:

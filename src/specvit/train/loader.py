@@ -6,7 +6,8 @@ made of the same samples whatever the number of workers and ranks, a resume in t
 epoch starts at a position and decodes nothing before it, and no sample is read twice or left out
 because counts do not divide. The `webdataset` library deals whole shards to ranks and workers and
 can promise none of these; the files stay readable with it (a test compares the two). The price:
-training reads files, not streams. Snakemake's storage plugins stage remote shards, as any input.
+training reads files, not streams. Remote shards become files before the job, by Snakemake's storage
+plugins, or within it, one after the other as they are needed (`specvit.train.cache`).
 
 Ranks stay in step without talking to one another: a step takes the next `batch_size` samples of the
 epoch, dealt to ranks and accumulation passes like cards. Passes all have one size; what the last
@@ -25,7 +26,7 @@ import json
 import os
 import signal
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,7 +37,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from specvit.config.data import Render
-from specvit.errors import TrainingError
+from specvit.errors import SpecvitError, TrainingError
 from specvit.train.index import BadSample, ShardIndex
 
 SHUFFLE_SHARDS = 16
@@ -173,14 +174,20 @@ class EvaluationPlan(Sampler[Request]):
             yield Request(mine[first : first + self.batch_size], step=step)
 
 
-class ShardReader(Dataset[Batch]):
+class ShardReader(Dataset["Batch | SpecvitError"]):
     """Reads and decodes what a Request names; each worker process has its own."""
 
     def __init__(self, index: ShardIndex, shape: tuple[int, int, int], rows: bool = False) -> None:
         self.index, self.shape, self.rows = index, shape, rows
         self._files: OrderedDict[int, int] = OrderedDict()
 
-    def __getitem__(self, request: Request) -> Batch:
+    def __getitem__(self, request: Request) -> Batch | SpecvitError:
+        try:
+            return self._batch(request)
+        except SpecvitError as error:
+            return error  # for the parent to raise: torch would add the worker's traceback to it
+
+    def _batch(self, request: Request) -> Batch:
         samples = request.samples
         pictures = np.zeros((len(samples), *self.shape), dtype=np.uint8)
         labels = {task: values[samples] for task, values in self.index.labels.items()}
@@ -228,7 +235,7 @@ class ShardReader(Dataset[Batch]):
         if shard not in self._files:
             if len(self._files) >= OPEN_FILES:
                 os.close(self._files.popitem(last=False)[1])
-            handle = os.open(self.index.paths[shard], os.O_RDONLY)
+            handle = self.index.open(shard)
             if hasattr(os, "posix_fadvise"):
                 # All of the shard is needed in this stretch: let the system stream it in.
                 os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_WILLNEED)
@@ -250,7 +257,7 @@ def check_readers(shards: int, ranks: int, workers: int) -> None:
 
 def train_batches(
     plan: TrainPlan, render: Render, *, workers: int = 0, pin: bool = False
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """One Batch for each pass of the plan, over all its epochs without a stop between them."""
     return _batches(ShardReader(plan.index, shape_of(render)), plan, workers, pin)
 
@@ -265,7 +272,7 @@ def evaluation_batches(
     ranks: int = 1,
     rows: bool = False,
     pin: bool = False,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Every sample of the index exactly once over all ranks; the last batch may be smaller.
 
     With `rows`, each batch brings the json of its samples (so `Batch.ids` too).
@@ -281,10 +288,10 @@ def shape_of(render: Render) -> tuple[int, int, int]:
 
 def _batches(
     reader: ShardReader, plan: Sampler[Request], workers: int, pin: bool
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     # Map-style with one request an item: workers take requests in turn, and torch gives their
     # batches back in the order of requests, so the number of workers changes nothing.
-    loader: DataLoader[Batch] = DataLoader(
+    loader: DataLoader[Batch | SpecvitError] = DataLoader(
         reader,
         batch_size=None,
         sampler=plan,
@@ -295,7 +302,15 @@ def _batches(
         worker_init_fn=_leave_signals_to_parent,
         generator=torch.Generator(),  # or torch's own would advance, and a resume differ
     )
-    return iter(loader)
+    batches = iter(loader)
+    try:
+        for read in batches:
+            if isinstance(read, SpecvitError):
+                raise read
+            yield read
+    finally:
+        # Ends the workers now: they ignore SIGTERM, and Python would wait for them at its end.
+        del batches
 
 
 def _as_is(batch: Any) -> Any:
