@@ -19,6 +19,7 @@ from specvit.baselines.store import load_skops
 from specvit.config import load_stage
 from specvit.config.models import Config
 from specvit.errors import ConfigError, DataError, TrainingError
+from specvit.paths import BASELINE_FILES
 from specvit.predictions import read_predictions
 from specvit.tasks import tasks_of
 
@@ -78,6 +79,7 @@ def test_the_summary_tells_what_was_done(made, name):
     assert told["seconds"].keys() == {"read", "fit", "predict"}
     assert told["peak_rss_mb"] > 50
     assert told["seed"] == 1
+    assert set(told["files"]) == set(BASELINE_FILES[name])  # what the workflow declares
     chosen = told.get("class", told)
     assert chosen["chosen"]
     assert len(chosen["grid"]) > 1

@@ -50,6 +50,21 @@ def test_experiments_share_what_they_share(workflow) -> None:
     assert planned["baseline"] == 2
 
 
+def test_every_kind_of_baseline_and_survey_has_a_rule(workflow, tmp_path) -> None:
+    models = ["svm", "random_forest", "knn", "cnn1d", "template"]
+    surveys = {"sdss": None, "files": {"base_url": tmp_path.as_uri()}}
+    planned = workflow.planned(over={"baselines": {"models": models}, "surveys": surveys})
+    assert (planned["baseline"], planned["baseline_arrays"]) == (3, 2)
+    assert (planned["survey"], planned["survey_of_files"]) == (1, 1)
+
+
+def test_shards_behind_a_url_are_not_staged_for_training(workflow) -> None:
+    done = workflow.dry_run("train", over={"train": {"shards_url": "https://host/shards"}})
+    inputs = done.stdout.partition("rule train_model:")[2].partition("output:")[0]
+    assert "shards.json" in inputs  # so that they are made before
+    assert ".tar" not in inputs
+
+
 @pytest.mark.parametrize(
     ("over", "words"),
     [
