@@ -19,9 +19,9 @@ from specvit.train import engine
 
 def test_ranks_are_started_signalled_and_go_on(configure, monkeypatch):
     """One command starts two ranks; SIGUSR1 to it alone ends all with the state saved."""
-    config = configure(train={"checkpoint_minutes": 1e-9, "epochs": 500})
+    config = configure(train={"checkpoint_minutes": 1e-9, "epochs": 500, "ranks": 2})
     settings = json.dumps(config.model_dump(mode="json"))
-    command = [sys.executable, "-m", "specvit", "train", "--config", settings, "--ranks", "2"]
+    command = [sys.executable, "-m", "specvit", "train", "--config", settings]
     environ = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
     folder = config.paths.model_dir("vit") / "checkpoints"

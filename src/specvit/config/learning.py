@@ -128,6 +128,8 @@ class Train(Section):
     """Processes that read and decode pictures, for each GPU; 0: the training process itself."""
     gpus: int = Field(0, ge=0, le=1024)
     """GPUs (torchrun ranks) of the training job, over all its nodes; 0: train on the CPU."""
+    ranks: int = Field(1, ge=1, le=1024)
+    """Processes that train on the CPU (gpus: 0), over all nodes: one for each socket or node."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the forward pass; auto: bfloat16 where the hardware has it, else float32."""
     compile: bool = False
@@ -163,13 +165,21 @@ class Train(Section):
             raise ValueError("must have no user, password or query: keys are read from AWS_...")
         return value
 
+    @property
+    def processes(self) -> int:
+        """Processes that train together: one for each GPU, else `ranks`."""
+        return self.gpus or self.ranks
+
     @model_validator(mode="after")
     def _divides(self) -> Train:
-        ranks = max(self.gpus, 1)
-        if self.batch_size % (self.accumulate * ranks):
+        if self.gpus and self.ranks > 1:
+            raise ValueError(f"ranks = {self.ranks} is for the CPU, but gpus = {self.gpus}")
+        together = self.accumulate * self.processes
+        if self.batch_size % together:
+            name = "gpus" if self.gpus else "ranks"
             raise ValueError(
-                f"batch_size = {self.batch_size} must be divisible by accumulate x gpus = "
-                f"{self.accumulate * ranks}"
+                f"batch_size = {self.batch_size} must be divisible by accumulate x {name} = "
+                f"{together}"
             )
         return self
 

@@ -59,7 +59,8 @@ def load_checkpoint(folder: Path, fits: dict[str, Any]) -> tuple[dict[str, Any] 
     if known["ranks"] != fits["ranks"]:
         raise TrainingError(
             f"{path} was written by {known['ranks']} ranks and cannot go on with {fits['ranks']}: "
-            f"use {known['ranks']} again (train.gpus), or start anew with specvit train --fresh"
+            f"use {known['ranks']} again (train.gpus, train.ranks), or start anew with "
+            "specvit train --fresh"
         )
     return state, f"going on from {path}"
 

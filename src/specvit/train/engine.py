@@ -53,7 +53,7 @@ LOG_EVERY = 10  # steps between lines of the log
 NAMED = 8  # samples that a message names; the log has all
 # Settings that change how fast a run is or what it bears, not what it computes.
 WITHOUT_EFFECT = {
-    *("workers", "gpus", "checkpoint_minutes", "max_bad_samples"),
+    *("workers", "gpus", "ranks", "checkpoint_minutes", "max_bad_samples"),
     *("shards_url", "shards_cache", "shards_cache_gb"),
 }
 

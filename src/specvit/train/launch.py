@@ -2,7 +2,8 @@
 
 On one machine `specvit train` starts its ranks itself. On several nodes of a SLURM job, start one
 `specvit train` on each node (`srun --nodes N --ntasks-per-node 1 specvit train ...`): the agents
-find one another through the first node of the step, and `train.gpus` is the number of all GPUs.
+find one another through the first node of the step, and `train.gpus` (on CPUs `train.ranks`) is the
+number of all their ranks.
 Under a torchrun of one's own (`torchrun ... -m specvit train ...`) nothing is launched.
 """
 
@@ -64,11 +65,14 @@ def launch(ranks: int, command: Sequence[str]) -> None:
     """
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous import RendezvousError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     meeting = meeting_of(os.environ)
     if ranks % meeting.nodes:
-        raise ConfigError(f"train.gpus = {ranks} must be divisible by {meeting.nodes} nodes")
+        raise ConfigError(
+            f"train.gpus (or ranks) = {ranks} must be divisible by {meeting.nodes} nodes"
+        )
     config = LaunchConfig(
         min_nodes=meeting.nodes,
         max_nodes=meeting.nodes,
@@ -96,6 +100,11 @@ def launch(ranks: int, command: Sequence[str]) -> None:
         failed = TrainingError(f"rank {rank} failed (exit code {failure.exitcode}), see above")
         failed.exit_code = failure.exitcode if failure.exitcode > 0 else TrainingError.exit_code
         raise failed from error
+    except RendezvousError as error:
+        raise TrainingError(
+            f"the {meeting.nodes} nodes did not meet at {meeting.host}:{meeting.port}: each must "
+            f"reach that name and port ({error})"
+        ) from error
 
 
 def _as_sigterm(number: int, frame: FrameType | None) -> None:
