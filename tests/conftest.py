@@ -1,4 +1,4 @@
-"""What tests share: the real spectra, weights and cluster that may lie beside the project."""
+"""What tests share: the real spectra and weights that may lie beside the project."""
 
 from __future__ import annotations
 
@@ -42,9 +42,3 @@ def real_index(real_spectra: Path) -> list[dict[str, str]]:
 def real_weights() -> Path:
     """A real pretrained ViT (DINOv2 small, safetensors)."""
     return _shared("weights") / "vit_small_patch14_dinov2.fp16.safetensors"
-
-
-@pytest.fixture(scope="session")
-def slurm_scripts() -> Path:
-    """Scripts that start a real SLURM on one machine."""
-    return _shared("slurm")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from specvit.io import sha256_file
 from specvit.locks import remove_stale_lock
+from tiny_workflow import data_hashes
 
 # One group: the finished run that they share is made once, by one test process.
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("finished")]
@@ -74,12 +74,6 @@ def kill_when(workflow, path: Path, timeout_s: float = 400) -> None:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def data_hashes(workflow) -> dict[str, str]:
-    run = workflow.run_folder
-    files = [run / "catalog.parquet", *run.glob("spectra/*"), *run.glob("shards/*/*")]
-    return {str(path.relative_to(run)): sha256_file(path) for path in sorted(files)}
 
 
 def test_killed_at_any_stage_ends_in_the_same_bytes(workflow, finished) -> None:

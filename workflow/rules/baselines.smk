@@ -15,7 +15,7 @@ rule baseline:
     threads: 4
     resources:
         mem_mb=memory_mb(8000, of_input=1),
-        runtime=runtime_min(240),
+        runtime=runtime_min(120, of_input=0.02),
     params:
         config=settings("baselines"),
     shell:

@@ -135,20 +135,42 @@ def plan():
     }
 
 
+# A job that failed more often was preempted, not short of anything.
+MOST_ATTEMPTS_THAT_GROW = 3
+
+
 def memory_mb(base_mb, of_input=0.0):
-    """Memory of a job: a base, a share of its input's size, and half as much again each attempt."""
+    """Memory of a job: a base and a share of its input's size; half as much again each attempt."""
 
     def resource(wildcards, input, attempt):
         size = input.size_mb if of_input else 0
-        return int((base_mb + of_input * size) * (1 + 0.5 * (attempt - 1)))
+        growth = 1 + 0.5 * (min(attempt, MOST_ATTEMPTS_THAT_GROW) - 1)
+        return int((base_mb + of_input * size) * growth)
 
     return resource
 
 
-def runtime_min(minutes):
-    """Run time of a job in minutes, doubled at each attempt."""
+def runtime_min(base_min, of_input=0.0):
+    """Run time of a job: a base and minutes for each MB of input; twice as much each attempt."""
 
-    def resource(wildcards, attempt):
-        return int(minutes * 2 ** (attempt - 1))
+    def resource(wildcards, input, attempt):
+        size = input.size_mb if of_input else 0
+        growth = 2 ** (min(attempt, MOST_ATTEMPTS_THAT_GROW) - 1)
+        return int((base_min + of_input * size) * growth)
 
     return resource
+
+
+def on_each_node(wildcards, resources, threads):
+    """What starts a job's command once on each of its nodes; nothing where it has one node."""
+    nodes = resources.nodes
+    if nodes == 1:
+        return ""
+    if not resources.get("mpi") or resources.get("tasks") != nodes:
+        raise WorkflowError(
+            f"nodes: {nodes} needs tasks: {nodes} and mpi: srun beside it (workflow/profiles/slurm)"
+        )
+    return (
+        f"{resources.mpi} --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1"
+        f" --cpus-per-task={threads} "
+    )

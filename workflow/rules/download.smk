@@ -16,8 +16,9 @@ rule download:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=memory_mb(1000),
-        runtime=runtime_min(240),
+        mem_mb=memory_mb(1000, of_input=1),
+        # One shard's share of the catalogue says how many spectra there are: 100 bytes each.
+        runtime=runtime_min(60, of_input=240 / len(CFG.shard_names())),
         downloads=1,  # a profile limits how many run at once: they share the host's patience
     params:
         config=settings("download"),

@@ -1,3 +1,8 @@
+# Each SLURM job counts its own: it is the shards of one group that take turns, not the groups.
+resource_scopes:
+    drawing="local",
+
+
 rule shard:
     input:
         catalog=rules.catalog.output.catalog,
@@ -13,8 +18,9 @@ rule shard:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=memory_mb(1000),
-        runtime=runtime_min(60),
+        mem_mb=memory_mb(1000, of_input=0.3),
+        runtime=runtime_min(5, of_input=0.01),
+        drawing=1,  # a profile limits how many of a group's jobs run at once
     params:
         config=lambda wildcards: settings("shards", render=wildcards.render),
     shell:
