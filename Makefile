@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 export UV_LINK_MODE ?= copy
 
-.PHONY: setup demo test lint lock envs schema clean
+.PHONY: setup demo test test-cluster lint lock envs schema clean
 
 setup: $(VENV)/.ready
 
@@ -25,6 +25,15 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+# A real SLURM on this machine, from Debian's packages; needs root.
+test-cluster: setup
+	@for program in munged slurmctld slurmd sbatch; do \
+		PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null && continue; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends munge slurmctld slurmd slurm-client >/dev/null || exit 1; \
+	done
+	$(BIN)/python -m pytest -m cluster tests/cluster
 
 lint: setup
 	$(BIN)/ruff check .
