@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from eventful_run import OVER, EventfulRun
@@ -25,15 +26,27 @@ def cluster() -> Iterator[SlurmCluster]:
 
 
 @pytest.fixture(scope="session")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """The same configuration, run undisturbed on this machine."""
+def local_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Workflow]]:
+    """The same configuration, run undisturbed on this machine, while the cluster is waited for."""
     workflow = Workflow(tmp_path_factory.mktemp("local"))
+    with ThreadPoolExecutor() as pool:
+        yield pool.submit(_finish, workflow)
+
+
+def _finish(workflow: Workflow) -> Workflow:
     workflow.run(over=OVER)
     return workflow
 
 
 @pytest.fixture(scope="session")
-def eventful(cluster: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> EventfulRun:
+def local(local_run: Future[Workflow]) -> Workflow:
+    return local_run.result()
+
+
+@pytest.fixture(scope="session")
+def eventful(
+    cluster: SlurmCluster, local_run: Future[Workflow], tmp_path_factory: pytest.TempPathFactory
+) -> EventfulRun:
     """The whole pipeline through the shipped profile, with everything going wrong once."""
     run = EventfulRun(tmp_path_factory.mktemp("cluster"), cluster)
     run.download()
