@@ -4,8 +4,7 @@
 
 The nodes are pretended: more processors, memory and GPUs than the machine has, so that jobs may
 ask for what the shipped profile asks for. Memory that is used is real, and so is its limit.
-Everything lies in one folder below /tmp; the daemons are children of this process and are stopped
-through their handles.
+Everything lies in one folder below /tmp; the daemons are children of this process and end with it.
 """
 
 from __future__ import annotations
@@ -186,8 +185,13 @@ class SlurmCluster:
 
     def _start(self, stack: ExitStack, *command: str, log: str = "") -> None:
         with (self.folder / f"{log or command[0]}.out").open("w") as output:
+            # setpriv: a daemon ends with this process, even where that is killed with -9.
             daemon = subprocess.Popen(
-                command, env=self.environ, stdout=output, stderr=output, start_new_session=True
+                ("setpriv", "--pdeathsig", "TERM", *command),
+                env=self.environ,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         stack.callback(_stop, daemon)
 
