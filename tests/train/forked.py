@@ -7,6 +7,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from multiprocessing import forkserver
 
 from specvit.errors import SpecvitError
 
@@ -16,6 +17,7 @@ def fork(function: Callable[[], object], **environ: str) -> int:
     child = os.fork()
     if child:
         return child
+    forkserver._forkserver.__init__()  # the parent's server is no child of this process
     try:
         os.environ.update(environ)
         function()

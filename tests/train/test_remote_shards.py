@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ def weights(tmp_path_factory, published: Path) -> bytes:
 @pytest.fixture(scope="module")
 def store() -> Iterator[str]:
     with s3_server() as url:
+        forkserver._forkserver._stop()  # readers have the environment that their server began with
         yield url
 
 

@@ -17,6 +17,7 @@ from specvit.train.cache import cache_of
 from specvit.train.index import ShardIndex, Subset, index_shards
 from specvit.train.loader import TrainPlan, check_readers
 from specvit.train.ranks import Ranks
+from specvit.train.readers import reader_context
 
 
 def read_splits(config: Config, ranks: Ranks) -> tuple[ShardIndex, ShardIndex]:
@@ -25,6 +26,8 @@ def read_splits(config: Config, ranks: Ranks) -> tuple[ShardIndex, ShardIndex]:
     Raises TrainingError for a split without samples or with fewer shards than readers.
     """
     found = []
+    if config.train.workers:
+        reader_context()  # the readers' server loads its libraries beside what follows
     cache = cache_of(config)
     subsets = {
         "train": Subset(

@@ -8,10 +8,10 @@ import json
 import mmap
 import os
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -23,6 +23,7 @@ from specvit.errors import DataError
 from specvit.models.labels import encode
 from specvit.tasks import Task
 from specvit.train.cache import ShardCache
+from specvit.train.readers import reader_context
 
 BLOCK = 512  # tar: headers and contents are padded to this
 
@@ -69,7 +70,7 @@ class ShardIndex:
     Arrays have one row a sample: `shard` (n,) is the position in `paths`, `picture` and `row`
     (n, 2) are byte offset and size of the PNG and of the json, `keys` (n,) the names in the tar.
     `labels` are those of `specvit.models.labels.encode`, (n,) for each task. Numbers and
-    fixed-width text only: worker processes share these pages instead of copying them. With a
+    fixed-width text only: reader processes share these arrays instead of copying them. With a
     `cache`, the paths are its copies, and it opens them.
     """
 
@@ -94,10 +95,26 @@ class ShardIndex:
     def fingerprint(self) -> str:
         """12 hex digits that change with any sample's name, size, place or label."""
         digest = hashlib.sha256()
-        arrays = [self.shard, self.picture, self.row, self.keys]
-        for array in [*arrays, *(self.labels[task] for task in sorted(self.labels))]:
+        for array in self.arrays().values():
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:12]
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Every array by a name of its own, labels in the order of their tasks' names."""
+        labels = {f"labels.{task}": self.labels[task] for task in sorted(self.labels)}
+        return {
+            "shard": self.shard,
+            "picture": self.picture,
+            "row": self.row,
+            "keys": self.keys,
+            **labels,
+        }
+
+    def with_arrays(self, arrays: Mapping[str, Any]) -> ShardIndex:
+        """The same index on other arrays, named as `arrays` names them."""
+        own = {name: array for name, array in arrays.items() if not name.startswith("labels.")}
+        labels = {task: arrays[f"labels.{task}"] for task in self.labels}
+        return replace(self, **own, labels=labels)
 
     def open(self, shard: int) -> int:
         """A descriptor of a shard's file."""
@@ -124,7 +141,7 @@ def index_shards(
         raise DataError("there are no shards to read")
     jobs = [(path, tuple(tasks), subset, cache and cache.of_one(path)) for path in paths]
     if min(workers, len(paths)) > 1:
-        with ProcessPoolExecutor(min(workers, len(paths))) as pool:
+        with ProcessPoolExecutor(min(workers, len(paths)), reader_context()) as pool:
             parts = list(pool.map(_index_shard, *zip(*jobs, strict=True)))
     else:
         parts = [_index_shard(*job) for job in jobs]

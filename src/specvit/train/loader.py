@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from collections import OrderedDict
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
@@ -39,6 +38,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from specvit.config.data import Render
 from specvit.errors import SpecvitError, TrainingError
 from specvit.train.index import BadSample, ShardIndex
+from specvit.train.readers import SharedArray, reader_context
 
 SHUFFLE_SHARDS = 16
 PREFETCH = 4  # passes that each worker holds ready
@@ -180,6 +180,19 @@ class ShardReader(Dataset["Batch | SpecvitError"]):
     def __init__(self, index: ShardIndex, shape: tuple[int, int, int], rows: bool = False) -> None:
         self.index, self.shape, self.rows = index, shape, rows
         self._files: OrderedDict[int, int] = OrderedDict()
+        self._shared: dict[str, SharedArray] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a reader process is sent: handles of the index's arrays, which all readers share."""
+        if self._shared is None:
+            self._shared = {name: SharedArray.of(a) for name, a in self.index.arrays().items()}
+        bare = self.index.with_arrays(dict.fromkeys(self._shared))
+        return {**self.__dict__, "index": bare, "_files": OrderedDict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        arrays = {name: shared.array for name, shared in state["_shared"].items()}
+        self.index = self.index.with_arrays(arrays)
 
     def __getitem__(self, request: Request) -> Batch | SpecvitError:
         try:
@@ -299,7 +312,7 @@ def _batches(
         prefetch_factor=PREFETCH if workers else None,
         collate_fn=_as_is,
         pin_memory=pin,
-        worker_init_fn=_leave_signals_to_parent,
+        multiprocessing_context=reader_context() if workers else None,
         generator=torch.Generator(),  # or torch's own would advance, and a resume differ
     )
     batches = iter(loader)
@@ -309,15 +322,9 @@ def _batches(
                 raise read
             yield read
     finally:
-        # Ends the workers now: they ignore SIGTERM, and Python would wait for them at its end.
+        # Ends the workers now: they are deaf to SIGTERM, and Python would wait for them at its end.
         del batches
 
 
 def _as_is(batch: Any) -> Any:
     return batch
-
-
-def _leave_signals_to_parent(worker: int) -> None:
-    # SLURM signals every process of a job; a dead worker would keep the parent from saving.
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
