@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from specvit.catalog.cluster import by_shard
 from specvit.catalog.group import components, first_of, sky_pairs
 from specvit.catalog.schema import CATALOG_SCHEMA, SURVEY_SCHEMA
 from specvit.catalog.split import check_filled, shard_codes, split_codes
@@ -44,7 +45,9 @@ class Plan:
 
 
 def build_catalog(config: Config) -> Counts:
-    """Write catalog.parquet (ordered by spectrum_id) and catalog_stats.csv from the survey tables.
+    """Write catalog.parquet and catalog_stats.csv from the survey tables.
+
+    The catalogue is ordered by shard, then spectrum_id; each shard is a row group of its own.
 
     An object is what its surveys group together or what lies within `split.match_arcsec` on the
     sky, over any number of spectra and surveys. Its object_id is the spectrum_id of its first
@@ -55,12 +58,12 @@ def build_catalog(config: Config) -> Counts:
     check_filled(counts)
     with progress("catalogue", len(plan.first)) as tick, atomic_path(config.paths.catalog) as path:
         tally = Counts()
+        sizes = [int(n) for split in SPLITS for n in counts[split]]
+        tables = _counted(config, plan, tally)
         with pq.ParquetWriter(path, CATALOG_SCHEMA, compression="zstd") as writer:
-            for key in sorted(plan.starts):  # ids start with their survey's key
-                for table in _finished(config, key, plan):
-                    writer.write_table(table)
-                    tally.add(key, table)
-                    tick.advance(len(table))
+            for table in by_shard(tables, sizes, config.shard_names(), config.paths.root):
+                writer.write_table(table)
+                tick.advance(len(table))
     tally.objects = _objects(plan)
     write_text(config.paths.catalog_stats, stats_csv(tally, config))
     log.info("catalogue: %s", tally.sentence())
@@ -144,6 +147,14 @@ def _count_shards(plan: Plan, config: Config) -> dict[str, NDArray[np.int64]]:
         name: np.bincount(plan.shard[plan.split == code], minlength=config.split.shards.of(name))
         for code, name in enumerate(SPLITS)
     }
+
+
+def _counted(config: Config, plan: Plan, tally: Counts) -> Iterator[pa.Table]:
+    """The finished rows of all surveys, counted on the way."""
+    for key in plan.starts:
+        for table in _finished(config, key, plan):
+            tally.add(key, table)
+            yield table
 
 
 def _finished(config: Config, key: str, plan: Plan) -> Iterator[pa.Table]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from specvit.catalog.rows import shard_rows
 from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.errors import DataError
 from specvit.paths import RunPaths
@@ -39,7 +40,7 @@ class ShardInputs:
     @classmethod
     def of(cls, paths: RunPaths, shard: str) -> ShardInputs:
         """Find a shard's inputs; DataError where catalogue and ledger have different rows."""
-        rows = _read(paths.catalog, CATALOG_SCHEMA.names, [("shard", "==", shard)])
+        rows = shard_rows(paths.catalog, shard, CATALOG_SCHEMA.names)
         ledger = _read(paths.ledger(shard), ["spectrum_id", "status", "reason"])
         if rows["spectrum_id"].to_pylist() != ledger["spectrum_id"].to_pylist():
             raise DataError(
@@ -75,9 +76,9 @@ def _objects(table: pa.Table) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _read(path: Path, columns: list[str], filters: list[Any] | None = None) -> pa.Table:
+def _read(path: Path, columns: list[str]) -> pa.Table:
     try:
-        table = pq.read_table(path, columns=columns, filters=filters)
+        table = pq.read_table(path, columns=columns)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except pa.ArrowInvalid as error:
