@@ -29,7 +29,7 @@ SITE: dict[str, Any] = {
 }
 # Long enough to be preempted in the middle.
 OVER: dict[str, Any] = {
-    "train": {"ranks": 2, "epochs": 20, "precision": "float32", "workers": 0},
+    "train": {"ranks": 2, "epochs": 20, "precision": "float32", "workers": 1},
     "baselines": {"models": ["svm"]},
 }
 CANCELLED, HUNGRY = "train-000000", "val-000000"  # the downloads that are
