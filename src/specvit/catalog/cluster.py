@@ -26,13 +26,13 @@ def by_shard(
     """
     starts = np.cumsum([0, *sizes])
     bucket_of = starts[:-1] // BUCKET_ROWS
-    buckets = np.unique(bucket_of)
+    buckets, shards = np.unique(bucket_of), pa.array(names)
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".catalog-") as folder:
         paths = {bucket: Path(folder) / f"{bucket}.parquet" for bucket in buckets}
         with ExitStack() as stack:
             writers: dict[int, pq.ParquetWriter] = {}
             for table in tables:
-                mine = bucket_of[np.asarray(pc.index_in(table["shard"], pa.array(names)))]
+                mine = bucket_of[np.asarray(pc.index_in(table["shard"], shards))]
                 for bucket in np.unique(mine):
                     if bucket not in writers:
                         writer = pq.ParquetWriter(paths[bucket], table.schema, compression="lz4")
@@ -40,7 +40,7 @@ def by_shard(
                     writers[bucket].write_table(table.filter(pa.array(mine == bucket)))
         for bucket in buckets:
             table = pq.read_table(paths[bucket])
-            place = pc.index_in(table["shard"], pa.array(names))
+            place = pc.index_in(table["shard"], shards)
             order = table.append_column("place", place).sort_by(
                 [("place", "ascending"), ("spectrum_id", "ascending")]
             )

@@ -31,10 +31,10 @@ def shard_rows(catalog: Path, shard: str, columns: Sequence[str]) -> pa.Table:
 
 def _may_have(file: pq.ParquetFile, shard: str) -> list[int]:
     """Row groups that may hold rows of a shard: one, where each shard was written as a group."""
-    column = file.schema_arrow.names.index("shard") if "shard" in file.schema_arrow.names else None
-    if column is None:
+    names = file.schema_arrow.names
+    if "shard" not in names:
         raise KeyError("it has no column shard")
-    found = []
+    column, found = names.index("shard"), []
     for group in range(file.metadata.num_row_groups):
         known = file.metadata.row_group(group).column(column).statistics
         if known is None or not known.has_min_max or known.min <= shard <= known.max:
