@@ -67,8 +67,6 @@ def _source(module: str) -> Path | None:
 def _named_in_a_run(path: Path) -> set[str]:
     """All modules of the package in `import_module(f"package.{name}")`."""
     packages = re.findall(r'import_module\(f"(specvit\.\w+)\.\{', path.read_text())
-    if path.name == "cli.py":
-        packages.remove("specvit.commands")  # the stages themselves
     folders = [SOURCES / package.replace(".", "/") for package in packages]
     return {
         f"specvit.{folder.name}.{module.stem}"

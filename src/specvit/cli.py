@@ -32,27 +32,40 @@ COMMANDS: dict[str, str] = {
     "report": "Write the report.",
     "status": "Show how far a run is.",
     "unlock": "Remove Snakemake's lock if the run that made it is dead.",
-    "bench": "Measure a stage beside a naive reference.",
 }
 
 
-class _LazyGroup(click.Group):
+class LazyGroup(click.Group):
+    """A group of the commands in a package's modules, each imported only when it is called."""
+
+    def __init__(self, *, package: str, lines: dict[str, str], **options: Any) -> None:
+        super().__init__(**options)
+        self.package, self.lines = package, lines
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        """Names, in the table's order."""
+        return list(self.lines)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        """Import the command's module."""
+        if cmd_name not in self.lines:
             return None
-        module = importlib.import_module(f"specvit.commands.{cmd_name}")
+        module = importlib.import_module(f"{self.package}.{cmd_name}")
         command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table, importing nothing."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl(list(self.lines.items()))
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    package="specvit.commands",
+    lines=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="specvit")
 @click.option("--verbose", is_flag=True, help="Log details.")
 def app(verbose: bool) -> None:
@@ -63,9 +76,14 @@ def app(verbose: bool) -> None:
 
 
 def main(args: list[str] | None = None) -> Any:
+    """Run a command of specvit."""
+    return run(app, args)
+
+
+def run(group: click.Group, args: list[str] | None) -> Any:
     """Run a command: a user's mistake ends in one sentence and a non-zero exit."""
     try:
-        return app.main(args=args, standalone_mode=False)
+        return group.main(args=args, standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.ClickException as error:

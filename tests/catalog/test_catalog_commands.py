@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from specvit.bench.catalog import measure
 from specvit.cli import main
 from specvit.config import load_config, load_stage, validate
 from specvit.errors import ConfigError
@@ -180,11 +179,3 @@ def test_both_stages_read_only_their_keys(tmp_path: Path) -> None:
     plate, mjd, fiber = (int(part) for part in row["identity"].split("-"))
     run2d = row["path"].split("/redux/")[1].split("/")[0]
     assert row["path"] == legacy_path(plate, mjd, fiber, run2d)
-
-
-def test_the_benchmark_reports_its_figures(tmp_path: Path) -> None:
-    figures = measure(tmp_path, 3000).as_dict()
-    assert {"rate", "reference_rate", "ratio", "cores", "peak_rss_mb"} <= figures.keys()
-    assert figures["rows"] == 3000
-    assert figures["rate"] > 0
-    assert figures["survey_peak_rss_mb"] >= figures["select_peak_rss_mb"] > 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 
@@ -76,15 +75,3 @@ def test_write_list(make_run, tmp_path: Path, capsys):
     main(["download", "--config", run.inline, "--write-list", str(tmp_path / "list")])
     assert "1 lines in" in capsys.readouterr().out
     assert (tmp_path / "list").read_text().startswith("sdss/spectro/redux/26/")
-
-
-def test_bench(tmp_path: Path, capsys):
-    target = tmp_path / "bench.json"
-    arguments = ["bench", "download", "--files", "60", "--latency", "0.02", "--json", str(target)]
-    main(arguments)
-    values = json.loads(target.read_text())
-    assert values["rate"] > 0
-    assert values["ratio"] == pytest.approx(values["rate"] / values["reference_rate"])
-    assert values["latency_s"] == 0.02
-    assert values["loopback_rate"] > 0
-    assert "urllib in a loop" in capsys.readouterr().out

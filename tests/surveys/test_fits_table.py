@@ -13,7 +13,7 @@ from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specvit.bench.specobj import write_specobj
+from benchmarks.specobj import write_specobj
 from specvit.errors import DataError
 from specvit.surveys.fits_table import FitsTable
 

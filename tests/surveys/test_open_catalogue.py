@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from specvit.bench.specobj import write_specobj
+from benchmarks.specobj import write_specobj
 from specvit.config import Config, validate
 from specvit.errors import DownloadError
 from specvit.surveys.lamost import LamostCatalogue

@@ -25,12 +25,12 @@ from specvit.baselines.rows import (
     read_rows,
     read_shard,
 )
-from specvit.bench.common import available_cores, peak_rss_mb
 from specvit.config import Config
 from specvit.config.experiments import Data
 from specvit.errors import ConfigError, DataError, TrainingError
 from specvit.io import sha256_file, write_json
 from specvit.logs import get_logger, progress
+from specvit.machine import available_cores, peak_rss_mb
 from specvit.predictions import IDENTITY, write_predictions
 from specvit.tasks import Task, tasks_of
 

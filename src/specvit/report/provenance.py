@@ -15,10 +15,10 @@ import psutil
 import yaml
 
 from specvit import __version__
-from specvit.bench.common import available_cores, processor_name
 from specvit.config.models import Config
 from specvit.errors import DataError
 from specvit.io import read_json, sha256_file, stable_hash
+from specvit.machine import available_cores, processor_name
 
 PACKAGES = (
     "snakemake",

@@ -22,12 +22,12 @@ from typing import Any, NoReturn
 import torch
 from torch.utils import deterministic
 
-from specvit.bench.common import processor_name
 from specvit.config import STAGE_KEYS, Config
 from specvit.config.learning import monitors
 from specvit.errors import Preempted, TrainingError
 from specvit.io import sha256_file, stable_hash, write_json, write_text
 from specvit.logs import get_logger, progress
+from specvit.machine import processor_name
 from specvit.models.labels import LabelStats
 from specvit.models.store import save_model
 from specvit.models.vit import build_model

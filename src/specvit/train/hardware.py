@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from specvit.bench.common import peak_rss_mb
+from specvit.machine import peak_rss_mb
 from specvit.models.vit import SpecViT
 
 # Dense bfloat16 tensor-core peaks of NVIDIA's data sheets in FLOP/s, by (part of) the card's name;

@@ -12,8 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from specvit.bench.common import available_cores
 from specvit.errors import TrainingError
+from specvit.machine import available_cores
 
 
 @dataclass(frozen=True)

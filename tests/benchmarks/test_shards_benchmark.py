@@ -1,4 +1,4 @@
-"""`specvit bench shards` measures what it says, on real shards of any files."""
+"""`python -m benchmarks shards` measures what it says, on real shards of any files."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import shards
+from benchmarks.__main__ import main
 from spectrum_files import galaxy_flux, lamost_image_file, lamost_table_file, sdss_file
-from specvit.bench import shards
-from specvit.cli import main
 from specvit.io import read_json
 
 
@@ -24,7 +24,7 @@ def test_figures_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(shards, "REPEATS", 1)
     json_path = tmp_path / "figures.json"
     options = ["--spectra", str(folder.parent), "--count", "5", "--no-scaling"]
-    main(["bench", "shards", *options, "--json", str(json_path)])
+    main(["shards", *options, "--json", str(json_path)])
     figures = read_json(json_path)
     assert figures["distinct"] == 3
     assert figures["ratio"] == pytest.approx(figures["rate"] / figures["reference_rate"])

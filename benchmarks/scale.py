@@ -1,4 +1,4 @@
-"""`specvit bench scale`: what runs of growing size cost, and what a whole survey would."""
+"""What runs of growing size cost, and what a whole survey would."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import click
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from specvit.bench.common import available_cores, json_option, processor_name
+from benchmarks.common import json_option
 from specvit.errors import DataError
 from specvit.io import read_json, write_json
+from specvit.machine import available_cores, processor_name
 from specvit.paths import RunPaths
 from specvit.report.provenance import StageTime, stage_times
 

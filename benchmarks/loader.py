@@ -1,4 +1,4 @@
-"""`specvit bench loader`: shard to batch, beside webdataset, PIL and torchvision."""
+"""Shard to batch, beside webdataset, PIL and torchvision."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from specvit.bench.common import BenchResult, json_option
-from specvit.bench.pictures import spectra_option, write_shards
+from benchmarks.common import BenchResult, json_option
+from benchmarks.pictures import spectra_option, write_shards
 
 BATCH_SIZE = 64
 REPEATS = 5

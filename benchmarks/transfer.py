@@ -1,4 +1,4 @@
-"""`specvit bench transfer`: what pretraining on photographs is worth on a few real stars."""
+"""What pretraining on photographs is worth on a few real stars."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, f1_score
 from sklearn.model_selection import StratifiedGroupKFold
 
-from specvit.bench.common import BenchResult, json_option
+from benchmarks.common import BenchResult, json_option
 from specvit.catalog.group import components, key_pairs, sky_pairs
 from specvit.config.data import Grid, Render
 from specvit.config.learning import Model

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from specvit.bench import baselines
-from specvit.bench.baselines import Growth, Point, command
-from specvit.bench.simulated_flux import simulated_rows
+from benchmarks import baselines
+from benchmarks.baselines import Growth, Point, command
+from benchmarks.simulated_flux import simulated_rows
 from specvit.config.data import Grid
 from specvit.errors import ConfigError
 

@@ -1,4 +1,4 @@
-"""`specvit bench scale` reads finished runs and projects what is larger."""
+"""`python -m benchmarks scale` reads finished runs and projects what is larger."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from specvit.bench.scale import STAGES
-from specvit.cli import main
+from benchmarks.__main__ import main
+from benchmarks.scale import STAGES
 from specvit.io import read_json, write_json, write_parquet, write_text
 from specvit.paths import RunPaths
 
@@ -33,7 +33,7 @@ def test_growth_and_projection(tmp_path: Path, capsys) -> None:
     large = write_run(tmp_path / "large", 400, cost_s=8.0)
     found = tmp_path / "scale.json"
     options = ["--files-per-s", "50", "--cores", "10", "--json", str(found)]
-    main(["bench", "scale", str(large), str(small), *options])
+    main(["scale", str(large), str(small), *options])
     figures = read_json(found)
     assert [run["run"] for run in figures["runs"]] == ["small", "large"]
     assert figures["exponents"] == pytest.approx(dict.fromkeys(STAGES, 1.0))
@@ -58,5 +58,5 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, capsys) -> None:
         (tmp_path / "empty", "no benchmarks of survey, catalog"),
     ):
         with pytest.raises(SystemExit, match="3"):
-            main(["bench", "scale", str(run), str(other)])
+            main(["scale", str(run), str(other)])
         assert reason in capsys.readouterr().err

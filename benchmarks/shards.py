@@ -1,4 +1,4 @@
-"""`specvit bench shards`: FITS bytes in a tar to a finished WebDataset shard."""
+"""FITS bytes in a tar to a finished WebDataset shard."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import click
 
-from specvit.bench.common import BenchResult, available_cores, json_option, peak_rss_mb
-from specvit.bench.pictures import spectra_option
+from benchmarks.common import BenchResult, json_option
+from benchmarks.pictures import spectra_option
 from specvit.config.data import Grid, Render
 from specvit.errors import DataError, SpectrumError
+from specvit.machine import available_cores, peak_rss_mb
 
 GZIP = b"\x1f\x8b"
 REPEATS = 3  # of each measurement; the best counts, since other work on the machine only delays
@@ -103,7 +104,7 @@ def _best(work: Callable[[], int]) -> _Rate:
 
 def _readable(spectra: Path | None) -> Iterator[bytes]:
     """Yield files that can be drawn; a folder of real ones has some that no run would have."""
-    from specvit.bench.pictures import DISTINCT
+    from benchmarks.pictures import DISTINCT
     from specvit.spectrum import read_spectrum
 
     if spectra is None:

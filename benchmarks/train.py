@@ -1,4 +1,4 @@
-"""`specvit bench train`: training from shards, beside the same network fed from memory."""
+"""Training from shards, beside the same network fed from memory."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specvit.bench.common import BenchResult, available_cores, json_option
-from specvit.bench.pictures import spectra_option, write_shards
+from benchmarks.common import BenchResult, json_option
+from benchmarks.pictures import spectra_option, write_shards
+from specvit.machine import available_cores
 
 if TYPE_CHECKING:
     from specvit.config import Config

@@ -1,4 +1,4 @@
-"""`specvit bench download`: a shard from a local server, beside a loop with one request a time."""
+"""A shard from a local server, beside a loop with one request a time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from typing import Any
 
 import click
 
-from specvit.bench.common import BenchResult, json_option, peak_rss_mb
-from specvit.bench.static_server import serving
+from benchmarks.common import BenchResult, json_option
+from benchmarks.static_server import serving
+from specvit.machine import peak_rss_mb
 
 DISTINCT = 64  # different files; the names repeat them
 FILE_BYTES = 197_000  # before header and padding: 200 kB in all

@@ -1,4 +1,4 @@
-"""`specvit bench baselines`: time and memory of each baseline as the train split grows."""
+"""Time and memory of each baseline as the train split grows."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ import click
 import numpy as np
 import pandas as pd
 
+from benchmarks.common import BenchResult, json_option
+from benchmarks.simulated_flux import simulated_rows
 from specvit.baselines.baseline import Plan
 from specvit.baselines.rows import Rows
 from specvit.baselines.run import baseline_class, threads
-from specvit.bench.common import BenchResult, json_option, peak_rss_mb
-from specvit.bench.simulated_flux import simulated_rows
 from specvit.config.data import Grid
 from specvit.config.learning import Baselines
 from specvit.errors import ConfigError
 from specvit.io import write_json
 from specvit.logs import setup_logging
+from specvit.machine import peak_rss_mb
 from specvit.tasks import tasks_of
 
 TASKS = ["class", "redshift"]

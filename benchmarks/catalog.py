@@ -1,4 +1,4 @@
-"""`specvit bench catalog`: from a survey's full table to selected rows, grouped and split."""
+"""From a survey's full table to selected rows, grouped and split."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from specvit.bench.common import BenchResult, json_option, peak_rss_mb
-from specvit.bench.specobj import write_specobj
+from benchmarks.common import BenchResult, json_option
+from benchmarks.specobj import write_specobj
 from specvit.catalog.build import build_catalog
 from specvit.catalog.select import select
 from specvit.catalog.survey import select_survey
 from specvit.config import Config, validate
+from specvit.machine import peak_rss_mb
 from specvit.surveys.open import open_catalogue
 from specvit.surveys.sdss import CATALOGUE_PATHS
 

@@ -1,7 +1,7 @@
 """A plain HTTP server for benchmarks: a few files under many names, answered after a set latency.
 
-It runs in a process of its own, so that what is measured is the client: `python -m
-specvit.bench.static_server FOLDER LATENCY` prints its port and serves until it is killed.
+It runs in a process of its own, so that what is measured is the client: `python
+benchmarks/static_server.py FOLDER LATENCY` prints its port and serves until it is killed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _serve(connection: socket.socket, answers: list[bytes], latency: float) -> N
 @contextmanager
 def serving(folder: Path, latency: float) -> Iterator[int]:
     """Run the server in another process; yields its port."""
-    command = [sys.executable, "-m", "specvit.bench.static_server", str(folder), str(latency)]
+    command = [sys.executable, __file__, str(folder), str(latency)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -7,8 +7,8 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
-from specvit.bench import transfer
-from specvit.commands.bench import command
+from benchmarks import transfer
+from benchmarks.__main__ import app
 from specvit.config.data import Render
 from specvit.errors import DataError
 from specvit.tasks import STELLAR_TYPES
@@ -55,7 +55,7 @@ def test_the_benchmark_runs_from_the_command_line(real_spectra, tmp_path):
     save_file(timm.create_model("test_vit").state_dict(), weights)
     words = f"transfer {real_spectra / 'lamost_AstroSpectro'} --weights {weights} --folds 2"
     words += f" --backbone test_vit --size 48 --epochs 1 --json {report}"
-    result = CliRunner().invoke(command, words.split(), catch_exceptions=False)
+    result = CliRunner().invoke(app, words.split(), catch_exceptions=False)
     assert "from scratch" in result.output
     values = json.loads(report.read_text())
     assert set(values["pretrained"]) == {"accuracy", "balanced_accuracy", "macro_f1"}

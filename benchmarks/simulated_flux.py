@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specvit.baselines.rows import Rows, label_table
-from specvit.bench.common import available_cores
 from specvit.config.data import Grid
 from specvit.config.surveys import Simulated
 from specvit.errors import DataError, SpectrumError
 from specvit.logs import progress
+from specvit.machine import available_cores
 from specvit.shards.sample import scaled_flux
 from specvit.spectrum import read_spectrum, to_grid
 from specvit.surveys.simulated import SimulatedSky

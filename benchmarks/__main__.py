@@ -1,0 +1,36 @@
+"""`python -m benchmarks NAME`: each prints its figure beside a naive reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from specvit.cli import LazyGroup, run
+from specvit.logs import setup_logging
+
+BENCHMARKS: dict[str, str] = {
+    "download": "Fetching spectra from a local server.",
+    "catalog": "Selecting from a survey's full catalogue table.",
+    "shards": "FITS bytes to finished shard.",
+    "loader": "Shard to training batch.",
+    "train": "Training from shards and from memory.",
+    "baselines": "Classical models at growing size.",
+    "scale": "Cost of the data stages in finished runs, and at survey size.",
+    "transfer": "Pretrained weights and none, on a folder of real stars.",
+}
+
+
+@click.group(cls=LazyGroup, package="benchmarks", lines=BENCHMARKS)
+def app() -> None:
+    """Measure a stage; where there is a naive way, beside it in the same process."""
+    setup_logging()
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run a benchmark."""
+    return run(app, args)
+
+
+if __name__ == "__main__":
+    main()
