@@ -107,8 +107,8 @@ def train_and_predict(
     stats = LabelStats.measure(TASKS, {"stellar_type": labels[train]})
     network = build_model(model, TASKS, render, stats, GRID).train()
     decay = LAYER_DECAY if model.pretrained else 1.0
-    optimiser = torch.optim.AdamW(network.param_groups(LR, WEIGHT_DECAY, decay))
-    highest = [group["lr"] for group in optimiser.param_groups]
+    optimiser = torch.optim.AdamW(network.param_groups(WEIGHT_DECAY, decay), lr=LR)
+    highest = [LR * group["lr_scale"] for group in optimiser.param_groups]
     rng = np.random.default_rng(seed)
     factors = learning_rates(epochs * math.ceil(len(train) / BATCH_SIZE))
     for _ in range(epochs):

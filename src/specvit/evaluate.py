@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from specvit.config.models import MAIN_NETWORK, Config
 from specvit.errors import DataError
@@ -27,7 +28,6 @@ from specvit.metrics.calibration import (
 from specvit.metrics.classification import ClassScores, confusion
 from specvit.metrics.definitions import COMPARED, SHARES
 from specvit.metrics.groups import OVERALL, Group, make_groups
-from specvit.metrics.resample import binomial_interval
 from specvit.metrics.score import Estimate, Estimates, Scores, score
 from specvit.metrics.selective import Selective, aurc
 from specvit.metrics.values import OUTLIERS, ValueScores
@@ -329,8 +329,14 @@ def _entry(estimate: Estimate, objects: int = 0) -> dict[str, float | None]:
     low, high = estimate.interval
     if low == high:
         exact = objects and estimate.value in (0, 1)
-        low, high = binomial_interval(estimate.value, objects) if exact else (math.nan, math.nan)
+        low, high = exact_interval(estimate.value, objects) if exact else (math.nan, math.nan)
     return {"value": rounded(estimate.value), "lo": rounded(low), "hi": rounded(high)}
+
+
+def exact_interval(share: float, n: int) -> tuple[float, float]:
+    """95 % interval of a share that is 0 or 1 in n independent objects (Clopper & Pearson 1934)."""
+    low, high = binomtest(round(share * n), n).proportion_ci(0.95, method="exact")
+    return float(low), float(high)
 
 
 def rounded(value: float) -> float | None:

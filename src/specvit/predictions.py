@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 
 from specvit.errors import DataError
-from specvit.io import read_parquet, write_parquet
+from specvit.io import write_parquet
 from specvit.tasks import Task
 
+COVERAGE = 0.68
+"""Probability that `<task>_lo` to `<task>_hi` is said to hold."""
 IDENTITY = ("spectrum_id", "object_id", "survey", "snr", "class", "subclass", "z")
 
 
@@ -56,10 +58,3 @@ def write_predictions(path: Path, frame: pd.DataFrame, tasks: list[Task]) -> Non
     check_predictions(frame, tasks)
     wanted = [*IDENTITY, *(column for task in tasks for column in task_columns(task))]
     write_parquet(path, frame[wanted].sort_values("spectrum_id", ignore_index=True))
-
-
-def read_predictions(path: Path, tasks: list[Task]) -> pd.DataFrame:
-    """Read and check a predictions file."""
-    frame = read_parquet(path)
-    check_predictions(frame, tasks)
-    return frame

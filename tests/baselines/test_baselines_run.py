@@ -20,7 +20,7 @@ from specvit.config import load_stage
 from specvit.config.models import Config
 from specvit.errors import ConfigError, DataError, TrainingError
 from specvit.paths import BASELINE_FILES
-from specvit.predictions import read_predictions
+from specvit.predictions import check_predictions
 from specvit.tasks import tasks_of
 
 ALL = ["svm", "random_forest", "knn", "cnn1d", "template"]
@@ -57,7 +57,8 @@ def made(tmp_path_factory):
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_every_spectrum_of_a_split_is_predicted_once_with_its_own_labels(made, name, split):
     tasks = tasks_of(["class", "redshift"])
-    frame = read_predictions(config(made).paths.predictions(name, split), tasks)
+    frame = pd.read_parquet(config(made).paths.predictions(name, split))
+    check_predictions(frame, tasks)
     truth = read_shard(shard(made, f"{split}-000000")).table.set_index("spectrum_id")
     assert sorted(frame["spectrum_id"]) == sorted(truth.index)
     truth = truth.loc[frame["spectrum_id"]]
@@ -177,7 +178,8 @@ def test_a_row_without_a_label_is_left_out_of_that_fit_and_predicted_all_the_sam
     assert told["class"]["train_labelled"] == 180
     assert told["redshift"]["train_labelled"] == 170
     assert told["teff"]["train_labelled"] == told["stellar_type"]["train_labelled"] == 60
-    frame = read_predictions(config(tmp_path).paths.predictions("random_forest"), tasks_of(tasks))
+    frame = pd.read_parquet(config(tmp_path).paths.predictions("random_forest"))
+    check_predictions(frame, tasks_of(tasks))
     assert len(frame) == 45
     assert frame["redshift_true"].isna().sum() == frame["redshift_pit"].isna().sum() == 10
     assert frame[["redshift_pred", "redshift_lo", "teff_pred", "teff_hi"]].notna().all().all()

@@ -13,13 +13,13 @@ from specvit.baselines.features import normalise
 from specvit.baselines.network import Description
 from specvit.baselines.rows import labels_of
 from specvit.config.data import Grid
-from specvit.config.learning import Baselines, RedshiftHead
+from specvit.config.learning import Baselines, RedshiftBins
 from specvit.errors import DataError
 from specvit.models.labels import LabelStats
 from specvit.models.redshift import Bins
 from specvit.tasks import tasks_of
 
-BINS = RedshiftHead(z_min=-0.02, z_max=2.0, bins=128)
+BINS = RedshiftBins(z_min=-0.02, z_max=2.0, bins=128)
 NAMES = ("class", "redshift", "teff")
 
 
@@ -86,9 +86,9 @@ def test_mean_and_scale_of_pixels_are_those_of_train(fitted):
 def test_places_lie_in_log_wavelength_and_cover_it_once():
     tasks = tasks_of(["redshift"])
     stats = LabelStats(mean={"redshift": 0.0}, std={"redshift": 1.0})
-    network = Description(tasks, Grid(), RedshiftHead(), stats).network()
+    network = Description(tasks, Grid(), RedshiftBins(), stats).network()
     layout = network.heads["redshift"].correlation.layout
-    bins = Bins.of(RedshiftHead())
+    bins = Bins.of(RedshiftBins())
     assert network.trunk(torch.zeros(1, 2, Grid().pixels)).shape[2] == layout.columns
     # Each stretch gives its whole width to the cells, each cell is full but for the last.
     span = np.log(9200 / 3800) / bins.width

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-import timm
 import yaml
 
 from specvit.config import (
@@ -18,7 +17,7 @@ from specvit.config import (
     stage_settings,
     validate,
 )
-from specvit.config.learning import _timm_names
+from specvit.config.backbones import check_backbones
 from specvit.config.schema import schema_text
 from specvit.errors import ConfigError
 
@@ -41,7 +40,6 @@ def with_values(**over: object) -> dict[str, object]:
         ({"tasks": ["class", "class"]}, ["tasks", "at most once"]),
         ({"render": {"frame": "rest"}}, ["render.frame", "rest", "redshift"]),
         ({"train": {"workers": 30}}, ["split.shards.train", "30", "a shard of its own"]),
-        ({"model": {"backbone": "vit_tinny_patch16_224"}}, ["timm", "vit_tiny_patch16_224"]),
         ({"model": {"weights": "w.pth"}}, ["weights", "pretrained"]),
         ({"surveys": {"sdss": {"base_url": "ftp://x"}}}, ["surveys.sdss.base_url", "ftp://x"]),
         ({"surveys": {"sdss": None, "lamost": None}}, ["surveys", "at least one"]),
@@ -108,8 +106,12 @@ def test_every_key_is_described() -> None:
             assert field.get("description"), f"{name}.{key} has no description"
 
 
-def test_timm_names_are_timms_own() -> None:
-    assert _timm_names() == set(timm.list_models())
+def test_a_backbone_that_timm_does_not_know_is_refused_with_close_names() -> None:
+    check_backbones(validate(DEMO))
+    experiment = {"name": "x", "model": {"backbone": "vit_tinny_patch16_224"}}
+    wrong = validate(with_values(experiments=[experiment]))
+    with pytest.raises(ConfigError, match=r"'vit_tinny_patch16_224'.*timm.*vit_tiny_patch16_224"):
+        check_backbones(wrong)
 
 
 @pytest.mark.parametrize("stage", STAGE_KEYS)

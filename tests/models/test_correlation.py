@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from specvit.config.data import Grid, Render
-from specvit.config.learning import RedshiftHead
+from specvit.config.learning import RedshiftBins
 from specvit.models.correlation import TemplateCorrelation, TokenLayout
 from specvit.models.redshift import Bins
 from specvit.plot import draw
 from specvit.spectrum.types import Header, Spectrum
 
 GRID = Grid()
-BINS = Bins.of(RedshiftHead(z_min=-0.01, z_max=2.0, bins=400))
+BINS = Bins.of(RedshiftBins(z_min=-0.01, z_max=2.0, bins=400))
 HEADER = Header(**dict.fromkeys(Header.__dataclass_fields__))
 
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy.stats import kstest, norm
 
-from specvit.config.learning import RedshiftHead
+from specvit.config.learning import RedshiftBins
 from specvit.models.redshift import Bins, Density, negative_log_density
 
-BINS = Bins.of(RedshiftHead(z_min=-0.02, z_max=7.0, bins=256, smoothing_bins=0.7))
+BINS = Bins.of(RedshiftBins(z_min=-0.02, z_max=7.0, bins=256, smoothing_bins=0.7))
 
 
 def gaussian_logits(x, sigma, bins=BINS):

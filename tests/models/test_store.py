@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from specvit.config.data import Grid, Render
-from specvit.config.learning import Model, RedshiftHead
+from specvit.config.learning import Model, RedshiftBins
 from specvit.errors import DataError
 from specvit.models import LabelStats, build_model, load_model, save_model
 from specvit.tasks import tasks_of
@@ -26,7 +26,7 @@ def model():
         backbone="test_vit",
         backbone_args={"depth": 1},
         pretrained=False,
-        redshift=RedshiftHead(bins=32),
+        redshift=RedshiftBins(bins=32),
     )
     return build_model(settings, TASKS, Render(size=32, rows=3), STATS, Grid()).eval()
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from specvit.config.data import Grid, Render
-from specvit.config.learning import Model, RedshiftHead
+from specvit.config.learning import Model, RedshiftBins
 from specvit.models import LabelStats, build_model, encode
 from specvit.predictions import check_predictions, task_columns
 from specvit.tasks import tasks_of
@@ -174,7 +174,7 @@ def test_a_regression_heads_pit_and_interval_are_those_of_its_gaussian():
 
 def test_groups_decay_matrices_only_and_slow_the_lower_layers():
     model = build(backbone_args={"depth": 3})
-    groups = model.param_groups(lr=0.1, weight_decay=0.05, layer_decay=0.5)
+    groups = model.param_groups(weight_decay=0.05, layer_decay=0.5)
     found = {id(p): group for group in groups for p in group["params"]}
     names = dict(model.named_parameters())
     assert len(found) == sum(len(group["params"]) for group in groups) == len(names)
@@ -182,11 +182,11 @@ def test_groups_decay_matrices_only_and_slow_the_lower_layers():
     def group(name):
         return found[id(names[name])]
 
-    assert group("heads.class.linear.weight")["lr"] == pytest.approx(0.1)
+    assert group("heads.class.linear.weight")["lr_scale"] == 1
     assert group("backbone.norm.weight")["lr_scale"] == 1
     assert group("backbone.blocks.2.attn.qkv.weight")["lr_scale"] == 1
     assert group("backbone.blocks.1.attn.qkv.weight")["lr_scale"] == 0.5
-    assert group("backbone.blocks.0.attn.qkv.weight")["lr"] == pytest.approx(0.025)
+    assert group("backbone.blocks.0.attn.qkv.weight")["lr_scale"] == 0.25
     assert group("backbone.patch_embed.proj.weight")["lr_scale"] == 0.125
     for name, parameter in names.items():
         token = name in ("backbone.pos_embed", "backbone.cls_token")
@@ -201,7 +201,7 @@ def test_a_frozen_backbone_keeps_its_weights_and_leaves_drop_path_out():
     assert model.heads.training
     x = pictures()
     assert all(torch.equal(a, b) for a, b in zip(model.tokens(x), model.tokens(x), strict=True))
-    groups = model.param_groups(lr=0.1, weight_decay=0.05, layer_decay=0.5)
+    groups = model.param_groups(weight_decay=0.05, layer_decay=0.5)
     trained = {id(p) for group in groups for p in group["params"]}
     assert trained == {id(p) for p in model.heads.parameters()}
     model.loss(model(x), LABELS, {})[0].backward()
@@ -214,13 +214,13 @@ def test_redshifts_of_the_train_split_outside_the_bins_are_warned_of(caplog):
         build(tasks_of(["redshift"]), stats)
     assert "to 8.0000: those outside" in caplog.text
     caplog.clear()
-    build(tasks_of(["redshift"]), stats, redshift=RedshiftHead(z_max=9.0))
+    build(tasks_of(["redshift"]), stats, redshift=RedshiftBins(z_max=9.0))
     assert not caplog.records
 
 
 def test_a_tiny_network_learns_to_read_a_shift_off_the_picture():
     """A bright column at log-wavelength row + shift: the redshift head finds z."""
-    settings = RedshiftHead(z_min=0.0, z_max=1.0, bins=64)
+    settings = RedshiftBins(z_min=0.0, z_max=1.0, bins=64)
     stats = LabelStats(mean={"redshift": 0.5}, std={"redshift": 0.3}, range={"redshift": (0, 1.0)})
     model = build(tasks_of(["redshift"]), stats, redshift=settings, backbone_args={"depth": 1})
 
@@ -234,7 +234,7 @@ def test_a_tiny_network_learns_to_read_a_shift_off_the_picture():
 
     x, z = spectra(256, 1)
     steps = 120
-    optimiser = torch.optim.AdamW(model.param_groups(3e-3, 0.05, 1.0))
+    optimiser = torch.optim.AdamW(model.param_groups(0.05, 1.0), lr=3e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps)
     for step in range(steps):
         batch = slice(step % 4 * 64, step % 4 * 64 + 64)

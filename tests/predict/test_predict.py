@@ -11,12 +11,12 @@ from click.testing import CliRunner
 from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.commands.predict import command
 from specvit.config.data import Grid, Render
-from specvit.config.learning import Model, RedshiftHead
+from specvit.config.learning import Model, RedshiftBins
 from specvit.errors import DataError
 from specvit.models import LabelStats, build_model, save_model
 from specvit.plot import render_hash
 from specvit.predict import check_plots, predict_split
-from specvit.predictions import check_predictions, read_predictions
+from specvit.predictions import check_predictions
 from specvit.tasks import tasks_of
 
 TASKS = tasks_of(["class", "redshift", "teff"])
@@ -71,7 +71,7 @@ def model():
         backbone="test_vit",
         backbone_args={"depth": 1},
         pretrained=False,
-        redshift=RedshiftHead(bins=64),
+        redshift=RedshiftBins(bins=64),
     )
     return build_model(settings, TASKS, RENDER, STATS, Grid())
 
@@ -167,10 +167,9 @@ def test_the_command_writes_both_splits_and_the_same_bytes_again(run):
         assert CliRunner().invoke(command, options, catch_exceptions=False).exit_code == 0
         test, val = folder / "predictions" / "vit.parquet", folder / "predictions/val/vit.parquet"
         bytes_ = test.read_bytes(), val.read_bytes()
-    assert len(read_predictions(test, TASKS)) == 17
-    assert read_predictions(val, TASKS)["spectrum_id"].tolist() == [
-        f"spec-{i:04d}" for i in range(40, 45)
-    ]
+    check_predictions(pd.read_parquet(test), TASKS)
+    assert len(pd.read_parquet(test)) == 17
+    assert pd.read_parquet(val)["spectrum_id"].tolist() == [f"spec-{i:04d}" for i in range(40, 45)]
     CliRunner().invoke(command, [*options, "--split", "test"], catch_exceptions=False)
     assert bytes_ == (test.read_bytes(), val.read_bytes())
     assert isinstance(pd.read_parquet(test)["class_prob_QSO"].iloc[0], np.float32)

@@ -6,6 +6,7 @@ import io
 import pytest
 
 from specvit.config.experiments import Experiment
+from specvit.io import csv_text
 from specvit.report import tables
 
 
@@ -121,5 +122,5 @@ def test_tables_of_an_earlier_configuration_are_removed(run, tmp_path):
 
 
 def test_csv_of_a_missing_value_is_empty():
-    text = tables.to_csv(["a", "b"], [[None, 1]])
+    text = csv_text(["a", "b"], [[None, 1]])
     assert list(csv.reader(io.StringIO(text))) == [["a", "b"], ["", "1"]]

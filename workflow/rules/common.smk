@@ -8,12 +8,15 @@ from shlex import quote
 from snakemake.settings.types import DeploymentMethod
 
 from specvit.config import merge, stage_settings, typed, validate
+from specvit.config.backbones import check_backbones
 from specvit.errors import ConfigError
 from specvit.paths import BASELINE_FILES, EXAMPLE_SHARDS, RUN_DIR, SPLITS
 from specvit.status import read_status, show_status, write_plan
 
 try:
     CFG = validate(merge(config, typed(workflow.config_settings.config)))
+    if workflow.is_main_process:
+        check_backbones(CFG)
 except ConfigError as error:
     raise WorkflowError(str(error))
 

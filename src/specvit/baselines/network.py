@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from specvit.config.data import Grid
-from specvit.config.learning import RedshiftHead as RedshiftSettings
+from specvit.config.learning import RedshiftBins
 from specvit.models.correlation import TokenLayout
 from specvit.models.heads import ClassificationHead, Head, RedshiftHead, RegressionHead
 from specvit.models.labels import LabelStats
@@ -89,7 +89,7 @@ class Description:
 
     tasks: list[Task]
     grid: Grid
-    redshift: RedshiftSettings
+    redshift: RedshiftBins
     stats: LabelStats
 
     def network(self) -> Network:
@@ -111,6 +111,6 @@ class Description:
         return cls(
             tasks_of(values["tasks"]),
             Grid.model_validate(values["grid"]),
-            RedshiftSettings.model_validate(values["redshift"]),
+            RedshiftBins.model_validate(values["redshift"]),
             LabelStats.from_dict(values["label_stats"]),
         )

@@ -41,12 +41,12 @@ from specvit.baselines.rows import Rows, labels_of
 from specvit.baselines.search import loss, search
 from specvit.baselines.store import load_arrays, save_arrays
 from specvit.errors import DataError, TrainingError
+from specvit.predictions import COVERAGE
 from specvit.tasks import TASKS
 
 COUNTS = (3, 5, 8)  # eigen-templates of each class, chosen on val
 BATCH = 128
 MISTAKEN = 0.02
-COVERAGE = 0.68
 
 Array = NDArray[np.float64]
 

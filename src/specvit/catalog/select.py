@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from specvit.catalog.group import components, first_of, key_pairs, unit_vectors
 from specvit.catalog.hashing import hashes
 from specvit.config.surveys import Box, Cone, Select
 from specvit.errors import DataError
+from specvit.io import csv_text
 from specvit.logs import get_logger, progress
 from specvit.surveys.base import UNKNOWN, Cut, SurveyCatalogue
 from specvit.surveys.fits_table import Columns
@@ -43,13 +42,8 @@ class Ladder:
 
     def as_csv(self) -> str:
         """Columns cut, before, removed, after."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["cut", "before", "removed", "after"])
-        writer.writerows(
-            [name, before, before - after, after] for name, before, after in self.steps
-        )
-        return text.getvalue()
+        rows = [(name, before, before - after, after) for name, before, after in self.steps]
+        return csv_text(["cut", "before", "removed", "after"], rows)
 
     def sentence(self) -> str:
         """The cuts in words, for a message."""

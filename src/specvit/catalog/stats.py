@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 
 from specvit.config import Config
 from specvit.errors import DataError
+from specvit.io import csv_text
 from specvit.paths import SPLITS
 from specvit.tasks import CLASSES
 
@@ -55,26 +57,24 @@ def stats_csv(counts: Counts, config: Config) -> str:
     `total` is what remains after a cut, or the rows of a class; `removed` is empty but for cuts,
     the splits are empty for cuts.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADER)
+    rows: list[Sequence[Any]] = []
     for key in config.surveys.active:
         for name, removed, after in _cuts(config, key):
-            writer.writerow([key, name, removed, after, *[""] * len(SPLITS)])
+            rows.append([key, name, removed, after, *[""] * len(SPLITS)])
         for class_ in (*CLASSES, NO_CLASS):
             splits = counts.by_split(key, class_)
             if sum(splits) or class_ != NO_CLASS:
-                writer.writerow([key, class_, "", sum(splits), *splits])
+                rows.append([key, class_, "", sum(splits), *splits])
         splits = counts.by_split(key)
-        writer.writerow([key, "spectra", "", sum(splits), *splits])
+        rows.append([key, "spectra", "", sum(splits), *splits])
     for class_ in CLASSES:
         splits = counts.by_split(class_=class_)
-        writer.writerow(["all", class_, "", sum(splits), *splits])
+        rows.append(["all", class_, "", sum(splits), *splits])
     splits = counts.by_split()
-    writer.writerow(["all", "spectra", "", sum(splits), *splits])
+    rows.append(["all", "spectra", "", sum(splits), *splits])
     for name, splits in counts.objects.items():
-        writer.writerow(["all", name, "", sum(splits), *splits])
-    return text.getvalue()
+        rows.append(["all", name, "", sum(splits), *splits])
+    return csv_text(HEADER, rows)
 
 
 def _cuts(config: Config, key: str) -> list[tuple[str, int, int]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 from specvit.catalog.schema import SURVEY_SCHEMA, as_table
 from specvit.catalog.select import ROWS_A_PIECE, Ladder, Selection, select
 from specvit.config import Config
-from specvit.io import atomic_path, write_text
+from specvit.io import atomic_path, csv_text, write_text
 from specvit.logs import get_logger
 from specvit.surveys.base import SurveyCatalogue, finished
 from specvit.surveys.files import FilesCatalogue
@@ -35,7 +33,8 @@ def select_survey(config: Config, key: str) -> Ladder:
     finally:
         # What could not be read is worth most when nothing could.
         if isinstance(catalogue, FilesCatalogue):
-            write_text(config.paths.survey_refused(key), _refused_csv(catalogue.refused))
+            refused = csv_text(["path", "reason"], catalogue.refused)
+            write_text(config.paths.survey_refused(key), refused)
     simulated = survey.base_url == "simulated:"
     write_survey_table(config.paths.survey_table(key), catalogue, selection, key, simulated)
     write_text(config.paths.survey_cuts(key), selection.ladder.as_csv())
@@ -66,11 +65,3 @@ def write_survey_table(
 
 def _rows(columns: Columns, rows: NDArray[np.int64]) -> Columns:
     return {name: values[rows] for name, values in columns.items()}
-
-
-def _refused_csv(refused: list[tuple[str, str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "reason"])
-    writer.writerows(refused)
-    return text.getvalue()

@@ -12,9 +12,11 @@ from specvit.commands.options import config_option
 def command(sources: tuple[str, ...]) -> None:
     """Validate a configuration and print what it plans."""
     from specvit.config import load_config
+    from specvit.config.backbones import check_backbones
     from specvit.paths import SPLITS
 
     config = load_config(sources)
+    check_backbones(config)
     shards = ", ".join(f"{config.split.shards.of(split)} {split}" for split in SPLITS)
     click.echo(f"run {config.run}: the configuration is valid")
     for key, survey in config.surveys.active.items():

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib.util
-import re
 from collections.abc import Iterable
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -15,19 +10,6 @@ from pydantic import Field, field_validator, model_validator
 
 from specvit.config.base import Section
 from specvit.tasks import TASKS, Kind
-
-
-@cache
-def _timm_names() -> frozenset[str] | None:
-    # Read from timm's sources: importing timm costs seconds of torch at every start, a scan
-    # 30 ms. A test compares the result with timm.list_models().
-    spec = importlib.util.find_spec("timm")
-    if spec is None or spec.origin is None:
-        return None  # an environment of a stage without networks: checked before it started
-    pattern = re.compile(r"^@register_model\s+def (\w+)\(", re.MULTILINE)
-    sources = (Path(spec.origin).parent / "models").glob("*.py")
-    return frozenset(name for path in sources for name in pattern.findall(path.read_text("utf-8")))
-
 
 # What can be watched on the validation split for each kind of task, and which way is better.
 WATCHED: dict[Kind, dict[str, Literal["min", "max"]]] = {
@@ -45,7 +27,7 @@ def monitors(tasks: Iterable[str]) -> dict[str, Literal["min", "max"]]:
     return named
 
 
-class RedshiftHead(Section):
+class RedshiftBins(Section):
     """Bins of log(1+z) over which the redshift head gives a probability."""
 
     z_min: float = Field(-0.02, gt=-1)
@@ -58,7 +40,7 @@ class RedshiftHead(Section):
     """Width (standard deviation, in bins) of the Gaussian that stands at each bin's centre."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> RedshiftHead:
+    def _ordered(self) -> RedshiftBins:
         if self.z_min >= self.z_max:
             raise ValueError("z_min must be below z_max")
         return self
@@ -77,18 +59,8 @@ class Model(Section):
     """A local weights file (safetensors, pth) used instead of the hub; needs pretrained: true."""
     drop_path: float = Field(0.0, ge=0, lt=1)
     """Stochastic depth rate of the last block (rising linearly from 0)."""
-    redshift: RedshiftHead = RedshiftHead()
+    redshift: RedshiftBins = RedshiftBins()
     """The redshift head."""
-
-    @field_validator("backbone")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        names = _timm_names()
-        if names is not None and value.split(".")[0] not in names:
-            close = difflib.get_close_matches(value.split(".")[0], names, n=3)
-            hint = f"; close names: {', '.join(close)}" if close else ""
-            raise ValueError(f"must be a model of timm.list_models(){hint}")
-        return value
 
     @model_validator(mode="after")
     def _weights_used(self) -> Model:
@@ -200,7 +172,7 @@ class Baselines(Section):
     """Trees of the random forest."""
     cnn_epochs: int = Field(12, ge=1, le=10_000)
     """Passes over the train split of the 1-D network; the one with the lowest val loss is kept."""
-    redshift: RedshiftHead = RedshiftHead()
+    redshift: RedshiftBins = RedshiftBins()
     """The redshift head of the 1-D network."""
 
     @field_validator("models")

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.stats import kstest
 
 from specvit.metrics.classification import CALIBRATION_BINS, TINY, ClassScores, calibration_bin
 from specvit.metrics.resample import Floats
-from specvit.metrics.values import NOMINAL_COVERAGE, ValueScores
+from specvit.metrics.values import ValueScores
+from specvit.predictions import COVERAGE
 
 # A temperature outside says that there is nothing to fit (all of val right, or no information).
 TEMPERATURES = (0.05, 20.0)
@@ -63,13 +65,8 @@ def pit_distance(pit: Floats) -> float:
 
     The probability integral transform of a calibrated density is uniform (Dawid 1984).
     """
-    value = np.sort(pit[np.isfinite(pit)])
-    n = len(value)
-    if n == 0:
-        return float("nan")
-    above = np.arange(1, n + 1) / n - value
-    below = value - np.arange(n) / n
-    return float(max(above.max(), below.max()))
+    known = pit[np.isfinite(pit)]
+    return float(kstest(known, "uniform").statistic) if len(known) else float("nan")
 
 
 def recalibrated_pit(pit: Floats, val_pit: Floats) -> Floats:
@@ -108,7 +105,7 @@ def fit_interval_factor(val: ValueScores) -> float:
     score = score[~np.isnan(score)]
     if len(score) == 0:
         return float("nan")
-    rank = min(int(np.ceil(NOMINAL_COVERAGE * (len(score) + 1))), len(score))
+    rank = min(int(np.ceil(COVERAGE * (len(score) + 1))), len(score))
     factor = float(np.sort(score)[rank - 1])
     return factor if np.isfinite(factor) else float("nan")
 

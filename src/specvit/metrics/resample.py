@@ -45,26 +45,12 @@ def interval(samples: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def binomial_interval(share: float, n: int) -> tuple[float, float]:
-    """95 % interval of a share that is 0 or 1 in n independent objects (Clopper & Pearson 1934).
-
-    All draws of such a sample are alike, so a bootstrap would give an interval without width.
-    """
-    reach = 0.025 ** (1 / n)
-    return (0.0, 1 - reach) if share == 0 else (reach, 1.0)
-
-
-def weighted_median(values: Floats, weights: Floats) -> Floats:
-    """Median under whole-number weights, as if each value were written `weight` times.
-
-    `values` (n,) rising; `weights` (b, n). Returns (b,), nan where all weights are 0. An even
-    number of values gives the mean of the middle two, as numpy.median does.
-    """
-    return _median(values, _cumulative(weights))
-
-
 def weighted_mad(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Median and median absolute deviation from it, shapes as in `weighted_median`.
+    """Median and median absolute deviation from it, under whole-number weights.
+
+    As if each of `values` (n,), rising, were written `weight` times; `weights` (b, n). Both (b,),
+    nan where all weights are 0. An even number of values gives the mean of the middle two, as
+    numpy.median does.
 
     The deviations need no second sort: how many lie within r of the median is a difference of
     two cumulative weights, and r is found by bisection to the last bit.

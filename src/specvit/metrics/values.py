@@ -16,7 +16,6 @@ SUCCESS_KM_S = 1000.0
 SUCCESS_QSO_KM_S = 3000.0
 OUTLIERS = (0.005, 0.05, 0.15)
 NMAD = 1.4826  # scales a median absolute deviation to the standard deviation of a Gaussian
-NOMINAL_COVERAGE = 0.68
 
 
 def velocity_limit(classes: pd.Series) -> Floats:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +11,10 @@ import timm
 import torch
 from timm.data.config import resolve_model_data_config
 from torch import nn
+from torch.nn.modules.module import register_module_module_registration_hook
+from torch.utils.hooks import RemovableHandle
 
+from specvit.config.backbones import check_backbone
 from specvit.config.data import Render
 from specvit.config.learning import Model
 from specvit.errors import ConfigError
@@ -30,9 +31,11 @@ def create_backbone(
 
     timm resamples the position embedding to the picture size and the patch embedding to
     `patch_size` when it loads weights. A one-channel picture needs no copies: see `_to_grey`.
-    Mean and std are on the scale where white is 1. Raises ConfigError for a picture that the
-    patches do not divide, and for weights that cannot be had or do not fit.
+    Mean and std are on the scale where white is 1. Raises ConfigError for a name that timm does
+    not know, a picture that the patches do not divide, and weights that cannot be had or do not
+    fit.
     """
+    check_backbone(model)
     # Published weights are of colour pictures: loaded as such, then folded to one channel.
     in_chans = RGB if pretrained else render.channels
     backbone = _create(model, render.size, in_chans, pretrained=pretrained)
@@ -92,24 +95,26 @@ def _create(model: Model, size: int, in_chans: int, *, pretrained: bool) -> nn.M
 def _complete() -> Iterator[None]:
     """Raise ValueError where loaded weights leave a part of the backbone at random.
 
-    timm loads a backbone without classifier non-strictly and tells what was missing in its log
-    only; a network that is half random would train, badly, and nobody would know why.
+    timm loads a backbone without classifier non-strictly; a network that is half random would
+    train, badly, and nobody would know why.
     """
-    lines: list[str] = []
-    handler = logging.Handler(logging.INFO)
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("timm.models._builder")
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    missing: list[str] = []
+    hooks: list[RemovableHandle] = []
+
+    def note(_: nn.Module, keys: Any) -> None:
+        missing.extend(key for key in keys.missing_keys if not key.startswith(NEW_POOLING))
+
+    def watch(parent: nn.Module, name: str, _: nn.Module | None) -> None:
+        if name == "patch_embed":  # the backbone itself: timm loads its weights once it is whole
+            hook = parent.register_load_state_dict_post_hook(note)  # type: ignore[no-untyped-call]
+            hooks.append(hook)
+
+    hooks.append(register_module_module_registration_hook(watch))
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-    found = [match for line in lines if (match := re.match(r"Missing keys \((.*)\) disc", line))]
-    keys = [key for match in found for key in match[1].split(", ")]
-    missing = [key for key in keys if not key.startswith(NEW_POOLING)]
+        for hook in hooks:
+            hook.remove()
     if missing:
         raise ValueError(f"it lacks {len(missing)} of the weights, first {missing[0]}")
 

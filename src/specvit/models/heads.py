@@ -14,8 +14,8 @@ from specvit.config.data import Grid, Render
 from specvit.config.learning import Model
 from specvit.models.correlation import TemplateCorrelation, TokenLayout
 from specvit.models.labels import NO_CLASS, LabelStats, decode_classes
-from specvit.models.redshift import COVERAGE, Bins, Density, negative_log_density
-from specvit.predictions import prob_columns
+from specvit.models.redshift import Bins, Density, negative_log_density
+from specvit.predictions import COVERAGE, prob_columns
 from specvit.tasks import Task
 
 Columns = dict[str, np.ndarray[Any, Any]]

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from specvit.config.learning import RedshiftHead as Settings
+from specvit.config.learning import RedshiftBins
+from specvit.predictions import COVERAGE
 
-COVERAGE = 0.68
 PEAK_FRACTION = 0.1
 """A peak ends where the density falls below this share of its maximum."""
 LEVELS = 65
@@ -37,7 +37,7 @@ class Bins:
     """Width (standard deviation) of each bin's Gaussian, in bins."""
 
     @classmethod
-    def of(cls, settings: Settings) -> Bins:
+    def of(cls, settings: RedshiftBins) -> Bins:
         """The bins of these settings."""
         low, high = math.log1p(settings.z_min), math.log1p(settings.z_max)
         return cls(settings.bins, low, (high - low) / settings.bins, settings.smoothing_bins)

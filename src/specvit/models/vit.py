@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
-from timm.models import group_parameters
+from timm.optim import (  # type: ignore[attr-defined]
+    param_groups_layer_decay,
+    param_groups_weight_decay,
+)
 from torch import Tensor, nn
 
 from specvit.config.data import Grid, Render
@@ -139,32 +142,20 @@ class SpecViT(nn.Module):
             self.backbone.eval()
         return self
 
-    def param_groups(
-        self, lr: float, weight_decay: float, layer_decay: float
-    ) -> list[dict[str, Any]]:
-        """Optimiser groups of all parameters that are trained.
+    def param_groups(self, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
+        """Optimiser groups of all parameters that are trained, in the order of the layers.
 
-        Each has `params`, `lr` (lr times `lr_scale`), `lr_scale` (layer_decay to the number of
-        layers above; 1 for the heads and the last layer) and `weight_decay` (0 for biases, norms,
-        position embedding and tokens), in an order that depends on the model alone.
+        Each has `params`, `lr_scale` (layer_decay to the number of layers above; 1 for the heads
+        and the last layer) and `weight_decay` (0 for biases, norms, position embedding and tokens).
         """
-        prefix = "backbone."
-        matcher = self.backbone.group_matcher(coarse=False)  # type: ignore[operator]
-        layers = group_parameters(self.backbone, matcher, reverse=True)
-        last = max(layers.values())
-        undecayed = set(getattr(self.backbone, "no_weight_decay", set)())
-        groups: dict[tuple[float, float], dict[str, Any]] = {}
-        for name, parameter in self.named_parameters():
-            if not parameter.requires_grad:
-                continue
-            inner = name.removeprefix(prefix)
-            depth = last - layers.get(inner, last) if name.startswith(prefix) else 0
-            plain = parameter.ndim <= 1 or inner in undecayed
-            decay, scale = 0.0 if plain else weight_decay, layer_decay**depth
-            group: dict[str, Any] = {"params": [], "lr": lr * scale, "lr_scale": scale}
-            group["weight_decay"] = decay
-            groups.setdefault((scale, decay), group)["params"].append(parameter)
-        return list(groups.values())
+        backbone = param_groups_layer_decay(
+            self.backbone,
+            weight_decay,
+            no_weight_decay_list=getattr(self.backbone, "no_weight_decay", set)(),
+            layer_decay=layer_decay,
+        )
+        heads = param_groups_weight_decay(self.heads, weight_decay)
+        return [*backbone, *({"lr_scale": 1.0, **group} for group in heads)]
 
 
 def build_model(

@@ -17,6 +17,7 @@ from specvit.metrics.definitions import METRICS
 from specvit.metrics.resample import Floats
 from specvit.metrics.selective import risk_coverage
 from specvit.metrics.values import OUTLIERS, ValueScores
+from specvit.predictions import COVERAGE
 from specvit.report.names import model_name
 from specvit.report.style import (
     ALARM,
@@ -347,7 +348,7 @@ def coverage_curve(ax: Axes, pits: dict[str, Floats], models: list[str]) -> None
                 color=model_look(model, models)["color"],
                 label=model_name(model),
             )
-    ax.axvline(0.68, color=INK, lw=0.5, ls=(0, (4, 3)))
+    ax.axvline(COVERAGE, color=INK, lw=0.5, ls=(0, (4, 3)))
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1)
     ax.set_aspect("equal")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from specvit.config.experiments import Experiment
-from specvit.io import write_text
+from specvit.io import csv_text, write_text
 from specvit.metrics.definitions import HEADLINE, METRICS, RANKING, decimals_of, improvement, shown
 from specvit.report.names import TASK_NAMES, model_name
 from specvit.tasks import TASKS
@@ -73,7 +73,7 @@ class Table:
             else:
                 header.append(name)
         lines = [[value for cell in row for value in _plain(cell)] for row in self.rows]
-        return to_csv(header, lines)
+        return csv_text(header, lines)
 
     def _several(self, metric: str) -> bool:
         """Whether more than one column holds this metric."""
@@ -88,35 +88,23 @@ class Table:
     def as_latex(self) -> str:
         """A table in the style of A&A (horizontal lines only), ready to be read by LaTeX."""
         numeric = [any(isinstance(row[i], Number) for row in self.rows) for i in range(self.width)]
-        lines = [
-            r"\begin{table*}",
-            rf"\caption{{{escape(self.caption)}}}",
-            rf"\label{{tab:{self.name.replace('_', '-')}}}",
-            r"\centering",
-            rf"\begin{{tabular}}{{{''.join('c' if n else 'l' for n in numeric)}}}",
-            r"\hline\hline",
-            " & ".join(self.latex_columns) + r" \\",
-            r"\hline",
-            *(" & ".join(_latex(cell) for cell in row) + r" \\" for row in self.rows),
-            r"\hline",
-            r"\end{tabular}",
-            r"\end{table*}",
-        ]
-        return "\n".join(lines) + "\n"
+        cells = [[_latex(cell) for cell in row] for row in self.rows]
+        lines = {"toprule": "hline\\hline", "midrule": "hline", "bottomrule": "hline"}
+        styles = [{"selector": name, "props": f":{rule}"} for name, rule in lines.items()]
+        styler = pd.DataFrame(cells, columns=list(self.latex_columns)).style.hide(axis="index")
+        text: str = styler.set_table_styles(styles).to_latex(
+            environment="table*",
+            position_float="centering",
+            caption=escape(self.caption),
+            label=f"tab:{self.name.replace('_', '-')}",
+            column_format="".join("c" if n else "l" for n in numeric),
+        )
+        return text
 
     @property
     def width(self) -> int:
         """Number of columns."""
         return len(self.columns)
-
-
-def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """CSV text; None is an empty field."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _plain(cell: Cell) -> list[Any]:
@@ -143,31 +131,20 @@ def _math(text: str) -> str:
     return text.replace("\N{MINUS SIGN}", "-")
 
 
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "Δ": r"$\Delta$",
-    "σ": r"$\sigma$",
-    "²": "$^2$",
-    "−": "$-$",
-    "–": "--",
-    "|": r"$|$",
-    "<": "$<$",
-    ">": "$>$",
-}
+_SPECIAL = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        **{character: f"${character}$" for character in "|<>"},
+        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+        **{"Δ": r"$\Delta$", "σ": r"$\sigma$", "²": "$^2$"},
+        **{"\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--"},
+    }
+)
 
 
 def escape(text: str) -> str:
-    """Plain text with LaTeX's special characters made safe."""
-    return "".join(_SPECIAL.get(character, character) for character in text)
+    """Plain text with LaTeX's special characters made safe, in ASCII."""
+    return text.translate(_SPECIAL)
 
 
 def _column(metric: str) -> tuple[str, str]:
@@ -471,7 +448,7 @@ def long_metrics_csv(metrics: dict[str, Any]) -> str:
             values = found["models"][model]["groups"][g["by"]][g["name"]]
             for metric, entry in sorted(values.items()):
                 rows.append([*about, metric, entry["value"], entry["lo"], entry["hi"]])
-    return to_csv(header, rows)
+    return csv_text(header, rows)
 
 
 def _answered(metrics: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -490,7 +467,7 @@ def confusion_csv(metrics: dict[str, Any]) -> str:
         counts = found["models"][model]["confusion"] or []
         for true, row in zip(found["labels"], counts, strict=False):
             rows += [[task, model, true, *pair] for pair in zip(found["labels"], row, strict=True)]
-    return to_csv(["task", "model", "true", "predicted", "spectra"], rows)
+    return csv_text(["task", "model", "true", "predicted", "spectra"], rows)
 
 
 def write_tables(folder: Path, metrics: dict[str, Any], described: Sequence[Experiment]) -> None:

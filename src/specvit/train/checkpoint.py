@@ -21,7 +21,7 @@ from torch import nn
 from specvit.errors import TrainingError
 from specvit.io import atomic_open, atomic_path
 
-FORMAT = 1
+FORMAT = 2
 LAST, BEST = "last.pt", "best.safetensors"
 
 

@@ -243,11 +243,10 @@ class Run:
     # The end of an epoch ----------------------------------------------------------------------
 
     def _end_epoch(self) -> None:
-        with self.stepper.averaged():
-            figures = self._validate()
-            better = figures is not None and self._is_better(figures)
-            if better and self.ranks.is_main:
-                save_weights(self.checkpoints, self.model)
+        figures = self._validate()
+        better = figures is not None and self._is_better(figures)
+        if better and self.ranks.is_main:
+            save_weights(self.checkpoints, self.stepper.evaluated)
         if figures is None:
             self._stop()
         record = {

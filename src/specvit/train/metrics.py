@@ -23,6 +23,8 @@ class Validation:
     def __init__(self, stepper: Stepper) -> None:
         self._stepper = stepper
         self._tasks = stepper.model.tasks
+        # Compiled where there is no moving average, which is evaluated too seldom to pay for it.
+        self._forward = stepper.forward if stepper.ema is None else stepper.evaluated
         self._found: dict[str, list[tuple[float, int, Array, Array]]] = {
             task.name: [] for task in self._tasks
         }
@@ -30,10 +32,10 @@ class Validation:
     @torch.no_grad()
     def add(self, batch: Batch) -> None:
         """Predict a batch and keep losses, labels and predictions."""
-        model = self._stepper.model
+        model = self._stepper.evaluated
         # Without DDP: ranks may have different numbers of batches here.
         with self._stepper.autocast():
-            found = self._stepper.forward(batch.to(self._stepper.ranks.device).pictures)
+            found = self._forward(batch.to(self._stepper.ranks.device).pictures)
         # What heads make of an output is little work, in double precision: not for a GPU.
         outputs = {name: output.cpu() for name, output in found.items()}
         losses = model.loss(outputs, batch.labels, {})[1]

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from specvit.config.learning import Train
 from specvit.models.vit import SpecViT
-from specvit.train.ema import Ema
 from specvit.train.hardware import Peak, use_bfloat16
 from specvit.train.loader import Batch
 from specvit.train.ranks import Ranks
@@ -52,11 +52,11 @@ class Stepper:
         model.to(ranks.device)
         if settings.freeze_backbone:
             model.freeze_backbone()
-        groups = model.param_groups(settings.lr, settings.weight_decay, settings.layer_decay)
+        groups = model.param_groups(settings.weight_decay, settings.layer_decay)
         # Fused: one kernel for all parameters; on CPUs too since torch 2.4.
         self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, fused=True)
         self.parameters: list[nn.Parameter] = [p for group in groups for p in group["params"]]
-        self.ema = Ema(model, settings.ema_decay) if settings.ema_decay else None
+        self.ema = moving_average(model, settings.ema_decay) if settings.ema_decay else None
         self.bfloat16 = use_bfloat16(settings.precision, ranks.device)
         # First compile, then DDP, which hooks into the compiled graph's backward pass. The moving
         # average and checkpoints are of `model` itself, whose names neither changes.
@@ -127,18 +127,19 @@ class Stepper:
             group["lr"] = lr * group["lr_scale"]
         self.optimizer.step()
         if self.ema is not None:
-            self.ema.update(number)
+            self.ema.update(self.model, number + 2)
 
-    def averaged(self) -> AbstractContextManager[None]:
-        """The moving average in the network's place, where there is one: what is evaluated."""
-        return self.ema.applied() if self.ema is not None else nullcontext()
+    @property
+    def evaluated(self) -> SpecViT:
+        """What is validated and kept: the moving average where there is one."""
+        return self.model if self.ema is None else cast(SpecViT, self.ema.module)
 
     def state_dict(self) -> dict[str, Any]:
         """Network, optimiser and moving average."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "ema": self.ema.state_dict() if self.ema is not None else None,
+            "ema": self.ema.module.state_dict() if self.ema is not None else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -146,7 +147,19 @@ class Stepper:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.ema is not None:
-            self.ema.load_state_dict(state["ema"])
+            self.ema.module.load_state_dict(state["ema"])
+
+
+def moving_average(model: SpecViT, decay: float) -> ModelEmaV3:
+    """Exponential moving average of a network's parameters; its buffers are constants.
+
+    With these arguments timm's decay in update n = 2, 3, ... is at most (n - 1) / (n + 8), so that
+    the initial weights are forgotten early in a short run (as TensorFlow's
+    ExponentialMovingAverage does with num_updates).
+    """
+    return ModelEmaV3(
+        *(model, decay), use_warmup=True, warmup_gamma=9, warmup_power=1, exclude_buffers=True
+    )
 
 
 @dataclass
