@@ -1,4 +1,4 @@
-"""Runs in front of a local server, with locks of their own."""
+"""Runs in front of a local server, with short pauses."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from servers.runs import Run, Spectrum
+from specvit.download import gate
 
 MakeRun = Callable[..., Run]
 
 
 @pytest.fixture(autouse=True)
-def _own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPECVIT_LOCK_DIR", str(tmp_path / "locks"))
+def _own_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "BACKOFF_S", 0.02)
     monkeypatch.delenv("SPECVIT_LAMOST_TOKEN", raising=False)
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -25,7 +25,7 @@ from servers.survey_server import (
     status,
     web_page,
 )
-from specvit.download import download_shard
+from specvit.download import download_shard, gate, http
 
 PASSING = {
     "500": status(500),
@@ -153,12 +153,13 @@ def test_a_server_that_asks_for_an_hour_is_given_up(make_run):
         assert sum(server.counts.values()) < 40
 
 
-def test_slow_answers_are_cut(make_run):
+def test_slow_answers_are_cut(make_run, monkeypatch):
+    monkeypatch.setattr(http, "MIN_BYTES_S", 2000.0)
     spectra = [sdss(number) for number in range(8)]
     with SurveyServer(files_of(spectra)) as server:
         server.fail(spectra[0].path, silence(30))
         server.fail(spectra[1].path, drip(200))
-        run = make_run(spectra, server.base_url, timeout_s=0.5, min_bytes_s=2000.0)
+        run = make_run(spectra, server.base_url, timeout_s=0.5)
         start = time.monotonic()
         download_shard(run.config, SHARD)
         assert time.monotonic() - start < 25  # silence takes 30 s, the drip 43 s
@@ -167,21 +168,23 @@ def test_slow_answers_are_cut(make_run):
         assert run.ledger()[spectra[1].spectrum_id]["attempts"] >= 2
 
 
-def test_slow_but_steady_is_waited_for(make_run):
+def test_slow_but_steady_is_waited_for(make_run, monkeypatch):
+    monkeypatch.setattr(http, "MIN_BYTES_S", 20.0)
     spectra = [lamost(1)]
     with SurveyServer(files_of(spectra)) as server:
         server.fail(spectra[0].path, drip(250))  # longer than the time-out in all
-        run = make_run(spectra, server.base_url, timeout_s=1.5, min_bytes_s=20.0)
+        run = make_run(spectra, server.base_url, timeout_s=1.5)
         download_shard(run.config, SHARD)
         assert server.count(spectra[0].path) == 1
 
 
 @pytest.mark.parametrize("kind", ["gone", "503", "500"])
-def test_a_server_that_goes_away_and_comes_back(make_run, kind, caplog):
+def test_a_server_that_goes_away_and_comes_back(make_run, kind, monkeypatch):
     """The outage is longer than all attempts of a spectrum together would wait."""
+    monkeypatch.setattr(gate, "BACKOFF_S", 0.05)
     spectra = [sdss(number) for number in range(300)]
     with SurveyServer(files_of(spectra), latency=0.005) as server:
-        run = make_run(spectra, server.base_url, attempts=2, backoff_s=0.05)
+        run = make_run(spectra, server.base_url, attempts=2)
 
         def outage() -> None:
             while sum(server.counts.values()) < 100:
@@ -204,11 +207,12 @@ def test_a_server_that_goes_away_and_comes_back(make_run, kind, caplog):
         assert sum(server.counts.values()) < 300 + 60
 
 
-def test_a_server_that_stays_away_is_given_up(make_run):
+def test_a_server_that_stays_away_is_given_up(make_run, monkeypatch):
+    monkeypatch.setattr(gate, "OUTAGE_S", 0.3)
     spectra = [sdss(number) for number in range(100)]
     with SurveyServer(files_of(spectra)) as server:
         base_url = server.base_url
-    run = make_run(spectra, base_url, outage_s=0.3, max_failed_fraction=1.0)
+    run = make_run(spectra, base_url, max_failed_fraction=1.0)
     start = time.monotonic()
     with pytest.raises(Exception, match="no spectrum could be fetched") as caught:
         download_shard(run.config, SHARD)

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from servers.runs import SHARD, files_of, sdss
 from servers.survey_server import SurveyServer, redirect
-from specvit.download import download_shard
+from specvit.download import download_shard, gate
 from specvit.download.http import retry_after
 from specvit.errors import DownloadError
 
@@ -107,7 +107,7 @@ def test_a_proxy_of_the_environment_is_used(make_run, monkeypatch):
         assert proxy.count(address) == 1
         monkeypatch.setenv("no_proxy", "survey.invalid")
         run.tar.unlink()
-        run.settings["download"]["outage_s"] = 0.1
+        monkeypatch.setattr(gate, "OUTAGE_S", 0.1)
         with pytest.raises(DownloadError, match="cannot connect"):
             download_shard(run.config, SHARD)
         assert proxy.count(address) == 1

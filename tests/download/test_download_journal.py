@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 from servers.runs import SHARD, environment, files_of, sdss, specvit_command
 from servers.survey_server import SurveyServer
-from specvit.download import download_shard
-from specvit.download import journal as journal_module
-from specvit.download.journal import Journal
+from specvit.download import disk, download_shard
+from specvit.download.journal import open_journal
 from specvit.download.ledger import Entry
 from specvit.errors import MachineError
 
@@ -36,7 +35,7 @@ def _written(path: Path) -> tuple[list[Entry], list[bytes]]:
         _entry("c", contents[2]),
     ]
     path.unlink(missing_ok=True)
-    with Journal(path) as journal:
+    with open_journal(path) as journal:
         assert journal.recover() == 0
         for entry, data in zip(entries, contents, strict=True):
             journal.append(entry, data)
@@ -45,7 +44,7 @@ def _written(path: Path) -> tuple[list[Entry], list[bytes]]:
 
 def test_all_comes_back(tmp_path: Path):
     entries, contents = _written(tmp_path / "parts")
-    with Journal(tmp_path / "parts") as journal:
+    with open_journal(tmp_path / "parts") as journal:
         assert journal.recover() == 3
         assert [journal.entry(name) for name in "abc"] == entries
         assert journal.entry("d") is None
@@ -61,12 +60,12 @@ def test_a_torn_end_is_cut_off_and_written_over(tmp_path: Path, cut: int):
     entries, _ = _written(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: min(cut, len(whole))])
-    with Journal(path) as journal:
+    with open_journal(path) as journal:
         kept = journal.recover()
         assert [journal.entry(name) for name in "abc"[:kept]] == entries[:kept]
         assert kept == 3 or cut < len(whole)
         journal.append(_entry("d", b"new"), b"new")
-    with Journal(path) as journal:
+    with open_journal(path) as journal:
         assert journal.recover() == kept + 1
         assert journal.read("d") == b"new"
 
@@ -81,7 +80,7 @@ def test_no_spoilt_byte_gets_through(tmp_path: Path, place: int, flip: int):
     data = bytearray(path.read_bytes())
     data[place % len(data)] ^= flip
     path.write_bytes(data)
-    with Journal(path) as journal:
+    with open_journal(path) as journal:
         kept = journal.recover()
         assert [journal.entry(name) for name in "abc"[:kept]] == entries[:kept]
         assert [journal.read(name) for name in "abc"[:kept]] == contents[:kept]
@@ -101,13 +100,13 @@ def test_disk_full_half_way(make_run, monkeypatch):
 
     with SurveyServer(files_of(spectra)) as server:
         run = make_run(spectra, server.base_url)
-        monkeypatch.setattr(journal_module.os, "pwrite", pwrite)
+        monkeypatch.setattr(disk.os, "pwrite", pwrite)
         with pytest.raises(MachineError) as caught:
             download_shard(run.config, SHARD)
         assert "no space left on the disk of" in str(caught.value)
         assert "12 spectra are kept and will not be fetched again" in str(caught.value)
         assert not run.tar.exists()
-        monkeypatch.setattr(journal_module.os, "pwrite", real)
+        monkeypatch.setattr(disk.os, "pwrite", real)
         asked = server.counts.copy()
         download_shard(run.config, SHARD)
         assert set(run.members().values()) == {spectrum.data for spectrum in spectra}
@@ -136,7 +135,7 @@ def test_the_system_refuses_to_write_more(make_run):
         assert sum(server.counts.values()) <= 60 + 60 - 19
 
 
-def test_the_head_of_a_frame_is_plain_json(tmp_path: Path):
+def test_what_was_kept_is_plain_json(tmp_path: Path):
     """For whoever has to look into one: ids and reasons can be read with any tool."""
     _written(tmp_path / "parts")
     text = (tmp_path / "parts").read_bytes()

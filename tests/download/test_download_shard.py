@@ -279,9 +279,9 @@ def test_all_shards_go_on_after_one_that_fails(make_run):
 
 
 def test_two_jobs_of_one_shard_do_not_meet(make_run):
-    from specvit.download.journal import Journal
+    from specvit.download.journal import open_journal
 
     run = make_run([sdss(1)], "http://127.0.0.1:9/")
-    with Journal(run.parts), pytest.raises(DownloadError, match="another process"):
+    with open_journal(run.parts), pytest.raises(DownloadError, match="another process"):
         download_shard(run.config, SHARD)
     assert run.parts.stat().st_size == 0

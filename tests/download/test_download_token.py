@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import traceback
 from pathlib import Path
 
 import pytest
 
-from servers.runs import SHARD, environment, files_of, lamost, sdss, specvit_command
+from servers.runs import SHARD, environment, files_of, lamost, sdss
 from servers.survey_server import (
     SurveyServer,
     broken_body,
@@ -25,6 +26,14 @@ from specvit.config.surveys import Simulated
 from specvit.download import download_shard, fetch_file
 from specvit.errors import DownloadError
 
+DOWNLOAD = ("download", "--shard", SHARD)
+# The command line, which gives a server up that fails for a second.
+IMPATIENT = """
+from specvit.cli import main
+from specvit.download import gate
+gate.OUTAGE_S = 1.0
+main()
+"""
 TOKEN = "Zq7SecretOfTheTest93"
 
 
@@ -42,9 +51,9 @@ def test_every_output_is_searched(make_run, tmp_path: Path):
         ]  # fmt: skip
         for spectrum, fault in zip(spectra, faults, strict=False):
             server.always(spectrum.path, fault)
-        run = make_run(spectra, server.base_url, attempts=2, timeout_s=0.5, outage_s=1.0)
+        run = make_run(spectra, server.base_url, attempts=2, timeout_s=0.5)
         job = subprocess.run(
-            specvit_command("--verbose", "download", "--config", run.inline, "--shard", SHARD),
+            [sys.executable, "-c", IMPATIENT, "--verbose", *DOWNLOAD, "--config", run.inline],
             env=environment(SPECVIT_LAMOST_TOKEN=TOKEN, PYTHONASYNCIODEBUG="1"),
             capture_output=True,
             text=True,
@@ -67,7 +76,7 @@ def test_every_output_is_searched(make_run, tmp_path: Path):
 def test_exceptions_hold_no_token_in_any_link(tmp_path: Path):
     with SurveyServer({"catalogue": b"x" * 1000}) as server:
         server.always("catalogue", broken_body())
-        settings = Download(attempts=2, backoff_s=0.01)
+        settings = Download(attempts=2)
         target = tmp_path / "catalogue"
         with pytest.raises(DownloadError) as caught:
             fetch_file(server.base_url, "catalogue", target, settings, Simulated(), token=TOKEN)

@@ -85,7 +85,7 @@ class Run:
             "run": "test",
             "results_dir": str(folder),
             "surveys": {survey: {"base_url": base_url} for survey in surveys},
-            "download": {"backoff_s": 0.02, "timeout_s": 5.0, **download},
+            "download": {"timeout_s": 5.0, **download},
             "split": {"shards": {"train": 1, "val": 1, "test": 1}},
         }
         self.write_catalog(spectra)

@@ -2,6 +2,15 @@
 # cannot update what lies in storage.
 kept = str if STORED else update
 
+# Each job opens `download.connections` to a survey's host, which others need too: one at a time,
+# unless a profile or `--resources downloads=N` says otherwise. Folders and the simulated sky can
+# take more.
+ASKS_SERVERS = any(
+    survey.base_url.startswith("http") for survey in CFG.surveys.active.values()
+)
+if "downloads" not in workflow.global_resources:
+    workflow.register_resource("downloads", 1)
+
 
 rule download:
     input:
@@ -19,7 +28,7 @@ rule download:
         mem_mb=memory_mb(1000, of_input=1),
         # One shard's share of the catalogue says how many spectra there are: 100 bytes each.
         runtime=runtime_min(60, of_input=240 / len(CFG.shard_names())),
-        downloads=1,  # a profile limits how many run at once: they share the host's patience
+        downloads=int(ASKS_SERVERS),
     params:
         config=settings("download"),
     shell:

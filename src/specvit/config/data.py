@@ -47,17 +47,11 @@ class Download(Section):
     """How spectra are fetched."""
 
     connections: int = Field(6, ge=1, le=64)
-    """Open connections to one host, over all jobs of this machine."""
+    """Open connections of one job to one host; how many jobs download at once, Snakemake bounds."""
     attempts: int = Field(5, ge=1, le=20)
     """Tries for each spectrum before it counts as failed; not counted while a server is away."""
     timeout_s: float = Field(30.0, gt=0)
     """Longest wait for a connection or for the next bytes, in seconds."""
-    min_bytes_s: float = Field(1000.0, ge=1)
-    """Slowest transfer in bytes a second that is waited for; a slower one is cut, tried again."""
-    backoff_s: float = Field(1.0, gt=0, le=60)
-    """Longest pause before the second try; doubled for each further one, drawn at random below."""
-    outage_s: float = Field(600.0, ge=0)
-    """How long a server may be away, or ask to wait (Retry-After), before a job gives up on it."""
     max_failed_fraction: float = Field(0.02, ge=0, le=1)
     """Share of a shard's spectra that may fail or be corrupt before its job fails."""
     cache_dir: str = "results/catalogs"

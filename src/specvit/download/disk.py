@@ -1,8 +1,9 @@
-"""A full disk, said in a sentence."""
+"""Writing at a place of a file, and a full disk said in a sentence."""
 
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,3 +26,12 @@ def disk_full_says(folder: Path, kept: str) -> Iterator[None]:
             f"no space left on the disk of {folder}: {kept} and will not be fetched again; "
             "free some space and start again"
         ) from error
+
+
+def write_at(file: int, offset: int, data: bytes) -> int:
+    """Write all of the data at an offset of an open file; returns where it ends."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(file, view, offset)
+        offset, view = offset + written, view[written:]
+    return offset

@@ -13,11 +13,10 @@ from typing import Any
 
 from specvit.config.data import Download
 from specvit.config.surveys import Simulated
-from specvit.download.disk import disk_full_says
-from specvit.download.gate import AgainError, Blame
-from specvit.download.http import Answer, HttpHost
+from specvit.download.disk import disk_full_says, write_at
+from specvit.download.gate import AgainError, Blame, short_pause
+from specvit.download.http import Body, HttpHost
 from specvit.download.ledger import CorruptError, NotThereError, RefusedError
-from specvit.download.retries import Tries, retrying
 from specvit.download.sources import find_file, folder_of
 from specvit.download.token import without_token
 from specvit.errors import DataError, DownloadError
@@ -107,14 +106,14 @@ class _Part:
             return {}
         return notes if isinstance(notes, dict) and notes.get("url") == self.url else {}
 
-    def start(self, at: int, answer: Answer) -> int | None:
+    def start(self, at: int, body: Body) -> int | None:
         """Cut the part off at `at` and note what is coming; returns its whole length if known."""
         os.ftruncate(self._file, at)
-        length = answer.headers.get("Content-Length")
+        length = body.headers.get("Content-Length")
         total = at + int(length) if length is not None else None
-        etag = answer.headers.get("ETag", "")
+        etag = body.headers.get("ETag", "")
         # A weak ETag does not promise equal bytes, so it cannot join two halves (RFC 9110, 13.1.5).
-        validator = etag if etag.startswith('"') else answer.headers.get("Last-Modified")
+        validator = etag if etag.startswith('"') else body.headers.get("Last-Modified")
         write_json(self._notes, {"url": self.url, "validator": validator, "length": total})
         return total
 
@@ -122,9 +121,7 @@ class _Part:
         """Write what has arrived. Raises MachineError where the disk is full."""
         kept = f"{self.size / MB:.0f} MB of {self.destination.name} are kept"
         with disk_full_says(self.path.parent, kept):
-            view = memoryview(chunk)
-            while view:
-                view = view[os.pwrite(self._file, view, self.size) :]
+            write_at(self._file, self.size, chunk)
 
     def finish(self) -> None:
         """Give the whole file its name."""
@@ -134,20 +131,22 @@ class _Part:
 
 async def _fetch(base_url: str, part: _Part, settings: Download, token: str | None) -> None:
     hint = "" if token is None else "; the token was not accepted"
-    tries = Tries()
     try:
         async with HttpHost(base_url, settings, token, hint) as host:
-            async for attempt in retrying(settings, tries):
-                with attempt:
-                    before = part.size
+
+            async def go_on() -> None:
+                before = part.size
+                while True:
                     try:
-                        await _continue(host, part)
+                        return await _continue(host, part)
                     except (AgainError, CorruptError):
                         # Gigabytes take many connections: only those that bring nothing count.
-                        if part.size > before:
-                            tries.counted = 0
-                        tries.counted += not host.gate.down
-                        raise
+                        if part.size <= before:
+                            raise
+                        before = part.size
+                        await short_pause()
+
+            await host.gate.persist(settings.attempts, go_on)
     except (AgainError, CorruptError, NotThereError, RefusedError) as error:
         reason = without_token(str(error), token)
         raise DownloadError(
@@ -165,13 +164,13 @@ async def _continue(host: HttpHost, part: _Part) -> None:
     headers = {}
     if size and notes.get("validator"):
         headers = {"Range": f"bytes={size}-", "If-Range": notes["validator"]}
-    async with host.get(part.url, headers) as answer:
-        continues = answer.status == HTTPStatus.PARTIAL_CONTENT and headers
-        if continues and not answer.headers.get("Content-Range", "").startswith(f"bytes {size}-"):
+    async with host.get(part.url, headers) as body:
+        continues = body.status == HTTPStatus.PARTIAL_CONTENT and headers
+        if continues and not body.headers.get("Content-Range", "").startswith(f"bytes {size}-"):
             raise AgainError("the server sent another range than asked for", Blame.FILE)
-        total = part.start(size if continues else 0, answer)
+        total = part.start(size if continues else 0, body)
         with _progress(part.destination.name, total, part.size) as advance:
-            async for chunk in answer.chunks():
+            async for chunk in body.chunks():
                 if part.size == 0:
                     _check_start(chunk)
                 part.append(chunk)

@@ -22,12 +22,12 @@ from specvit import __version__
 from specvit.config.data import Download
 from specvit.download.gate import AgainError, Blame, Gate, GivenUpError
 from specvit.download.ledger import CorruptError, NotThereError, RefusedError
-from specvit.download.slots import ConnectionPool
 from specvit.download.token import with_token
 
 USER_AGENT = f"specvit/{__version__} (astronomical spectra for machine learning)"
 MAX_REDIRECTS = 5
 ERROR_PAGE_BYTES = 2**16  # read, so that the connection can be used again
+MIN_BYTES_S = 1000.0  # a slower transfer is cut and tried again
 READ_BUFFER = 2**20  # fewer pauses of the transport than with aiohttp's 64 kB
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -58,16 +58,16 @@ def proxy_of(base_url: str) -> str | None:
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
-class Answer:
-    """A response with status 200 or 206, whose body must keep coming."""
+class Body:
+    """What comes with a status of 200 or 206, and must keep coming."""
 
-    def __init__(self, response: aiohttp.ClientResponse, settings: Download) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, timeout_s: float) -> None:
         self.status, self.headers = response.status, response.headers
-        self._response, self._settings = response, settings
+        self._response, self._timeout_s = response, timeout_s
         self.received = 0
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body in pieces. TimeoutError where they come, but slower than `min_bytes_s`.
+        """The body in pieces. TimeoutError where they come, but slower than MIN_BYTES_S.
 
         (aiohttp's own time-out sees only pauses between two pieces.)
         """
@@ -76,8 +76,8 @@ class Answer:
         async for chunk in self._response.content.iter_any():
             self.received += len(chunk)
             elapsed = clock() - since
-            if elapsed > self._settings.timeout_s:
-                if self.received - before < elapsed * self._settings.min_bytes_s:
+            if elapsed > self._timeout_s:
+                if self.received - before < elapsed * MIN_BYTES_S:
                     raise TimeoutError
                 since, before = clock(), self.received
             yield chunk
@@ -99,54 +99,46 @@ class HttpHost:
     """
 
     def __init__(self, base_url: str, settings: Download, token: str | None, hint: str) -> None:
-        host = urlsplit(base_url).netloc.rpartition("@")[2]
+        parts, self._base_url = urlsplit(base_url), base_url
         self._settings, self._token, self._hint = settings, token, hint
-        # Made once, not for each connection; True (aiohttp's own) where a redirect needs one.
-        self._ssl = ssl.create_default_context() if base_url.startswith("https:") else True
-        self._proxy = proxy_of(base_url)
-        self.gate = Gate(host, settings)
-        self._pool = ConnectionPool(
-            host, settings.connections, self._connect, lambda session: session.close()
-        )
+        self.gate = Gate(parts.netloc.rpartition("@")[2], settings.connections)
 
     async def __aenter__(self) -> HttpHost:
-        await self._pool.__aenter__()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._pool.__aexit__(*error)
-
-    def _connect(self) -> aiohttp.ClientSession:
         wait = self._settings.timeout_s
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=1, ssl=self._ssl),
+        # Made once, not for each connection; True (aiohttp's own) where a redirect needs one.
+        tls = ssl.create_default_context() if self._base_url.startswith("https:") else True
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._settings.connections, ssl=tls),
             timeout=aiohttp.ClientTimeout(connect=wait, sock_connect=wait, sock_read=wait),
             # Bytes as stored: some servers label .fits.gz as content that is to be unpacked.
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=READ_BUFFER,
-            proxy=self._proxy,
+            proxy=proxy_of(self._base_url),
         )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
 
     @asynccontextmanager
-    async def get(self, url: str, headers: dict[str, str] | None = None) -> AsyncIterator[Answer]:
-        """Send a GET once, following redirects, and yield an answer of status 200 or 206.
+    async def get(self, url: str, headers: dict[str, str] | None = None) -> AsyncIterator[Body]:
+        """Send a GET once, following redirects, and yield the body of status 200 or 206.
 
         Raises AgainError (also for errors while the body is read inside the block), NotThereError
         or RefusedError; no message holds the token.
         """
-        answer: Answer | None = None
-        probe = False
+        body: Body | None = None
         try:
             async with (
-                self._admitted() as (session, probe),
+                self.gate.turn(),
                 asyncio.timeout(3 * self._settings.timeout_s) as clock,
-                self._follow(session, url, headers or {}) as response,
+                self._follow(url, headers or {}) as response,
             ):
                 clock.reschedule(None)
-                answer = Answer(response, self._settings)
-                yield answer
+                body = Body(response, self._settings.timeout_s)
+                yield body
             self.gate.answered()
         except GivenUpError:
             raise
@@ -156,33 +148,19 @@ class HttpHost:
         except aiohttp.ClientConnectorCertificateError:
             raise RefusedError("cannot connect: the TLS certificate is not trusted") from None
         except (AgainError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            again = error if isinstance(error, AgainError) else _network_error(error, answer)
-            self.gate.failed(url, again, probe)
+            again = error if isinstance(error, AgainError) else self._network_error(error, body)
+            self.gate.failed(url, again)
             # Not chained: what libraries say of an error may hold the URL with the token.
             raise again from None
 
     @asynccontextmanager
-    async def _admitted(self) -> AsyncIterator[tuple[aiohttp.ClientSession, bool]]:
-        """A connection on which a request may be sent now, and whether that is a probe."""
-        while True:
-            probe = await self.gate.enter()
-            try:
-                async with self._pool.lend() as session:
-                    # The gate may have closed while this request waited for a connection.
-                    if probe or self.gate.is_open:
-                        yield session, probe
-                        return
-            finally:
-                self.gate.leave(probe)
-
-    @asynccontextmanager
     async def _follow(
-        self, session: aiohttp.ClientSession, url: str, headers: dict[str, str]
+        self, url: str, headers: dict[str, str]
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The response behind the redirects, of status 200 or 206."""
         target = with_token(url, self._token)
         for _ in range(MAX_REDIRECTS + 1):
-            async with session.get(
+            async with self._session.get(
                 URL(target, encoded=True), headers=headers, allow_redirects=False
             ) as response:
                 if response.status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
@@ -206,6 +184,27 @@ class HttpHost:
         denied = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
         raise RefusedError(reason + (self._hint if denied else ""))
 
+    def _network_error(self, error: Exception, body: Body | None) -> AgainError:
+        """What a failure below HTTP means. No text of the library: it may hold the URL."""
+        if body is not None:
+            slow = isinstance(error, TimeoutError)
+            what = "no bytes, or too few, in time" if slow else "connection broken"
+            length = body.headers.get("Content-Length")
+            return AgainError(f"{what} after {body.received} of {length or '?'} bytes", Blame.FILE)
+        match error:
+            case aiohttp.ClientConnectorError():
+                # A redirect may have led to another host.
+                base = URL(self._base_url)
+                here = (error.host, error.port) == (base.host, base.port)
+                blame = Blame.HOST if here else Blame.UNCLEAR
+                return AgainError(f"cannot connect: {_os_reason(error.os_error)}", blame)
+            case aiohttp.ConnectionTimeoutError():
+                return AgainError("cannot connect: no answer in time", Blame.UNCLEAR)
+            case TimeoutError():
+                return AgainError("no answer in time", Blame.UNCLEAR)
+            case _:
+                return AgainError(f"no answer: {_os_reason(error)}", Blame.UNCLEAR)
+
 
 def _redirected(url: str, location: str) -> str:
     """Where a redirect leads; RefusedError for another scheme than HTTP, or from https to http."""
@@ -214,24 +213,6 @@ def _redirected(url: str, location: str) -> str:
     if not location or new not in ("http", "https") or (old == "https" and new == "http"):
         raise RefusedError(f"a redirect from {old} to {new if location else 'nowhere'}")
     return target
-
-
-def _network_error(error: Exception, answer: Answer | None) -> AgainError:
-    """What a failure below HTTP means. No text of the library: it may hold the URL."""
-    if answer is not None:
-        slow = isinstance(error, TimeoutError)
-        what = "no bytes, or too few, in time" if slow else "connection broken"
-        length = answer.headers.get("Content-Length")
-        return AgainError(f"{what} after {answer.received} of {length or '?'} bytes", Blame.FILE)
-    match error:
-        case aiohttp.ClientConnectorError():
-            return AgainError(f"cannot connect: {_os_reason(error.os_error)}", Blame.HOST)
-        case aiohttp.ConnectionTimeoutError():
-            return AgainError("cannot connect: no answer in time", Blame.HOST)
-        case TimeoutError():
-            return AgainError("no answer in time", Blame.UNCLEAR)
-        case _:
-            return AgainError(f"no answer: {_os_reason(error)}", Blame.UNCLEAR)
 
 
 def _os_reason(error: Any) -> str:

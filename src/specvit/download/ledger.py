@@ -27,8 +27,8 @@ LEDGER_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Row:
-    """One spectrum to fetch: the catalogue's columns that say what and where."""
+class Wanted:
+    """A spectrum to fetch: the catalogue's columns that say what and where."""
 
     spectrum_id: str
     survey: str

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from specvit.catalog.rows import shard_rows
 from specvit.config.models import Config
 from specvit.download.archive import EarlierArchive, write_archive
-from specvit.download.journal import Journal
-from specvit.download.ledger import BATCH_ROWS, STATUSES, Entry, Fetched, Row, ledger_table
+from specvit.download.journal import Journal, open_journal
+from specvit.download.ledger import BATCH_ROWS, STATUSES, Entry, Fetched, Wanted, ledger_table
 from specvit.download.sources import Source, open_source
 from specvit.errors import DataError, DownloadError
 from specvit.io import write_parquet
@@ -29,11 +29,11 @@ ROW_COLUMNS = ["spectrum_id", "survey", "release", "path", "identity", "source"]
 log = get_logger(__name__)
 
 
-def _rows(table: pa.Table) -> Iterator[Row]:
+def _rows(table: pa.Table) -> Iterator[Wanted]:
     # A few at a time: as Python objects, the rows of a big shard would fill the memory.
     for batch in table.to_batches(max_chunksize=BATCH_ROWS):
         for row in batch.to_pylist():
-            yield Row(**row)
+            yield Wanted(**row)
 
 
 def download_shard(config: Config, shard: str, retry_missing: bool = False) -> pa.Table:
@@ -50,7 +50,7 @@ def download_shard(config: Config, shard: str, retry_missing: bool = False) -> p
     sources = _open_sources(config, table)
     working = paths.spectra(shard).with_name(f".{shard}.parts")
     with (
-        Journal(working) as journal,
+        open_journal(working) as journal,
         closing(EarlierArchive(paths.spectra(shard), paths.ledger(shard))) as earlier,
     ):
         job = _Job(table, sources, journal, earlier, retry_missing)
@@ -114,7 +114,7 @@ class _Job:
             for row in _rows(table):
                 self._reuse(row, retry_missing)
 
-    def _reuse(self, row: Row, retry_missing: bool) -> None:
+    def _reuse(self, row: Wanted, retry_missing: bool) -> None:
         remembers = self._sources[row.source].remembers_missing and not retry_missing
         kept = self._journal.entry(row.spectrum_id)
         old = self._earlier.entries.get(row.spectrum_id)
@@ -126,7 +126,7 @@ class _Job:
                 self._known[row.spectrum_id] = None if entry is kept else entry
                 return
 
-    def _is_of(self, row: Row, entry: Entry) -> bool:
+    def _is_of(self, row: Wanted, entry: Entry) -> bool:
         """Whether the entry is of this row from this source, not of another mirror or sky."""
         source = self._sources[row.source]
         # A folder may have either of a file and its gzipped copy.
@@ -144,7 +144,7 @@ class _Job:
         with progress(shard, total - known) as tick:
             counts: Counter[str] = Counter()
 
-            def keep(row: Row, fetched: Fetched) -> None:
+            def keep(row: Wanted, fetched: Fetched) -> None:
                 self._keep(row, fetched)
                 counts[fetched.status] += 1
                 bad = ", ".join(f"{counts[status]} {status}" for status in STATUSES[1:])
@@ -155,7 +155,7 @@ class _Job:
             except BaseExceptionGroup as group:
                 raise _first(group) from None
 
-    async def _fetch(self, keep: Callable[[Row, Fetched], None]) -> None:
+    async def _fetch(self, keep: Callable[[Wanted, Fetched], None]) -> None:
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
             for name in self._sources:
                 source = await stack.enter_async_context(self._sources[name])
@@ -163,13 +163,13 @@ class _Job:
                 for _ in range(source.rows_in_flight):
                     group.create_task(_work(source, waiting, keep))
 
-    def _unknown(self, name: str) -> Iterator[Row]:
+    def _unknown(self, name: str) -> Iterator[Wanted]:
         """Rows of a source that are still to be fetched."""
         for row in _rows(self._table.filter(pc.equal(self._table["source"], name))):
             if row.spectrum_id not in self._known:
                 yield row
 
-    def _keep(self, row: Row, fetched: Fetched) -> None:
+    def _keep(self, row: Wanted, fetched: Fetched) -> None:
         data = fetched.data
         entry = Entry(
             spectrum_id=row.spectrum_id,
@@ -205,7 +205,9 @@ class _Job:
         return origin.read(spectrum_id)
 
 
-async def _work(source: Source, rows: Iterator[Row], keep: Callable[[Row, Fetched], None]) -> None:
+async def _work(
+    source: Source, rows: Iterator[Wanted], keep: Callable[[Wanted, Fetched], None]
+) -> None:
     for row in rows:  # shared by all workers: each takes the next one
         keep(row, await source.fetch(row))
 

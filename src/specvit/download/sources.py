@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -12,8 +13,14 @@ from specvit.config.surveys import Simulated
 from specvit.download.check import check_spectrum
 from specvit.download.gate import AgainError, GivenUpError
 from specvit.download.http import HttpHost
-from specvit.download.ledger import CorruptError, Fetched, NotThereError, RefusedError, Row, Status
-from specvit.download.retries import Tries, pause_s, retrying
+from specvit.download.ledger import (
+    CorruptError,
+    Fetched,
+    NotThereError,
+    RefusedError,
+    Status,
+    Wanted,
+)
 from specvit.download.token import survey_token, token_hint, without_token
 from specvit.io import stable_hash
 from specvit.surveys.alternatives import alternatives
@@ -35,11 +42,11 @@ class Source(Protocol):
         """The address of a path, as the ledger records it."""
         ...
 
-    def paths(self, row: Row) -> list[str]:
+    def paths(self, row: Wanted) -> list[str]:
         """Where the spectrum may be, in the order in which to try."""
         ...
 
-    async def fetch(self, row: Row) -> Fetched:
+    async def fetch(self, row: Wanted) -> Fetched:
         """Bring back a checked spectrum, or the reason why there is none."""
         ...
 
@@ -72,7 +79,7 @@ class HttpSource:
         """See Source."""
         return self._base_url + path
 
-    def paths(self, row: Row) -> list[str]:
+    def paths(self, row: Wanted) -> list[str]:
         """See Source."""
         return [row.path, *alternatives(row.survey, row.release, row.path)]
 
@@ -83,60 +90,54 @@ class HttpSource:
     async def __aexit__(self, *error: object) -> None:
         await self._host.__aexit__(*error)
 
-    async def fetch(self, row: Row) -> Fetched:
+    async def fetch(self, row: Wanted) -> Fetched:
         """Try the row's path, and its alternatives where the server says that it has no such file.
 
         See Source.
         """
-        tries, absent = Tries(), ""
+        sent, absent = Sent(), ""
         for path in self.paths(row):
             try:
-                data = await self._persist(row, self.url(path), tries)
+                data = await self._ask(row, self.url(path), sent)
             except NotThereError as error:
                 absent = absent or str(error)
             except (AgainError, RefusedError) as error:
-                return self._without(row, "failed", error, tries)
+                return self._without(row, "failed", error, sent)
             except CorruptError as error:
-                return self._without(row, "corrupt", error, tries)
+                return self._without(row, "corrupt", error, sent)
             else:
                 self._host.gate.delivered()
-                return Fetched(self.url(path), "ok", tries.sent, data)
-        return self._without(row, "missing", NotThereError(absent), tries)
+                return Fetched(self.url(path), "ok", sent.requests, data)
+        return self._without(row, "missing", NotThereError(absent), sent)
 
-    def _without(self, row: Row, status: Status, error: Exception, tries: Tries) -> Fetched:
+    def _without(self, row: Wanted, status: Status, error: Exception, sent: Sent) -> Fetched:
         reason = without_token(str(error), self._token)
         if isinstance(error, CorruptError | RefusedError):
             self._host.gate.useless(reason)
-        return Fetched(self.url(row.path), status, tries.sent, reason=reason)
+        return Fetched(self.url(row.path), status, sent.requests, reason=reason)
 
-    async def _persist(self, row: Row, url: str, tries: Tries) -> bytes:
+    async def _ask(self, row: Wanted, url: str, sent: Sent) -> bytes:
         """Ask until the spectrum is there or its attempts are used up."""
-        try:
-            # The machinery of retries costs a tenth of a request: most spectra never need it.
-            return await self._counted(row, url, tries)
-        except (AgainError, CorruptError):
-            if tries.counted >= self._settings.attempts:
+
+        async def once() -> bytes:
+            sent.requests += 1
+            try:
+                async with self._host.get(url) as body:
+                    data = await body.read(MAX_SPECTRUM_BYTES)
+            except GivenUpError:
+                sent.requests -= 1
                 raise
-        await asyncio.sleep(pause_s(self._settings, tries.counted))
-        return await retrying(self._settings, tries)(self._counted, row, url, tries)
+            check_spectrum(data, row.survey, row.identity)
+            return data
 
-    async def _counted(self, row: Row, url: str, tries: Tries) -> bytes:
-        try:
-            return await self._once(row, url, tries)
-        except (AgainError, CorruptError):
-            tries.counted += not self._host.gate.down
-            raise
+        return await self._host.gate.persist(self._settings.attempts, once)
 
-    async def _once(self, row: Row, url: str, tries: Tries) -> bytes:
-        tries.sent += 1
-        try:
-            async with self._host.get(url) as answer:
-                data = await answer.read(MAX_SPECTRUM_BYTES)
-        except GivenUpError:
-            tries.sent -= 1
-            raise
-        check_spectrum(data, row.survey, row.identity)
-        return data
+
+@dataclass
+class Sent:
+    """Requests sent for one spectrum."""
+
+    requests: int = 0
 
 
 class FolderSource:
@@ -153,7 +154,7 @@ class FolderSource:
         """See Source."""
         return self._base_url + path
 
-    def paths(self, row: Row) -> list[str]:
+    def paths(self, row: Wanted) -> list[str]:
         """See Source. Each name may also stand with or without .gz ."""
         paths = [row.path, *alternatives(row.survey, row.release, row.path)]
         if row.survey == "lamost" and not row.path.endswith((".fits", ".fits.gz")):
@@ -169,11 +170,11 @@ class FolderSource:
     async def __aexit__(self, *error: object) -> None:
         pass
 
-    async def fetch(self, row: Row) -> Fetched:
+    async def fetch(self, row: Wanted) -> Fetched:
         """See Source."""
         return await asyncio.to_thread(self._read, row)
 
-    def _read(self, row: Row) -> Fetched:
+    def _read(self, row: Wanted) -> Fetched:
         attempts = 0
         for path in self.paths(row):
             file = find_file(self._root, path)
@@ -211,7 +212,7 @@ class SimulatedSource:
         """See Source. Names the sky's settings: the same path of another sky is another file."""
         return f"simulated:{path}#sky={self._settings}"
 
-    def paths(self, row: Row) -> list[str]:
+    def paths(self, row: Wanted) -> list[str]:
         """See Source."""
         return [row.path, *alternatives(row.survey, row.release, row.path)]
 
@@ -221,7 +222,7 @@ class SimulatedSource:
     async def __aexit__(self, *error: object) -> None:
         pass
 
-    async def fetch(self, row: Row) -> Fetched:
+    async def fetch(self, row: Wanted) -> Fetched:
         """See Source."""
         reason, attempts = "", 0
         for path in self.paths(row):
