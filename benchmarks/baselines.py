@@ -17,11 +17,11 @@ import pandas as pd
 
 from benchmarks.common import BenchResult, json_option
 from benchmarks.simulated_flux import simulated_rows
-from specvit.baselines.baseline import Plan
+from specvit.baselines.baseline import Setup
 from specvit.baselines.rows import Rows
 from specvit.baselines.run import baseline_class, threads
+from specvit.config.baselines import Cnn1dSettings, SvmSettings, registered
 from specvit.config.data import Grid
-from specvit.config.learning import Baselines
 from specvit.errors import ConfigError
 from specvit.io import write_json
 from specvit.logs import setup_logging
@@ -45,14 +45,14 @@ class Variant:
     """What a measured time is multiplied by."""
 
 
-DEFAULT = Baselines()
+DEFAULT = SvmSettings()
 VARIANTS = {
-    "svm-rbf": Variant("svm", {"svm_max_rbf": 10**9}, DEFAULT.svm_max_rbf),
-    "svm-nystroem": Variant("svm", {"svm_max_rbf": 1}, TARGET),
+    "svm-rbf": Variant("svm", {"max_rbf": 10**9}, DEFAULT.max_rbf),
+    "svm-nystroem": Variant("svm", {"max_rbf": 1}, TARGET),
     "random_forest": Variant("random_forest", {}, TARGET),
     "knn": Variant("knn", {}, TARGET),
     "template": Variant("template", {}, TARGET),
-    "cnn1d": Variant("cnn1d", {"cnn_epochs": 1}, TARGET, DEFAULT.cnn_epochs),
+    "cnn1d": Variant("cnn1d", {"epochs": 1}, TARGET, Cnn1dSettings().epochs),
 }
 
 
@@ -222,11 +222,12 @@ def _timed(train: int, work: Callable[[], object]) -> Point:
 def _measure(folder: Path, train: int, name: str) -> Point:
     variant = VARIANTS[name]
     rows, val = _read(folder, train)
-    plan = Plan(tasks_of(TASKS), Baselines(**variant.settings), Grid(), 1, threads())
+    settings = registered()[variant.baseline].settings(**variant.settings)
+    setup = Setup(tasks_of(TASKS), settings, Grid(), 1, threads())
     model = baseline_class(variant.baseline)
 
     def work() -> None:
-        model.fit(rows, val, plan)[0].save(folder / name)
+        model.fit(rows, val, setup)[0].save(folder / name)
 
     return _timed(train, work)
 
@@ -245,7 +246,7 @@ def _naive(folder: Path, train: int) -> Point:
 
     def work() -> None:
         for machine, target in ((SVC(), "class"), (SVR(), "z")):
-            steps = [("scaler", StandardScaler()), ("pca", PCA(DEFAULT.pca_components))]
+            steps = [("scaler", StandardScaler()), ("pca", PCA(DEFAULT.components))]
             search = GridSearchCV(Pipeline([*steps, ("svm", machine)]), grid, cv=3)
             search.fit(flux, rows.table[target])
 

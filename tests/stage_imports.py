@@ -66,7 +66,10 @@ def _source(module: str) -> Path | None:
 
 def _named_in_a_run(path: Path) -> set[str]:
     """All modules of the package in `import_module(f"package.{name}")`."""
-    packages = re.findall(r'import_module\(f"(specvit\.\w+)\.\{', path.read_text())
+    text = path.read_text()
+    packages = re.findall(r'import_module\(f"(specvit\.\w+)\.\{', text)
+    if "resolve_name(" in text:  # of a registration, of this package's modules
+        packages.append(f"specvit.{path.parent.name}")
     folders = [SOURCES / package.replace(".", "/") for package in packages]
     return {
         f"specvit.{folder.name}.{module.stem}"

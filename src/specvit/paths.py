@@ -15,12 +15,6 @@ def shard_name(split: str, index: int) -> str:
     return f"{split}-{index:06d}"
 
 
-# In which files a baseline's model is kept, beside models/<model>/training.json.
-BASELINE_FILES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("svm", "random_forest", "knn"), ("model.skops",)),
-    **dict.fromkeys(("cnn1d", "template"), ("model.safetensors", "model.json")),
-}
-
 # What the gallery shows is taken from these: rows were dealt to shards at random, so that a few
 # shards have every class, and no job need fetch them all.
 EXAMPLE_SHARDS = tuple(shard_name(split, 0) for split in ("test", "val", "train"))

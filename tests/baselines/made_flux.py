@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from specvit.baselines.rows import Rows, label_table
+from specvit.config import merge
 from specvit.config.data import Grid
 from specvit.spectrum.grid import bin_centres
 
@@ -94,7 +95,13 @@ def write_shard(path: Path, rows: list[dict[str, Any]], flux: np.ndarray) -> Non
 
 def configuration(folder: Path, **changes: Any) -> dict[str, Any]:
     """A run of 3 train shards, 1 val and 1 test shard below this folder, with light models."""
-    baselines = {"models": ["svm"], "pca_components": 16, "trees": 20, "cnn_epochs": 2}
+    baselines = {
+        "models": ["svm"],
+        "svm": {"components": 16},
+        "random_forest": {"components": 16, "trees": 20},
+        "knn": {"components": 16},
+        "cnn1d": {"epochs": 2},
+    }
     values: dict[str, Any] = {
         "run": "made",
         "results_dir": str(folder),
@@ -105,7 +112,7 @@ def configuration(folder: Path, **changes: Any) -> dict[str, Any]:
         "render": {"size": 32, "rows": 4},
     }
     values |= {key: value for key, value in changes.items() if key != "baselines"}
-    return values | {"baselines": baselines | changes.get("baselines", {})}
+    return values | {"baselines": merge(baselines, changes.get("baselines", {}))}
 
 
 def write_run(folder: Path, per_shard: int = 60, val: int = 60, test: int = 45) -> None:

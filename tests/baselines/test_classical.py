@@ -5,14 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from specvit.baselines import forest, knn, svm
-from specvit.baselines.answers import Classes, Numbers
-from specvit.baselines.method import Effort, Labelled
-from specvit.config.learning import Baselines
+from specvit.baselines.baseline import Setup
+from specvit.baselines.classical import Labelled
+from specvit.baselines.distributions import Classes, Numbers
+from specvit.baselines.forest import RandomForest
+from specvit.baselines.knn import Knn
+from specvit.baselines.svm import Svm
+from specvit.config.baselines import KnnSettings, RandomForestSettings, SvmSettings
+from specvit.config.data import Grid
 from specvit.tasks import TASKS
 
-EFFORT = Effort(Baselines(trees=60), seed=1, jobs=1)
+METHODS = [Svm, RandomForest, Knn]
+SETTINGS = {Svm: SvmSettings(), RandomForest: RandomForestSettings(trees=60), Knn: KnnSettings()}
 CLASS, REDSHIFT, TEFF = TASKS["class"], TASKS["redshift"], TASKS["teff"]
+
+
+def fit(method, task, data, seed=1, threads=1, settings=None):
+    setup = Setup([task], settings or SETTINGS[method], Grid(), seed, threads)
+    return method.fit_task(task, data, setup)
 
 
 def two_blobs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -37,11 +47,11 @@ def line() -> Labelled:
     return Labelled(*noisy_line(400, 1), *noisy_line(400, 2))
 
 
-@pytest.mark.parametrize("method", [svm, forest, knn])
+@pytest.mark.parametrize("method", METHODS)
 def test_classes_are_told_apart_and_probabilities_sum_to_one(method):
-    state, told = method.fit(CLASS, blobs(), EFFORT)
+    state, told = fit(method, CLASS, blobs())
     X, y = two_blobs(400, 3)
-    answer = method.answer(CLASS, state, X)
+    answer = method.predict_task(CLASS, state, X)
     assert isinstance(answer, Classes)
     np.testing.assert_allclose(answer.prob.sum(axis=1), 1)
     assert np.all(answer.prob[:, CLASS.labels.index("GALAXY")] == 0)  # never seen
@@ -53,11 +63,11 @@ def test_classes_are_told_apart_and_probabilities_sum_to_one(method):
     ]
 
 
-@pytest.mark.parametrize("method", [svm, forest, knn])
+@pytest.mark.parametrize("method", METHODS)
 def test_intervals_hold_about_their_share(method):
-    state, _ = method.fit(TEFF, line(), EFFORT)
+    state, _ = fit(method, TEFF, line())
     X, y = noisy_line(500, 3)
-    answer = method.answer(TEFF, state, X)
+    answer = method.predict_task(TEFF, state, X)
     assert isinstance(answer, Numbers)
     assert np.all(np.diff(answer.quantiles, axis=1) >= 0)
     inside = (answer.quantiles[:, 16] <= y) & (y <= answer.quantiles[:, 84])
@@ -65,39 +75,38 @@ def test_intervals_hold_about_their_share(method):
     assert np.median(np.abs(answer.value - X[:, 0])) < 0.15
 
 
-@pytest.mark.parametrize("method", [svm, forest, knn])
+@pytest.mark.parametrize("method", METHODS)
 def test_the_same_seed_gives_the_same_answers_for_any_number_of_threads(method):
     X, _ = noisy_line(50, 3)
     values = []
-    for jobs in (1, 3):
-        state, _ = method.fit(TEFF, line(), Effort(EFFORT.settings, 5, jobs))
-        values.append(method.answer(TEFF, state, X).value)
+    for threads in (1, 3):
+        state, _ = fit(method, TEFF, line(), seed=5, threads=threads)
+        values.append(method.predict_task(TEFF, state, X).value)
     np.testing.assert_array_equal(*values)
 
 
 def test_the_kernel_switches_at_the_size_that_is_set_and_says_so():
-    exact = svm.fit(CLASS, blobs(), Effort(Baselines(svm_max_rbf=200), 1, 1))[1]
-    approximate = svm.fit(CLASS, blobs(), Effort(Baselines(svm_max_rbf=199), 1, 1))[1]
+    exact = fit(Svm, CLASS, blobs(), settings=SvmSettings(max_rbf=200))[1]
+    approximate = fit(Svm, CLASS, blobs(), settings=SvmSettings(max_rbf=199))[1]
     assert exact["kernel"] == "rbf"
     assert approximate["kernel"] == "nystroem + linear"
-    assert approximate["kernel_because"] == "200 train spectra, svm_max_rbf = 199"
+    assert approximate["kernel_because"] == "200 train spectra, max_rbf = 199"
 
 
 def test_nystroem_and_a_linear_machine_do_as_well_as_the_kernel():
-    settings = Baselines(svm_max_rbf=10)
     X, y = noisy_line(500, 3)
     errors = []
-    for effort in (EFFORT, Effort(settings, 1, 1)):
-        state, _ = svm.fit(TEFF, line(), effort)
-        errors.append(np.abs(svm.answer(TEFF, state, X).value - y).mean())
+    for settings in (SvmSettings(), SvmSettings(max_rbf=10)):
+        state, _ = fit(Svm, TEFF, line(), settings=settings)
+        errors.append(np.abs(Svm.predict_task(TEFF, state, X).value - y).mean())
     assert errors[1] < 1.2 * errors[0]
 
 
 def test_svm_probabilities_are_calibrated_on_val():
-    state, told = svm.fit(CLASS, blobs(), EFFORT)
+    state, told = fit(Svm, CLASS, blobs())
     assert told["probabilities"].endswith("fitted on val")
     X, y = two_blobs(2000, 4)
-    prob = svm.answer(CLASS, state, X).prob[:, CLASS.labels.index("QSO")]
+    prob = Svm.predict_task(CLASS, state, X).prob[:, CLASS.labels.index("QSO")]
     for low, high in ((0.05, 0.4), (0.6, 0.95)):
         chosen = (prob > low) & (prob < high)
         assert np.mean(y[chosen] == "QSO") == pytest.approx(prob[chosen].mean(), abs=0.15)
@@ -107,15 +116,15 @@ def test_svm_probabilities_come_from_train_where_val_lacks_a_class():
     data = blobs()
     only = data.y_val == "STAR"
     data = Labelled(data.X, data.y, data.X_val[only], data.y_val[only])
-    state, told = svm.fit(CLASS, data, EFFORT)
+    state, told = fit(Svm, CLASS, data)
     assert told["probabilities"].endswith("fitted on train")
-    prob = svm.answer(CLASS, state, two_blobs(20, 3)[0]).prob
+    prob = Svm.predict_task(CLASS, state, two_blobs(20, 3)[0]).prob
     assert prob[:, CLASS.labels.index("QSO")].max() > 0.5
 
 
 def test_a_forest_grown_in_steps_is_the_forest_grown_at_once():
     X, y = noisy_line(100, 1)
-    state, told = forest.fit(TEFF, Labelled(X, y, *noisy_line(50, 2)), EFFORT)
+    state, told = fit(RandomForest, TEFF, Labelled(X, y, *noisy_line(50, 2)))
     grown = state["model"]
     assert len(grown.estimators_) == told["trees"] == 60
     at_once = type(grown)(**{**grown.get_params(), "warm_start": False}).fit(X, y)
@@ -123,39 +132,41 @@ def test_a_forest_grown_in_steps_is_the_forest_grown_at_once():
 
 
 def test_a_forest_answers_with_the_median_and_spread_of_its_trees():
-    state, _ = forest.fit(TEFF, line(), EFFORT)
+    state, _ = fit(RandomForest, TEFF, line())
     X, _ = noisy_line(20, 3)
     trees = np.array([tree.predict(X) for tree in state["model"].estimators_])
-    answer = forest.answer(TEFF, state, X)
+    answer = RandomForest.predict_task(TEFF, state, X)
     np.testing.assert_allclose(answer.value, np.median(trees, axis=0))
     np.testing.assert_allclose(answer.quantiles[:, 16], np.quantile(trees, 0.16, axis=0))
 
 
-def neighbours(y: np.ndarray, y_val: np.ndarray, monkeypatch) -> Labelled:
+TWO = KnnSettings(whiten=(False,), k=(2,))
+
+
+def neighbours(y: np.ndarray, y_val: np.ndarray) -> Labelled:
     """Four train points on a line at 0, 1, 3, 7."""
-    monkeypatch.setattr(knn, "GRID", [{"whiten": False, "k": 2}])
     X = np.array([[0.0], [1.0], [3.0], [7.0]], dtype=np.float32)
     return Labelled(X, y, X[:1], y_val)
 
 
-def test_neighbours_vote_by_inverse_distance(monkeypatch):
+def test_neighbours_vote_by_inverse_distance():
     labels = np.array(["STAR", "QSO", "QSO", "GALAXY"])
-    data = neighbours(labels, labels[:1], monkeypatch)
-    state, _ = knn.fit(CLASS, data, EFFORT)
+    data = neighbours(labels, labels[:1])
+    state, _ = fit(Knn, CLASS, data, settings=TWO)
     # 0.25 from the star at 0, 0.75 from the quasar at 1: weights 4 and 4/3.
-    prob = knn.answer(CLASS, state, np.array([[0.25]], dtype=np.float32)).prob
+    prob = Knn.predict_task(CLASS, state, np.array([[0.25]], dtype=np.float32)).prob
     np.testing.assert_allclose(prob, [[0.75, 0.0, 0.25]])
 
 
-def test_neighbours_values_are_weighted_by_inverse_distance(monkeypatch):
+def test_neighbours_values_are_weighted_by_inverse_distance():
     values = np.log1p(np.array([0.0, 0.1, 0.5, 1.0]))
-    data = neighbours(values, values[:1], monkeypatch)
-    state, _ = knn.fit(REDSHIFT, data, EFFORT)
+    data = neighbours(values, values[:1])
+    state, _ = fit(Knn, REDSHIFT, data, settings=TWO)
     # 1 from 0.1 at x = 1 and 1 from 0.5 at x = 3: equal weights, the median is the middle.
-    answer = knn.answer(REDSHIFT, state, np.array([[2.0]], dtype=np.float32))
+    answer = Knn.predict_task(REDSHIFT, state, np.array([[2.0]], dtype=np.float32))
     np.testing.assert_allclose(answer.value, (values[1] + values[2]) / 2)
     # At a train point, that point alone decides.
-    answer = knn.answer(REDSHIFT, state, np.array([[7.0]], dtype=np.float32))
+    answer = Knn.predict_task(REDSHIFT, state, np.array([[7.0]], dtype=np.float32))
     np.testing.assert_allclose(answer.value, values[3], atol=1e-6)
 
 
@@ -164,6 +175,6 @@ def test_whitening_is_chosen_when_noise_is_in_the_strongest_component():
     X, y = two_blobs(200, 1)
     X_val, y_val = two_blobs(200, 2)
     X[:, 1], X_val[:, 1] = 100 * rng.normal(size=(2, 200))
-    state, told = knn.fit(CLASS, Labelled(X, y, X_val, y_val), EFFORT)
+    state, told = fit(Knn, CLASS, Labelled(X, y, X_val, y_val))
     assert told["chosen"]["whiten"] is True
     np.testing.assert_allclose(state["scale"], X.std(axis=0), rtol=1e-5)

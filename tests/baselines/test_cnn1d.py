@@ -7,13 +7,14 @@ import pytest
 import torch
 from made_flux import GRID, as_rows, make
 
-from specvit.baselines.baseline import Plan
+from specvit.baselines.baseline import Setup
 from specvit.baselines.cnn1d import Cnn1d
 from specvit.baselines.features import normalise
 from specvit.baselines.network import Description
 from specvit.baselines.rows import labels_of
+from specvit.config.baselines import Cnn1dSettings
 from specvit.config.data import Grid
-from specvit.config.learning import Baselines, RedshiftBins
+from specvit.config.learning import RedshiftBins
 from specvit.errors import DataError
 from specvit.models.labels import LabelStats
 from specvit.models.redshift import Bins
@@ -24,9 +25,9 @@ NAMES = ("class", "redshift", "teff")
 
 
 def fit(epochs: int = 8, seed: int = 1) -> tuple[Cnn1d, dict]:
-    settings = Baselines(cnn_epochs=epochs, redshift=BINS)
-    plan = Plan(tasks_of(NAMES), settings, GRID, seed, 1)
-    return Cnn1d.fit(as_rows(make(240, 1)), as_rows(make(60, 2)), plan)
+    settings = Cnn1dSettings(epochs=epochs, redshift=BINS)
+    setup = Setup(tasks_of(NAMES), settings, GRID, seed, 1)
+    return Cnn1d.fit(as_rows(make(240, 1)), as_rows(make(60, 2)), setup)
 
 
 @pytest.fixture(scope="module")

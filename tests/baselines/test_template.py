@@ -8,25 +8,25 @@ import numpy as np
 import pytest
 from made_flux import GRID, PIXELS, as_rows, make
 
-from specvit.baselines.baseline import Plan
+from specvit.baselines.baseline import Setup
 from specvit.baselines.correlate import Correlator, refine
 from specvit.baselines.eigen import eigen_templates, to_rest_frame
 from specvit.baselines.exemplars import LONGEST_FILLED, good_pixels, pixel_weights
 from specvit.baselines.template import Template
-from specvit.config.learning import Baselines
+from specvit.config.baselines import TemplateSettings
 from specvit.errors import DataError, TrainingError
 from specvit.tasks import TASKS, tasks_of
 
 STEP = math.log(GRID.wave_max / GRID.wave_min) / PIXELS
 
 
-def plan(*names: str) -> Plan:
-    return Plan(tasks_of(names or ("class", "redshift")), Baselines(), GRID, 1, 1)
+def setup(*names: str) -> Setup[TemplateSettings]:
+    return Setup(tasks_of(names or ("class", "redshift")), TemplateSettings(), GRID, 1, 1)
 
 
 @pytest.fixture(scope="module")
 def fitted():
-    return Template.fit(as_rows(make(240, 1, 50)), as_rows(make(60, 2, 50)), plan())
+    return Template.fit(as_rows(make(240, 1, 50)), as_rows(make(60, 2, 50)), setup())
 
 
 def test_chi_square_is_that_of_weighted_least_squares_over_good_pixels():
@@ -134,7 +134,7 @@ def test_a_redshift_that_no_train_spectrum_has_is_recovered():
     z = np.array([row["z"] for row in rows])
     hole = (z > 0.15) & (z < 0.25)
     train = ([row for row, out in zip(rows, hole, strict=True) if not out], flux[~hole])
-    model, _ = Template.fit(as_rows(train), as_rows(make(60, 2, 50)), plan())
+    model, _ = Template.fit(as_rows(train), as_rows(make(60, 2, 50)), setup())
     predicted = model.predict(flux[hole])["redshift"].columns(TASKS["redshift"], z[hole])
     dz = np.abs(predicted["redshift_pred"] - z[hole]) / (1 + z[hole])
     assert hole.sum() > 20
@@ -168,7 +168,7 @@ def test_a_class_with_few_spectra_is_left_out_and_named():
     rows, flux = make(90, 6)
     keep = [i for i, row in enumerate(rows) if row["class"] != "QSO" or i < 15]
     train = as_rows(([rows[i] for i in keep], flux[keep]))
-    model, told = Template.fit(train, as_rows(make(30, 7)), plan())
+    model, told = Template.fit(train, as_rows(make(30, 7)), setup())
     assert told["classes_left_out"] == {"QSO": 5}
     assert model.predict(flux[:3])["class"].prob[:, TASKS["class"].labels.index("QSO")].max() == 0
 
@@ -176,7 +176,7 @@ def test_a_class_with_few_spectra_is_left_out_and_named():
 def test_other_tasks_are_refused_with_a_sentence():
     rows = as_rows(make(30, 8))
     with pytest.raises(TrainingError, match="only the tasks class and redshift"):
-        Template.fit(rows, rows, plan("stellar_type"))
+        Template.fit(rows, rows, setup("stellar_type"))
 
 
 def test_damaged_settings_are_a_data_error(fitted, tmp_path):

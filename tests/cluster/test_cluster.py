@@ -105,7 +105,7 @@ def test_gpus_of_two_nodes_are_seen_where_they_are(cluster, tmp_path) -> None:
 
 
 def test_nothing_else_ran_twice(eventful) -> None:
-    for comment in ("rule_baseline", "rule_predict", "rule_evaluate"):
+    for comment in ("rule_baseline_skops", "rule_predict", "rule_evaluate"):
         assert [job.state for job in eventful.jobs(comment)] == ["COMPLETED"]
 
 

@@ -14,6 +14,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from specvit.config import load_config, load_stage, stage_settings
+from specvit.config.baselines import registered
 from specvit.report import style as looks
 from specvit.report.figures import Material, build, compose, draw_panel
 from specvit.report.names import FIGURES, figure_names, train_fractions
@@ -161,12 +162,13 @@ def luminance(colour):
 
 
 def test_models_and_classes_are_told_apart_without_colour():
-    models = list(looks.MODEL_COLOURS)
+    models = ["vit", *registered()]
     marks = [looks.model_look(name, models)["marker"] for name in models]
     assert len(set(marks)) == len(models)
     assert len(set(looks.CLASS_MARKERS.values())) == 3
     # Colour of one model stays when others come and go.
-    assert looks.model_look("svm", ["vit", "svm"])["color"] == looks.MODEL_COLOURS["svm"]
+    assert looks.model_look("svm", ["vit", "svm"])["color"] == registered()["svm"].colour
+    assert len({looks.model_look(name, models)["color"] for name in models}) == len(models)
 
 
 def test_inline_svg_takes_the_colours_of_the_page(material):

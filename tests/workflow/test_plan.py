@@ -16,7 +16,7 @@ def test_everything_is_planned_from_nothing(workflow) -> None:
     assert planned["survey"] == 2
     assert planned["download"] == planned["shard"] == 4
     assert planned["train_model"] == planned["predict"] == 1
-    assert planned["baseline"] == 2
+    assert planned["baseline_skops"] == 2
     assert planned["evaluate"] == planned["figures"] == planned["report"] == planned["gallery"] == 1
 
 
@@ -24,10 +24,10 @@ def test_everything_is_planned_from_nothing(workflow) -> None:
     ("stage", "has", "has_not"),
     [
         ("catalog", {"survey", "catalog"}, {"download"}),
-        ("shards", {"download", "shard", "shards_index"}, {"train_model", "baseline"}),
-        ("train", {"shard", "train_model"}, {"predict", "baseline"}),
-        ("baselines", {"shard", "baseline"}, {"train_model", "evaluate"}),
-        ("evaluate", {"predict", "baseline", "evaluate"}, {"figures", "report"}),
+        ("shards", {"download", "shard", "shards_index"}, {"train_model", "baseline_skops"}),
+        ("train", {"shard", "train_model"}, {"predict", "baseline_skops"}),
+        ("baselines", {"shard", "baseline_skops"}, {"train_model", "evaluate"}),
+        ("evaluate", {"predict", "baseline_skops", "evaluate"}, {"figures", "report"}),
         ("figures", {"evaluate", "figures"}, {"report"}),
         ("report", {"figures", "report"}, {"gallery"}),
     ],
@@ -47,14 +47,14 @@ def test_experiments_share_what_they_share(workflow) -> None:
     assert planned["download"] == 4
     assert planned["shard"] == 8  # two sets of plots, though three networks
     assert planned["train_model"] == planned["predict"] == 3
-    assert planned["baseline"] == 2
+    assert planned["baseline_skops"] == 2
 
 
 def test_every_kind_of_baseline_and_survey_has_a_rule(workflow, tmp_path) -> None:
     models = ["svm", "random_forest", "knn", "cnn1d", "template"]
     surveys = {"sdss": None, "files": {"base_url": tmp_path.as_uri()}}
     planned = workflow.planned(over={"baselines": {"models": models}, "surveys": surveys})
-    assert (planned["baseline"], planned["baseline_arrays"]) == (3, 2)
+    assert (planned["baseline_skops"], planned["baseline_safetensors_json"]) == (3, 2)
     assert (planned["survey"], planned["survey_of_files"]) == (1, 1)
 
 

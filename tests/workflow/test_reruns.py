@@ -17,7 +17,7 @@ from tiny_workflow import data_hashes
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("finished")]
 
 DATA_RULES = {"survey", "catalog", "download"}
-MODEL_RULES = {"train_model", "predict", "baseline"}
+MODEL_RULES = {"train_model", "predict", "baseline_skops"}
 
 
 def test_touching_nothing_reruns_nothing(finished) -> None:
@@ -26,7 +26,7 @@ def test_touching_nothing_reruns_nothing(finished) -> None:
 
 def test_render_reruns_plots_and_what_follows(finished) -> None:
     planned = set(finished.planned(over={"render": {"line_width": 2.0}}))
-    assert {"shard", "train_model", "baseline", "report"} <= planned
+    assert {"shard", "train_model", "baseline_skops", "report"} <= planned
     assert not DATA_RULES & planned
 
 
@@ -47,13 +47,13 @@ def test_one_surveys_selection_leaves_the_other_alone(finished) -> None:
 def test_training_settings_leave_data_and_baselines_alone(finished) -> None:
     planned = set(finished.planned(over={"train": {"epochs": 2}}))
     assert {"train_model", "predict", "evaluate", "report"} <= planned
-    assert not (DATA_RULES | {"shard", "baseline"}) & planned
+    assert not (DATA_RULES | {"shard", "baseline_skops"}) & planned
 
 
 def test_an_added_experiment_reruns_no_other_model(finished) -> None:
     planned = finished.planned(over={"experiments": [{"name": "long", "train": {"epochs": 2}}]})
     assert planned["train_model"] == planned["predict"] == 1
-    assert not (DATA_RULES | {"shard", "baseline"}) & set(planned)
+    assert not (DATA_RULES | {"shard", "baseline_skops"}) & set(planned)
 
 
 def kill_when(workflow, path: Path, timeout_s: float = 400) -> None:

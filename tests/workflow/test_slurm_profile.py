@@ -84,7 +84,7 @@ def test_memory_and_time_grow_with_input_and_attempt(submissions) -> None:
     found = {}
     for megabytes in (1, 500):
         place_shards(submissions, megabytes)
-        calls = submissions.of("baseline", target, over=SHARDS)
+        calls = submissions.of("baseline_skops", target, over=SHARDS)
         memory = [number(call, "--mem") for call in calls]
         minutes = [number(call, "-t") for call in calls]
         assert memory == pytest.approx([memory[0], 1.5 * memory[0], 2 * memory[0]], abs=2)
@@ -133,7 +133,9 @@ def test_what_the_profile_offers_a_site_is_what_it_gets(submissions) -> None:
         assert f" {flag} " in f"{train} "
     assert number(train, "--cpus-per-task") == 16
     assert "--gpus" not in train
-    baseline = submissions.of("baseline", "results/tiny/models/svm/training.json", over=GPUS)[0]
+    baseline = submissions.of("baseline_skops", "results/tiny/models/svm/training.json", over=GPUS)[
+        0
+    ]
     assert "-p cpu" in baseline
     assert "--gres" not in baseline
 

@@ -1,33 +1,31 @@
-rule baseline:
-    input:
-        index=str(PATHS.shards_index(CFG.render[0].label)),
-        tars=shard_tars(CFG.render[0].label, *SPLITS),
-    output:
-        **baseline_outputs("model.skops"),
-    log:
-        log_of("baseline/{model}"),
-    benchmark:
-        benchmark_of("baseline/{model}")
-    wildcard_constraints:
-        model=baselines_kept_as("model.skops"),
-    conda:
-        "../../envs/gpu.yaml"
-    threads: 4
-    resources:
-        mem_mb=memory_mb(8000, of_input=1),
-        runtime=runtime_min(120, of_input=0.02),
-    params:
-        config=settings("baselines"),
-    shell:
-        "OMP_NUM_THREADS={threads} python -m specvit baselines --config {params.config:q}"
-        " --model {wildcards.model} > {log} 2>&1"
+# A rule must say in which files its jobs leave a model: one for each such list.
+for FILES, MODELS in baselines_by_files().items():
 
-
-use rule baseline as baseline_arrays with:
-    output:
-        **baseline_outputs("model.safetensors", "model.json"),
-    wildcard_constraints:
-        model=baselines_kept_as("model.safetensors", "model.json"),
+    rule:
+        name:
+            "_".join(["baseline", *(name.split(".")[-1] for name in FILES)])
+        input:
+            index=str(PATHS.shards_index(CFG.render[0].label)),
+            tars=shard_tars(CFG.render[0].label, *SPLITS),
+        output:
+            **baseline_outputs(FILES),
+        log:
+            log_of("baseline/{model}"),
+        benchmark:
+            benchmark_of("baseline/{model}")
+        wildcard_constraints:
+            model="|".join(MODELS),
+        conda:
+            "../../envs/gpu.yaml"
+        threads: 4
+        resources:
+            mem_mb=memory_mb(8000, of_input=1),
+            runtime=runtime_min(120, of_input=0.02),
+        params:
+            config=settings("baselines"),
+        shell:
+            "OMP_NUM_THREADS={threads} python -m specvit baselines --config {params.config:q}"
+            " --model {wildcards.model} > {log} 2>&1"
 
 
 rule baselines:

@@ -9,8 +9,9 @@ from snakemake.settings.types import DeploymentMethod
 
 from specvit.config import merge, stage_settings, typed, validate
 from specvit.config.backbones import check_backbones
+from specvit.config.baselines import registered
 from specvit.errors import ConfigError
-from specvit.paths import BASELINE_FILES, EXAMPLE_SHARDS, RUN_DIR, SPLITS
+from specvit.paths import EXAMPLE_SHARDS, RUN_DIR, SPLITS
 from specvit.status import read_status, show_status, write_plan
 
 try:
@@ -101,7 +102,7 @@ def prediction_files(model):
     return {split: str(PATHS.predictions(model, split)) for split in ("test", "val")}
 
 
-def baseline_outputs(*files):
+def baseline_outputs(files):
     """What a baseline makes, its model being kept in these files."""
     folder = f"{ROOT}/models/{{model}}"
     return {
@@ -111,9 +112,12 @@ def baseline_outputs(*files):
     }
 
 
-def baselines_kept_as(*files):
-    """The baselines whose models are kept in these files, as a pattern."""
-    return "|".join(name for name, kept in BASELINE_FILES.items() if kept == files)
+def baselines_by_files():
+    """The run's baselines by the files in which their models are kept."""
+    found = {}
+    for model in CFG.baselines.models:
+        found.setdefault(registered()[model].files, []).append(model)
+    return found
 
 
 def all_predictions():

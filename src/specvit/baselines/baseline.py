@@ -5,45 +5,48 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from specvit.baselines.answers import Answer
+from specvit.baselines.distributions import Distribution
 from specvit.baselines.rows import Rows
+from specvit.config.base import Section
 from specvit.config.data import Grid
-from specvit.config.learning import Baselines
 from specvit.tasks import Task
+
+S = TypeVar("S", bound=Section, covariant=True)
 
 
 @dataclass(frozen=True)
-class Plan:
+class Setup(Generic[S]):
     """What a baseline is asked to learn and how."""
 
     tasks: list[Task]
-    settings: Baselines
+    settings: S
+    """Its own keys: `baselines.<name>`."""
     grid: Grid
     seed: int
-    jobs: int
-    """Threads of joblib's parts; results do not depend on it."""
+    threads: int
+    """Of its parallel parts; results do not depend on it."""
 
 
 class Baseline(Protocol):
-    """A fitted model of this package."""
+    """A fitted model: the class that a Registration names."""
 
     @classmethod
-    def fit(cls, train: Rows, val: Rows, plan: Plan) -> tuple[Self, dict[str, Any]]:
+    def fit(cls, train: Rows, val: Rows, setup: Setup[Any]) -> tuple[Self, dict[str, Any]]:
         """Fit on train, choose on val; the model, and what training.json says of it.
 
         The latter holds `tasks`: the names of those that the model answers.
         """
 
-    def predict(self, flux: NDArray[np.float16]) -> Mapping[str, Answer]:
-        """Answers by task name for flux (n, pixels)."""
+    def predict(self, flux: NDArray[np.float16]) -> Mapping[str, Distribution]:
+        """What is predicted by task name for flux (n, pixels)."""
 
     def save(self, folder: Path) -> None:
-        """Write the model's files, `model.*`."""
+        """Write the Registration's files."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -1,40 +1,60 @@
-"""SVM, random forest and nearest neighbours: one method each, on common features."""
+"""What SVM, random forest and nearest neighbours have in common: features, and a state a task."""
 
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from specvit.baselines import forest, knn, svm
-from specvit.baselines.answers import Answer, to_target
-from specvit.baselines.baseline import Plan
+from specvit.baselines.baseline import Setup
+from specvit.baselines.distributions import Array, Distribution, to_target
 from specvit.baselines.features import FILLING, SCALING, fit_features, transform
-from specvit.baselines.method import Effort, Labelled, Method, State
 from specvit.baselines.rows import Rows, known, labels_of
 from specvit.baselines.store import SKOPS, load_skops, save_skops
 from specvit.errors import DataError
 from specvit.tasks import TASKS, Task
 
+State = dict[str, Any]
+"""Arrays, numbers, text and scikit-learn estimators only: skops loads these without trust."""
 
-class Classical:
+
+@dataclass(frozen=True)
+class Labelled:
+    """The rows of one task that have a label; targets are text or in target space."""
+
+    X: NDArray[np.float32]
+    y: NDArray[Any]
+    X_val: NDArray[np.float32]
+    y_val: NDArray[Any]
+
+
+class Classical(ABC):
     """Scaler and principal components, then one fitted state a task."""
-
-    method: ClassVar[Method]
 
     def __init__(self, features: State, states: dict[str, State]) -> None:
         self.features, self.states = features, states
 
+    @staticmethod
+    @abstractmethod
+    def fit_task(task: Task, data: Labelled, setup: Setup[Any]) -> tuple[State, dict[str, Any]]:
+        """Fit one task: its state, and what training.json says of it."""
+
+    @staticmethod
+    @abstractmethod
+    def predict_task(task: Task, state: State, X: NDArray[np.float32]) -> Distribution:
+        """Predict the task for features X (n, components)."""
+
     @classmethod
-    def fit(cls, train: Rows, val: Rows, plan: Plan) -> tuple[Classical, dict[str, Any]]:
+    def fit(cls, train: Rows, val: Rows, setup: Setup[Any]) -> tuple[Self, dict[str, Any]]:
         """Fit the features on all of train, then each task on its labelled rows."""
         start = time.monotonic()
-        features = fit_features(train.flux, plan.settings.pca_components, plan.seed)
+        features = fit_features(train.flux, setup.settings.components, setup.seed)
         X, X_val = transform(features, train.flux), transform(features, val.flux)
-        effort = Effort(plan.settings, plan.seed, plan.jobs)
         pca = features["pca"]
         summary: dict[str, Any] = {
             "features": {
@@ -44,13 +64,13 @@ class Classical:
                 "pca_spectra": int(pca.n_samples_),
                 "seconds": time.monotonic() - start,
             },
-            "tasks": [task.name for task in plan.tasks],
+            "tasks": [task.name for task in setup.tasks],
         }
         states: dict[str, State] = {}
-        for task in plan.tasks:
+        for task in setup.tasks:
             start = time.monotonic()
             data = _labelled(task, X, train, X_val, val)
-            states[task.name], told = cls.method.fit(task, data, effort)
+            states[task.name], told = cls.fit_task(task, data, setup)
             summary[task.name] = {
                 **told,
                 "train_labelled": len(data.y),
@@ -59,11 +79,11 @@ class Classical:
             }
         return cls(features, states), summary
 
-    def predict(self, flux: NDArray[np.float16]) -> dict[str, Answer]:
-        """Answers of every task."""
+    def predict(self, flux: NDArray[np.float16]) -> dict[str, Distribution]:
+        """Predict every task."""
         X = transform(self.features, flux)
         return {
-            name: self.method.answer(TASKS[name], state, X) for name, state in self.states.items()
+            name: self.predict_task(TASKS[name], state, X) for name, state in self.states.items()
         }
 
     def save(self, folder: Path) -> None:
@@ -71,7 +91,7 @@ class Classical:
         save_skops(folder / SKOPS, {"features": self.features, "tasks": self.states})
 
     @classmethod
-    def load(cls, folder: Path) -> Classical:
+    def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
         state = load_skops(folder / SKOPS)
         try:
@@ -80,22 +100,11 @@ class Classical:
             raise DataError(f"{folder / SKOPS} does not hold a baseline: no {error}") from error
 
 
-class Svm(Classical):
-    """Support vector machines."""
-
-    method: ClassVar[Method] = svm
-
-
-class RandomForest(Classical):
-    """Random forest."""
-
-    method: ClassVar[Method] = forest
-
-
-class Knn(Classical):
-    """Nearest neighbours."""
-
-    method: ClassVar[Method] = knn
+def spread(task: Task, labels: list[str], prob: Array) -> Array:
+    """Probabilities (n, labels seen in train) put into the task's order; 0 for a label not seen."""
+    out = np.zeros((len(prob), len(task.labels)))
+    out[:, [task.labels.index(label) for label in labels]] = prob
+    return out
 
 
 def _labelled(

@@ -18,12 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from specvit.baselines.answers import Answer, Columns
-from specvit.baselines.baseline import Plan
-from specvit.baselines.features import FILLING, SCALING, batches, normalise
+from specvit.baselines.baseline import Setup
+from specvit.baselines.distributions import Columns, Distribution
+from specvit.baselines.features import FILLING, SCALING, batches, fit_scaler, normalise
 from specvit.baselines.network import LAYERS, Description, Network
 from specvit.baselines.rows import Rows, labels_of
 from specvit.baselines.store import load_arrays, save_arrays
+from specvit.config.baselines import Cnn1dSettings
 from specvit.errors import DataError, TrainingError
 from specvit.logs import progress
 from specvit.models.heads import Head
@@ -68,18 +69,22 @@ class Cnn1d:
         return self.description.tasks
 
     @classmethod
-    def fit(cls, train: Rows, val: Rows, plan: Plan) -> tuple[Cnn1d, dict[str, Any]]:
-        """Train for `cnn_epochs`; keep the epoch with the lowest val loss."""
-        labels, val_labels = (_encode(rows, plan.tasks) for rows in (train, val))
-        stats = LabelStats.measure(plan.tasks, labels)
-        description = Description(plan.tasks, plan.grid, plan.settings.redshift, stats)
-        with _repeatable(plan.seed):
+    def fit(
+        cls, train: Rows, val: Rows, setup: Setup[Cnn1dSettings]
+    ) -> tuple[Cnn1d, dict[str, Any]]:
+        """Train for `epochs`; keep the epoch with the lowest val loss."""
+        labels, val_labels = (_encode(rows, setup.tasks) for rows in (train, val))
+        stats = LabelStats.measure(setup.tasks, labels)
+        description = Description(setup.tasks, setup.grid, setup.settings.redshift, stats)
+        with _repeatable(setup.seed):
             network = description.network()
-            model = cls(network, description, *_moments(train.flux))
-            history = model._train(train.flux, labels, val.flux, val_labels, plan)
+            scaler = fit_scaler(train.flux)
+            moments = scaler.mean_.astype(np.float32), scaler.scale_.astype(np.float32)
+            model = cls(network, description, *moments)
+            history = model._train(train.flux, labels, val.flux, val_labels, setup)
         best = min(history, key=lambda epoch: epoch["score"])
         return model, {
-            "tasks": [task.name for task in plan.tasks],
+            "tasks": [task.name for task in setup.tasks],
             "chosen": {"epoch": best["epoch"]},
             "criterion": "val: sum of the tasks' mean losses",
             "grid": history,
@@ -93,8 +98,8 @@ class Cnn1d:
             "interval": "redshift: shortest 68 % of the head's density; numbers: Gaussian",
         }
 
-    def predict(self, flux: NDArray[np.float16]) -> dict[str, Answer]:
-        """Answers of every head."""
+    def predict(self, flux: NDArray[np.float16]) -> dict[str, Distribution]:
+        """What every head predicts."""
         self.network.eval()
         parts = []
         with torch.no_grad():
@@ -140,16 +145,16 @@ class Cnn1d:
         labels: dict[str, Tensor],
         val_flux: NDArray[np.float16],
         val_labels: dict[str, Tensor],
-        plan: Plan,
+        setup: Setup[Cnn1dSettings],
     ) -> list[dict[str, Any]]:
-        epochs, n = plan.settings.cnn_epochs, len(flux)
+        epochs, n = setup.settings.epochs, len(flux)
         optimizer = torch.optim.AdamW(
             self.network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, LEARNING_RATE, total_steps=epochs * -(-n // BATCH), pct_start=WARMUP
         )
-        order = np.random.default_rng(plan.seed)
+        order = np.random.default_rng(setup.seed)
         history: list[dict[str, Any]] = []
         best = copy.deepcopy(self.network.state_dict())
         with progress("cnn1d", epochs * n) as tick:
@@ -212,18 +217,6 @@ class Cnn1d:
 
 def _encode(rows: Rows, tasks: list[Task]) -> dict[str, Tensor]:
     return {task.name: encode(task, labels_of(rows.table, task)) for task in tasks}
-
-
-def _moments(flux: NDArray[np.float16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and standard deviation of each pixel of normalised flux, (pixels,) each."""
-    total, squared = np.zeros(flux.shape[1]), np.zeros(flux.shape[1])
-    for part in batches(len(flux)):
-        data = normalise(flux[part]).astype(np.float64)
-        total += data.sum(axis=0)
-        squared += (data**2).sum(axis=0)
-    mean = total / len(flux)
-    deviation = np.sqrt(np.maximum(squared / len(flux) - mean**2, 1e-12))
-    return mean.astype(np.float32), deviation.astype(np.float32)
 
 
 @contextmanager

@@ -54,6 +54,18 @@ def batches(n: int, size: int = BATCH) -> Iterator[slice]:
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
+def fit_scaler(flux: NDArray[Any]) -> Any:
+    """Mean and standard deviation of each pixel of train flux (n, pixels): a StandardScaler."""
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler(copy=False)
+    with progress("scaler", len(flux)) as tick:
+        for part in batches(len(flux)):
+            scaler.partial_fit(normalise(flux[part]))
+            tick.advance(part.stop - part.start)
+    return scaler
+
+
 def fit_features(flux: NDArray[Any], components: int, seed: int) -> dict[str, Any]:
     """Fit scaler and PCA on train flux (n, pixels): {"scaler": ..., "pca": ...}.
 
@@ -61,14 +73,9 @@ def fit_features(flux: NDArray[Any], components: int, seed: int) -> dict[str, An
     There are never more components than spectra or pixels.
     """
     from sklearn.decomposition import PCA
-    from sklearn.preprocessing import StandardScaler
 
     n, pixels = flux.shape
-    scaler = StandardScaler(copy=False)
-    with progress("scaler", n) as tick:
-        for part in batches(n):
-            scaler.partial_fit(normalise(flux[part]))
-            tick.advance(part.stop - part.start)
+    scaler = fit_scaler(flux)
     rows = np.arange(n)
     if n > MAX_PCA_ROWS:
         rows = np.sort(np.random.default_rng(seed).choice(n, MAX_PCA_ROWS, replace=False))
@@ -81,6 +88,8 @@ def fit_features(flux: NDArray[Any], components: int, seed: int) -> dict[str, An
     with progress("principal components", pca.n_components, "components") as tick:
         pca.fit(scaled)
         tick.advance(pca.n_components)
+    # As they are laid out once loaded again: products of both are then equal to the last bit.
+    pca.components_ = np.ascontiguousarray(pca.components_)
     return {"scaler": scaler, "pca": pca}
 
 

@@ -7,64 +7,71 @@ their weighted median and quantiles the value and its interval.
 from __future__ import annotations
 
 from functools import cache
-from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import ParameterGrid
 from sklearn.neighbors import NearestNeighbors
 
-from specvit.baselines.answers import (
+from specvit.baselines.baseline import Setup
+from specvit.baselines.classical import Classical, Labelled, State
+from specvit.baselines.distributions import (
     MIDDLE,
-    Answer,
     Array,
     Classes,
+    Distribution,
     Numbers,
     weighted_quantiles,
 )
-from specvit.baselines.method import Effort, Labelled, State
 from specvit.baselines.search import loss, search
+from specvit.config.baselines import KnnSettings
 from specvit.tasks import Task
 
 NEAREST = 1e-9  # a neighbour at distance 0 outvotes all others, and its weight stays finite
-# whiten: each component divided by its standard deviation in train, so that all weigh the same.
-GRID = [{"whiten": w, "k": k} for w, k in product((False, True), (3, 5, 10, 20))]
 
 
-def fit(task: Task, data: Labelled, effort: Effort) -> tuple[State, dict[str, Any]]:
-    """Choose k and the space in which distances are measured."""
-    codes = _codes(task, data.y)
-    most = min(max(point["k"] for point in GRID), len(codes))
+class Knn(Classical):
+    """Nearest neighbours."""
 
-    @cache  # one search a space: the nearest k are the first of the nearest `most`
-    def neighbours(whiten: bool) -> tuple[State, Array, NDArray[np.intp]]:
-        scale = data.X.std(axis=0) if whiten else np.ones(data.X.shape[1], dtype=np.float32)
-        scale = np.where(scale > 0, scale, 1).astype(np.float32)
-        index = NearestNeighbors(algorithm="brute").fit(data.X / scale)
-        return {"index": index, "scale": scale}, *index.kneighbors(data.X_val / scale, most)
+    @staticmethod
+    def fit_task(
+        task: Task, data: Labelled, setup: Setup[KnnSettings]
+    ) -> tuple[State, dict[str, Any]]:
+        """Choose k and the space in which distances are measured."""
+        codes = _codes(task, data.y)
+        most = min(max(setup.settings.k), len(codes))
 
-    def attempt(point: dict[str, Any]) -> tuple[State, float]:
-        k = min(point["k"], len(codes))
-        state, distance, at = neighbours(point["whiten"])
-        found = _combine(task, codes[at[:, :k]], distance[:, :k])
-        predicted = (
-            np.array(task.labels, dtype=object)[found.prob.argmax(axis=1)]
-            if isinstance(found, Classes)
-            else found.value
-        )
-        return {**state, "codes": codes, "k": k}, loss(task, data.y_val, predicted)
+        @cache  # one search a space: the nearest k are the first of the nearest `most`
+        def neighbours(whiten: bool) -> tuple[State, Array, NDArray[np.intp]]:
+            scale = data.X.std(axis=0) if whiten else np.ones(data.X.shape[1], dtype=np.float32)
+            scale = np.where(scale > 0, scale, 1).astype(np.float32)
+            index = NearestNeighbors(algorithm="brute").fit(data.X / scale)
+            return {"index": index, "scale": scale}, *index.kneighbors(data.X_val / scale, most)
 
-    state, choice = search(f"knn {task.name}", GRID, attempt)
-    return state, choice.as_dict(task) | {
-        "weights": "1 / distance",
-        "interval": "weighted quantiles of the neighbours' labels",
-    }
+        def attempt(point: dict[str, Any]) -> tuple[State, float]:
+            k = min(point["k"], len(codes))
+            state, distance, at = neighbours(point["whiten"])
+            combined = _combine(task, codes[at[:, :k]], distance[:, :k])
+            predicted = (
+                np.array(task.labels, dtype=object)[combined.prob.argmax(axis=1)]
+                if isinstance(combined, Classes)
+                else combined.value
+            )
+            return {**state, "codes": codes, "k": k}, loss(task, data.y_val, predicted)
 
+        grid = ParameterGrid({"k": setup.settings.k, "whiten": setup.settings.whiten})
+        state, choice = search(f"knn {task.name}", grid, attempt)
+        return state, choice.as_dict(task) | {
+            "weights": "1 / distance",
+            "interval": "weighted quantiles of the neighbours' labels",
+        }
 
-def answer(task: Task, state: State, X: NDArray[np.float32]) -> Answer:
-    """Weighted shares of the neighbours' labels, or their weighted median and quantiles."""
-    distance, at = state["index"].kneighbors(X / state["scale"], state["k"])
-    return _combine(task, state["codes"][at], distance)
+    @staticmethod
+    def predict_task(task: Task, state: State, X: NDArray[np.float32]) -> Distribution:
+        """Weighted shares of the neighbours' labels, or their weighted median and quantiles."""
+        distance, at = state["index"].kneighbors(X / state["scale"], state["k"])
+        return _combine(task, state["codes"][at], distance)
 
 
 def _codes(task: Task, y: NDArray[Any]) -> NDArray[Any]:
@@ -76,7 +83,7 @@ def _codes(task: Task, y: NDArray[Any]) -> NDArray[Any]:
 
 
 def _combine(task: Task, codes: NDArray[Any], distance: Array) -> Classes | Numbers:
-    """Answers from the neighbours' labels and distances, both (n, k)."""
+    """Distributions from the neighbours' labels and distances, both (n, k)."""
     weights = 1 / np.maximum(distance, NEAREST)
     if task.kind == "classification":
         votes = np.stack([(weights * (codes == i)).sum(1) for i in range(len(task.labels))], axis=1)

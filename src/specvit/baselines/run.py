@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 import time
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, cast
 
 import pandas as pd
 
 from specvit import __version__
-from specvit.baselines.baseline import Baseline, Plan
+from specvit.baselines.baseline import Baseline, Setup
 from specvit.baselines.features import batches
 from specvit.baselines.rows import (
     Rows,
@@ -26,6 +26,7 @@ from specvit.baselines.rows import (
     read_shard,
 )
 from specvit.config import Config
+from specvit.config.baselines import registered
 from specvit.config.experiments import Data
 from specvit.errors import ConfigError, DataError, TrainingError
 from specvit.io import sha256_file, write_json
@@ -36,15 +37,6 @@ from specvit.tasks import Task, tasks_of
 
 SUMMARY = "training.json"
 CHUNK = 1024  # spectra predicted at a time
-
-# Imported when asked for: only cnn1d needs torch, which takes seconds to load.
-CLASSES = {
-    "svm": ("classical", "Svm"),
-    "random_forest": ("classical", "RandomForest"),
-    "knn": ("classical", "Knn"),
-    "cnn1d": ("cnn1d", "Cnn1d"),
-    "template": ("template", "Template"),
-}
 
 
 def run_baseline(config: Config, name: str) -> dict[str, Any]:
@@ -65,11 +57,11 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
         for split in ("train", "val")
     )
     _check(train, val, config)
-    plan = Plan(tasks, config.baselines, config.grid, config.seed, threads())
+    setup = Setup(tasks, config.baselines.of(name), config.grid, config.seed, threads())
     read_s = time.monotonic() - start
 
     start = time.monotonic()
-    model, told = baseline_class(name).fit(train, val, plan)
+    model, told = baseline_class(name).fit(train, val, setup)
     fit_s = time.monotonic() - start
     folder = config.paths.model_dir(name)
     model.save(folder)
@@ -91,12 +83,8 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
         **told,
         "seconds": {"read": read_s, "fit": fit_s, "predict": time.monotonic() - start},
         "peak_rss_mb": peak_rss_mb(),
-        "threads": plan.jobs,
-        "files": {
-            path.name: sha256_file(path)
-            for path in sorted(folder.iterdir())
-            if path.name.startswith("model.")
-        },
+        "threads": setup.threads,
+        "files": {file: sha256_file(folder / file) for file in registered()[name].files},
         "versions": {package: version(package) for package in ("numpy", "scikit-learn")}
         # Not asked of the package's metadata: in a conda environment it is not installed.
         | {"specvit": __version__, "python": platform.python_version()},
@@ -108,9 +96,8 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
 
 def baseline_class(name: str) -> type[Baseline]:
     """The class of a baseline of this name."""
-    module, attribute = CLASSES[name]
-    found = getattr(importlib.import_module(f"specvit.baselines.{module}"), attribute)
-    return cast(type[Baseline], found)
+    # Imported when asked for: only cnn1d needs torch, which takes seconds to load.
+    return cast(type[Baseline], resolve_name(registered()[name].model))
 
 
 def load_baseline(folder: Path, name: str) -> Baseline:
@@ -141,10 +128,10 @@ def threads() -> int:
 
 
 def _frame(model: Baseline, rows: Rows, tasks: list[Task]) -> pd.DataFrame:
-    answers = model.predict(rows.flux)
+    predicted = model.predict(rows.flux)
     columns = {name: rows.table[name] for name in IDENTITY}
     for task in tasks:
-        columns |= answers[task.name].columns(task, labels_of(rows.table, task))
+        columns |= predicted[task.name].columns(task, labels_of(rows.table, task))
     return pd.DataFrame(columns)
 
 

@@ -1,4 +1,4 @@
-"""Saved models that run no code when they are loaded, the same bytes for the same model.
+"""Saved models that run no code when they are loaded.
 
 Scikit-learn's models are a skops archive, `model.skops`; networks and templates are arrays in
 `model.safetensors` with their settings in `model.json`.
@@ -7,8 +7,6 @@ Scikit-learn's models are a skops archive, `model.skops`; networks and templates
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,6 @@ SKOPS, ARRAYS, SETTINGS = "model.skops", "model.safetensors", "model.json"
 # skops loads only types on its own list and on this one. A tree's nodes are plain arrays; it is
 # the one type of scikit-learn written in C that a forest needs.
 TRUSTED = ["sklearn.tree._tree.Tree"]
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def save_arrays(folder: Path, arrays: dict[str, NDArray[Any]], settings: dict[str, Any]) -> None:
@@ -58,14 +55,8 @@ def save_skops(path: Path, state: dict[str, Any]) -> None:
     """Write arrays, numbers, text and scikit-learn estimators as a skops archive, atomically."""
     import skops.io
 
-    source = zipfile.ZipFile(io.BytesIO(skops.io.dumps(state)))
-    schema = json.loads(source.read("schema.json"))
-    names: dict[str, str] = {}
-    _number_from_one(schema, {}, names)
-    with atomic_open(path) as handle, zipfile.ZipFile(handle, "w") as archive:
-        _add(archive, "schema.json", json.dumps(schema).encode())
-        for old, new in names.items():
-            _add(archive, new, source.read(old))
+    with atomic_open(path) as handle:
+        skops.io.dump(state, handle, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
 
 
 def load_skops(path: Path) -> dict[str, Any]:
@@ -85,23 +76,3 @@ def load_skops(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise DataError(f"{path} holds {type(state).__name__}, not a baseline")
     return state
-
-
-def _number_from_one(node: Any, ids: dict[int, int], names: dict[str, str]) -> None:
-    """Replace memory addresses, which skops uses as ids and file names, by numbers in order."""
-    if isinstance(node, list):
-        for part in node:
-            _number_from_one(part, ids, names)
-    elif isinstance(node, dict):
-        if "__id__" in node:
-            node["__id__"] = ids.setdefault(node["__id__"], len(ids) + 1)
-        if node.get("__loader__") and isinstance(node.get("file"), str):
-            old = Path(node["file"])
-            node["file"] = names.setdefault(str(old), f"{len(names) + 1}{old.suffix}")
-        for part in node.values():
-            _number_from_one(part, ids, names)
-
-
-def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    entry = zipfile.ZipInfo(name, date_time=_EPOCH)
-    archive.writestr(entry, data, zipfile.ZIP_DEFLATED, compresslevel=1)

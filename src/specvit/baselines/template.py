@@ -24,9 +24,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from specvit.baselines.answers import HIGH, LEVELS, LOW, Answer, Classes, Numbers
-from specvit.baselines.baseline import Plan
+from specvit.baselines.baseline import Setup
 from specvit.baselines.correlate import Correlator, refine
+from specvit.baselines.distributions import HIGH, LEVELS, LOW, Classes, Distribution, Numbers
 from specvit.baselines.eigen import eigen_templates
 from specvit.baselines.exemplars import (
     LONGEST_FILLED,
@@ -40,11 +40,11 @@ from specvit.baselines.features import FILLING, SCALING, batches, normalise
 from specvit.baselines.rows import Rows, labels_of
 from specvit.baselines.search import loss, search
 from specvit.baselines.store import load_arrays, save_arrays
+from specvit.config.baselines import TemplateSettings
 from specvit.errors import DataError, TrainingError
 from specvit.predictions import COVERAGE
 from specvit.tasks import TASKS
 
-COUNTS = (3, 5, 8)  # eigen-templates of each class, chosen on val
 BATCH = 128
 MISTAKEN = 0.02
 
@@ -71,20 +71,22 @@ class Template:
         self.class_power, self.redshift_power = powers
 
     @classmethod
-    def fit(cls, train: Rows, val: Rows, plan: Plan) -> tuple[Template, dict[str, Any]]:
+    def fit(
+        cls, train: Rows, val: Rows, setup: Setup[TemplateSettings]
+    ) -> tuple[Template, dict[str, Any]]:
         """Learn templates from train; choose their number and both powers on val."""
-        answered = [task.name for task in plan.tasks if task.name in ("class", "redshift")]
+        answered = [task.name for task in setup.tasks if task.name in ("class", "redshift")]
         if not answered:
             raise TrainingError("the template baseline answers only the tasks class and redshift")
         pixels = train.flux.shape[1]
-        step = math.log(plan.grid.wave_max / plan.grid.wave_min) / pixels
-        sample, left_out = class_spectra(train, step, plan.seed)
+        step = math.log(setup.grid.wave_max / setup.grid.wave_min) / pixels
+        sample, left_out = class_spectra(train, step, setup.seed)
         weight = pixel_weights(normalise(train.flux[:MAX_SPECTRA]))
-        chosen = matchable(val, list(sample), plan.seed)
+        chosen = matchable(val, list(sample), setup.seed)
 
         def attempt(point: dict[str, int]) -> tuple[tuple[Template, _Match], float]:
             classes = [
-                _templates(label, rest, last, weight, point["templates"], plan.seed)
+                _templates(label, rest, last, weight, point["templates"], setup.seed)
                 for label, (rest, last) in sample.items()
             ]
             model = cls(classes, step, (1.0, 1.0))
@@ -92,7 +94,7 @@ class Template:
             truth = np.log1p(labels_of(chosen.table, TASKS["redshift"]))
             return (model, match), loss(TASKS["redshift"], truth, match.best * step)
 
-        grid = [{"templates": count} for count in COUNTS]
+        grid = [{"templates": count} for count in setup.settings.templates]
         (model, match), choice = search("template", grid, attempt)
         model._soften(match, chosen.table)
         return model, {
@@ -107,7 +109,7 @@ class Template:
             "interval": "posterior flat in ln(1+z), softened by a power fitted on val",
         }
 
-    def predict(self, flux: NDArray[np.float16]) -> dict[str, Answer]:
+    def predict(self, flux: NDArray[np.float16]) -> dict[str, Distribution]:
         """Class probabilities and redshift."""
         parts = []
         for part in batches(len(flux), BATCH):

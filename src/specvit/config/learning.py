@@ -1,4 +1,4 @@
-"""Settings of the model, its training and the baselines."""
+"""Settings of the model and its training."""
 
 from __future__ import annotations
 
@@ -154,30 +154,3 @@ class Train(Section):
                 f"{together}"
             )
         return self
-
-
-BaselineName = Literal["svm", "random_forest", "knn", "cnn1d", "template"]
-
-
-class Baselines(Section):
-    """Classical models on the same rows as the ViT."""
-
-    models: tuple[BaselineName, ...] = ("svm", "random_forest")
-    """Which baselines are trained."""
-    pca_components: int = Field(64, ge=2, le=4096)
-    """Principal components of flux on the common grid, fitted on the train split only."""
-    svm_max_rbf: int = Field(20_000, ge=1)
-    """Largest train split for an exact RBF kernel; above it Nystroem features and a linear SVM."""
-    trees: int = Field(200, ge=1, le=10_000)
-    """Trees of the random forest."""
-    cnn_epochs: int = Field(12, ge=1, le=10_000)
-    """Passes over the train split of the 1-D network; the one with the lowest val loss is kept."""
-    redshift: RedshiftBins = RedshiftBins()
-    """The redshift head of the 1-D network."""
-
-    @field_validator("models")
-    @classmethod
-    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(value)) != len(value):
-            raise ValueError("names each baseline at most once")
-        return value

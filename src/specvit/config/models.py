@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from specvit.config.base import Section
+from specvit.config.baselines import Baselines, registered
 from specvit.config.data import Download, Grid, Render, Split
 from specvit.config.experiments import Data, Experiment
-from specvit.config.learning import BaselineName, Baselines, Model, Train, monitors
+from specvit.config.learning import Model, Train, monitors
 from specvit.config.reporting import Evaluate, Report
 from specvit.config.surveys import Simulated, Surveys
 from specvit.errors import ConfigError
@@ -88,7 +89,7 @@ class Config(Section):
     @classmethod
     def _names_free(cls, value: tuple[Experiment, ...]) -> tuple[Experiment, ...]:
         names = [experiment.name for experiment in value]
-        taken = {MAIN_NETWORK, *get_args(BaselineName)}
+        taken = {MAIN_NETWORK, *registered()}
         if len(set(names)) != len(names) or taken & set(names):
             raise ValueError(f"need names of their own, none of {sorted(taken)}; got {names}")
         return value

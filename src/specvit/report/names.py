@@ -5,17 +5,10 @@ Figures are known from the configuration alone, so that the job graph is too.
 
 from __future__ import annotations
 
+from specvit.config.baselines import registered
 from specvit.config.models import MAIN_NETWORK, Config
 from specvit.tasks import TASKS
 
-MODEL_NAMES = {
-    "vit": "ViT",
-    "svm": "SVM",
-    "random_forest": "Random Forest",
-    "knn": "k-NN",
-    "cnn1d": "1-D CNN",
-    "template": "Templates",
-}
 TASK_NAMES = {
     "class": "class",
     "stellar_type": "stellar type",
@@ -47,7 +40,10 @@ OVERVIEW = "overview"
 
 def model_name(model: str) -> str:
     """The name of a model for people; an experiment keeps its own."""
-    return MODEL_NAMES.get(model, model)
+    if model == MAIN_NETWORK:
+        return "ViT"
+    baseline = registered().get(model)
+    return model if baseline is None else baseline.title
 
 
 def train_fractions(config: Config) -> dict[str, float]:

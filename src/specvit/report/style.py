@@ -10,6 +10,9 @@ from typing import Any, cast
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from specvit.config.baselines import registered
+from specvit.config.models import MAIN_NETWORK
+
 # Astronomy & Astrophysics: width of one column and of the page.
 COLUMN_MM = 88.0
 PAGE_MM = 180.0
@@ -21,15 +24,7 @@ GRID = "#d5dae0"
 PAPER = "#fefefe"  # the inside of open symbols
 ALARM = "#d55e00"
 
-# Okabe & Ito (2008), told apart under every common colour blindness.
-MODEL_COLOURS = {
-    "vit": "#0072b2",
-    "svm": "#e69f00",
-    "random_forest": "#009e73",
-    "knn": "#cc79a7",
-    "cnn1d": "#d55e00",
-    "template": "#56b4e9",
-}
+VIT_COLOUR = "#0072b2"  # of the palette that the baselines' colours are from
 SPARE_COLOURS = ("#7a5195", "#b07d2b", "#3d7a80", "#8c564b", "#6b7280")
 CLASS_COLOURS = {"STAR": "#e69f00", "GALAXY": "#0072b2", "QSO": "#cc79a7"}
 CLASS_MARKERS = {"STAR": "*", "GALAXY": "o", "QSO": "D"}
@@ -86,12 +81,10 @@ def style() -> Iterator[None]:
 
 def model_look(model: str, models: list[str]) -> dict[str, Any]:
     """Colour and marker of a model, the same in every figure of a run."""
-    spare = [name for name in models if name not in MODEL_COLOURS]
-    if model in MODEL_COLOURS:
-        colour = MODEL_COLOURS[model]
-    else:
-        colour = SPARE_COLOURS[spare.index(model) % len(SPARE_COLOURS)]
-    return {"color": colour, "marker": MARKERS[models.index(model) % len(MARKERS)]}
+    own = {MAIN_NETWORK: VIT_COLOUR, **{name: one.colour for name, one in registered().items()}}
+    spare = [name for name in models if name not in own]
+    own |= {name: SPARE_COLOURS[i % len(SPARE_COLOURS)] for i, name in enumerate(spare)}
+    return {"color": own[model], "marker": MARKERS[models.index(model) % len(MARKERS)]}
 
 
 def file_bytes(figure: Figure, kind: str) -> bytes:

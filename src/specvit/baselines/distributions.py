@@ -1,4 +1,4 @@
-"""What a baseline answers, and the prediction file's columns made of it."""
+"""What a baseline predicts, as distributions, and the prediction file's columns made of them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from specvit.predictions import prob_columns
 from specvit.tasks import Task
 
 LEVELS = np.linspace(0, 1, 101)
-"""Cumulative probabilities at which a numeric answer's distribution is given."""
+"""Cumulative probabilities at which the distribution of a number is given."""
 LOW, MIDDLE, HIGH = 16, 50, 84  # positions in LEVELS of the central 68 % interval and the median
 
 Array = NDArray[np.float64]
 Columns = dict[str, NDArray[Any]]
 
 
-class Answer(Protocol):
-    """The answer to one task for n spectra."""
+class Distribution(Protocol):
+    """What is predicted of one task for n spectra."""
 
     def columns(self, task: Task, truth: NDArray[Any]) -> Columns:
         """The task's columns; the truth (n,) is copied, and used for the PIT only."""

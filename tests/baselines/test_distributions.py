@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from specvit.baselines.answers import (
+from specvit.baselines.distributions import (
     LEVELS,
     Classes,
     Numbers,

@@ -1,0 +1,182 @@
+"""Baselines by name: what is known of each before it runs, and its own settings.
+
+Another package brings one by an entry point that names its Registration:
+
+    [project.entry-points."specvit.baselines"]
+    mean = "my_package:BASELINE"
+
+Its module is loaded with the configuration, of which it may import `specvit.config.base` and this
+module alone; the model's own module, which is loaded to train it, may import anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, create_model, field_validator
+
+from specvit.config.base import Section
+from specvit.config.learning import RedshiftBins
+from specvit.errors import ConfigError
+
+GROUP = "specvit.baselines"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What is known of a baseline before anything is run."""
+
+    name: str
+    """Its name in the configuration, in paths and in tables: small letters, digits, _ and -."""
+    title: str
+    """Its name for people."""
+    colour: str
+    """Its colour in figures, #rrggbb."""
+    files: tuple[str, ...]
+    """In which files its model is kept, in models/<name>/ beside training.json."""
+    settings: type[Section]
+    """The keys of `baselines.<name>`; all have defaults."""
+    model: str
+    """`module:class` of its model, a `specvit.baselines.baseline.Baseline`; imported when used."""
+
+
+Components = Annotated[int, Field(ge=2, le=4096)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class SvmSettings(Section):
+    """Support vector machines on principal components of flux; lists are a grid, chosen on val."""
+
+    components: Components = 64
+    """Principal components of flux on the common grid, fitted on the train split only."""
+    max_rbf: int = Field(20_000, ge=1)
+    """Largest train split for an exact RBF kernel; above it Nystroem features and a linear SVM."""
+    C: tuple[Positive, ...] = Field((1.0, 10.0), min_length=1)
+    """Costs of an error that are tried."""
+    gamma: tuple[Positive, ...] = Field((1.0, 2.0, 4.0), min_length=1)
+    """Kernel widths that are tried, in units of 1 / (components x variance)."""
+
+
+class RandomForestSettings(Section):
+    """Random forest on principal components of flux; lists are a grid, chosen on val."""
+
+    components: Components = 64
+    """Principal components of flux on the common grid, fitted on the train split only."""
+    trees: int = Field(200, ge=1, le=10_000)
+    """Number of trees."""
+    max_features: tuple[Literal["sqrt", "log2"] | Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        ("sqrt", 0.33), min_length=1
+    )
+    """Components looked at for each split of a tree that are tried; a number is their share."""
+    min_samples_leaf: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 3), min_length=1)
+    """Fewest spectra in a leaf that are tried for classes; trees of numbers are fully grown, since
+    their spread is the interval."""
+
+
+class KnnSettings(Section):
+    """k nearest neighbours among principal components; lists are a grid, chosen on val."""
+
+    components: Components = 64
+    """Principal components of flux on the common grid, fitted on the train split only."""
+    whiten: tuple[bool, ...] = Field((False, True), min_length=1)
+    """Whether each component is divided by its standard deviation in train: what is tried."""
+    k: tuple[Annotated[int, Field(ge=1)], ...] = Field((3, 5, 10, 20), min_length=1)
+    """Numbers of neighbours that are tried."""
+
+
+class Cnn1dSettings(Section):
+    """A one-dimensional convolutional network on flux."""
+
+    epochs: int = Field(12, ge=1, le=10_000)
+    """Passes over the train split; the one with the lowest val loss is kept."""
+    redshift: RedshiftBins = RedshiftBins()
+    """The redshift head."""
+
+
+class TemplateSettings(Section):
+    """Comparison with eigen-templates at every redshift."""
+
+    templates: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field((3, 5, 8), min_length=1)
+    """Numbers of eigen-templates of each class that are tried; one is chosen on val."""
+
+
+_SKOPS = ("model.skops",)
+_ARRAYS = ("model.safetensors", "model.json")
+_HERE = "specvit.baselines"
+# Colours: Okabe & Ito (2008), told apart under every common colour blindness.
+BUILT_IN = (
+    Registration("svm", "SVM", "#e69f00", _SKOPS, SvmSettings, f"{_HERE}.svm:Svm"),
+    Registration(
+        *("random_forest", "Random Forest", "#009e73", _SKOPS, RandomForestSettings),
+        f"{_HERE}.forest:RandomForest",
+    ),
+    Registration("knn", "k-NN", "#cc79a7", _SKOPS, KnnSettings, f"{_HERE}.knn:Knn"),
+    Registration("cnn1d", "1-D CNN", "#d55e00", _ARRAYS, Cnn1dSettings, f"{_HERE}.cnn1d:Cnn1d"),
+    Registration(
+        *("template", "Templates", "#56b4e9", _ARRAYS, TemplateSettings),
+        f"{_HERE}.template:Template",
+    ),
+)
+
+
+@cache
+def registered() -> Mapping[str, Registration]:
+    """Every baseline by name, specvit's own first. Raises ConfigError for one that cannot be."""
+    found = {one.name: one for one in BUILT_IN}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        whose = f"baseline {entry.name!r} of the package {entry.dist.name if entry.dist else '?'}"
+        if entry.name in found:
+            raise ConfigError(f"{whose}: there is another of this name; uninstall one")
+        try:
+            one = entry.load()
+        except Exception as error:  # whatever a foreign module raises
+            reason = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"{whose} cannot be loaded: {reason}") from error
+        if not isinstance(one, Registration) or one.name != entry.name:
+            raise ConfigError(f"{whose} must be a Registration of that name, not {one!r}")
+        found[entry.name] = one
+    return MappingProxyType(found)
+
+
+class _Baselines(Section):
+    """Classical models on the same rows as the ViT."""
+
+    models: tuple[str, ...] = ("svm", "random_forest")
+    """Which baselines are trained."""
+
+    @field_validator("models")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("names each baseline at most once")
+        return value
+
+    def of(self, name: str) -> Any:
+        """The settings of one baseline: an instance of its Registration's `settings`."""
+        return getattr(self, name)
+
+
+def _with_registered() -> type[_Baselines]:
+    """The section with a key for each registered baseline."""
+    names = tuple(registered())
+    models = _Baselines.model_fields["models"]
+    keys: dict[str, Any] = {
+        name: (one.settings, Field(one.settings(), description=f"{one.title}."))
+        for name, one in registered().items()
+    }
+    keys["models"] = (
+        tuple[Literal[names], ...],  # type: ignore[valid-type]
+        Field(models.default, description=models.description),
+    )
+    return create_model("Baselines", __base__=_Baselines, __doc__=_Baselines.__doc__, **keys)
+
+
+if TYPE_CHECKING:
+    Baselines = _Baselines
+else:
+    Baselines = _with_registered()
