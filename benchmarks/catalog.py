@@ -13,12 +13,12 @@ import pandas as pd
 from benchmarks.common import BenchResult, json_option
 from benchmarks.specobj import write_specobj
 from specvit.catalog.build import build_catalog
+from specvit.catalog.open import open_catalogue
 from specvit.catalog.select import select
 from specvit.catalog.survey import select_survey
 from specvit.config import Config, validate
 from specvit.machine import peak_rss_mb
-from specvit.surveys.open import open_catalogue
-from specvit.surveys.sdss import CATALOGUE_PATHS
+from specvit.surveys.sdss.paths import CATALOGUE_PATHS
 
 REFERENCE_ROWS = 100_000
 

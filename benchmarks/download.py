@@ -29,7 +29,7 @@ def _path(number: int) -> str:
 def _write_files(folder: Path) -> list[str]:
     """Simulated SDSS files on disk; returns the identity of each."""
     from specvit.config.surveys import Simulated
-    from specvit.spectrum import read_header
+    from specvit.surveys.read import read_header
     from specvit.surveys.simulated import SimulatedSky
 
     folder.mkdir()
@@ -44,7 +44,7 @@ def _write_files(folder: Path) -> list[str]:
 
 def _filled_up(data: bytes) -> bytes:
     """The file with an image behind it that makes it as long as lite files often are."""
-    from specvit.surveys.simulated.fits_bytes import card, header, padded
+    from specvit.spectrum.fits_write import card, header, padded
 
     pixels = max(0, FILE_BYTES - len(data)) // 4
     keys = {"XTENSION": "IMAGE", "BITPIX": -32, "NAXIS": 1, "NAXIS1": pixels}

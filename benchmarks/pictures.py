@@ -73,7 +73,7 @@ def _fits(samples: int, spectra: Path | None) -> Iterator[bytes]:
 
 def _sample(drawing: Any, data: bytes, number: int) -> Any:
     from specvit.catalog.schema import CATALOG_SCHEMA
-    from specvit.spectrum import read_spectrum
+    from specvit.surveys.read import read_spectrum
     from specvit.tasks import CLASSES
 
     spectrum = read_spectrum(data)

@@ -105,7 +105,7 @@ def _best(work: Callable[[], int]) -> _Rate:
 def _readable(spectra: Path | None) -> Iterator[bytes]:
     """Yield files that can be drawn; a folder of real ones has some that no run would have."""
     from benchmarks.pictures import DISTINCT
-    from specvit.spectrum import read_spectrum
+    from specvit.surveys.read import read_spectrum
 
     if spectra is None:
         from specvit.config.surveys import Simulated

@@ -17,7 +17,8 @@ from specvit.errors import DataError, SpectrumError
 from specvit.logs import progress
 from specvit.machine import available_cores
 from specvit.shards.sample import scaled_flux
-from specvit.spectrum import read_spectrum, to_grid
+from specvit.spectrum import to_grid
+from specvit.surveys.read import read_spectrum
 from specvit.surveys.simulated import SimulatedSky
 
 PIECE = 100  # spectra of one job

@@ -20,13 +20,13 @@ from benchmarks.common import BenchResult, json_option
 from specvit.catalog.group import components, key_pairs, sky_pairs
 from specvit.config.data import Grid, Render
 from specvit.config.learning import Model
-from specvit.config.surveys import FilesSurvey
 from specvit.errors import DataError, SpectrumError
 from specvit.logs import progress
 from specvit.models import LabelStats, build_model
 from specvit.plot import draw
-from specvit.spectrum import read_spectrum
-from specvit.surveys.files import FilesCatalogue
+from specvit.surveys.files import FilesSettings
+from specvit.surveys.files.catalogue import FilesCatalogue
+from specvit.surveys.read import read_spectrum
 from specvit.tasks import STELLAR_TYPES, tasks_of
 from specvit.train.hardware import has_bfloat16
 
@@ -53,7 +53,7 @@ class Stars:
 
 def read_stars(root: Path, render: Render, folds: int) -> Stars:
     """Draw all stars below a folder whose type at least `folds` objects share."""
-    catalogue = FilesCatalogue(root, FilesSurvey(base_url=root.resolve().as_uri()))
+    catalogue = FilesCatalogue(root, FilesSettings(base_url=root.resolve().as_uri()))
     pictures, types, paths, keys, ra, dec = [], [], [], [], [], []
     for columns in catalogue.pieces():
         by_row = np.stack(catalogue.group_keys(columns), axis=1)

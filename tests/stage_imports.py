@@ -74,7 +74,7 @@ def _named_in_a_run(path: Path) -> set[str]:
     return {
         f"specvit.{folder.name}.{module.stem}"
         for folder in folders
-        for module in folder.glob("[a-z]*.py")
+        for module in (*folder.glob("[a-z]*.py"), *(p.parent for p in folder.glob("*/__init__.py")))
     }
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 SPLITS = ("train", "val", "test")
 RUN_DIR = "SPECVIT_RUN_DIR"
 """Environment variable of a job whose inputs Snakemake copied from storage: where they lie."""
+
+
+def folder_of(base_url: str) -> Path:
+    """The folder of a file: URL (file:/path, file:///path)."""
+    return Path(unquote(urlsplit(base_url).path))
 
 
 def shard_name(split: str, index: int) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from specvit.config import Config, validate
-from specvit.config.surveys import Select
-from specvit.surveys.base import Cut, SurveyCatalogue, codes_of, stellar_codes
-from specvit.surveys.fits_table import Columns
+from specvit.config.select import Select
+from specvit.spectrum.fits_table import Columns
+from specvit.surveys.catalogue import Cut, SurveyCatalogue, codes_of, stellar_codes
 from specvit.tasks import CLASSES
 
 

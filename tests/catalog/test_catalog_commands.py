@@ -14,7 +14,7 @@ from specvit.cli import main
 from specvit.config import load_config, load_stage, validate
 from specvit.errors import ConfigError
 from specvit.io import read_parquet
-from specvit.surveys.sdss import legacy_path
+from specvit.surveys.sdss.paths import legacy_path
 
 
 def call(*args: str) -> None:

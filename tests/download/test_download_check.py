@@ -10,7 +10,7 @@ import pytest
 from servers.fits_files import lamost_file, sdss5_file, sdss_file
 from specvit.download.check import check_spectrum
 from specvit.download.ledger import CorruptError, NotThereError, RefusedError
-from specvit.spectrum import read_header, read_identity
+from specvit.surveys.read import read_header, read_identity
 
 SDSS = sdss_file(266, 51602, 1)
 LAMOST = lamost_file(101001)

@@ -20,7 +20,7 @@ def _exit_code(*arguments: str) -> int:
 
 def test_simulated_spectra(make_run, tmp_path: Path):
     from specvit.config.surveys import Simulated
-    from specvit.spectrum import read_header
+    from specvit.surveys.read import read_header
     from specvit.surveys.simulated import SimulatedSky
 
     sky = {"sdss_spectra": 30, "lamost_spectra": 30, "missing_fraction": 0.0}

@@ -79,7 +79,7 @@ def test_nightly_tars_of_lamost_then_read_as_a_folder(make_run, tmp_path: Path):
 
 def test_refusals(make_run, tmp_path: Path):
     run = make_run([lamost(1)], "https://www.lamost.org/")
-    with pytest.raises(DataError, match="rsync and Globus are SDSS's"):
+    with pytest.raises(DataError, match="rsync is for SDSS"):
         write_list(run.config, tmp_path / "list", "rsync")
     both = make_run([lamost(1), sdss(1)], "https://host/")
     with pytest.raises(DataError, match="switch one off"):

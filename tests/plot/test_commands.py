@@ -20,7 +20,7 @@ from specvit.plot import draw
 from specvit.plot.gallery import gallery_items
 from specvit.shards import ShardJob, make_shards, write_index
 from specvit.shards.tar import read_members
-from specvit.spectrum import read_spectrum
+from specvit.surveys.read import read_spectrum
 
 GRID = Grid(pixels=256)
 

@@ -20,7 +20,8 @@ from specvit.errors import SpectrumError
 from specvit.plot import draw
 from specvit.plot.draw import visible
 from specvit.plot.modes import panel_height, polyline
-from specvit.spectrum import Spectrum, read_spectrum
+from specvit.spectrum import Spectrum
+from specvit.surveys.read import read_spectrum
 
 GRID = Grid()
 GOLDEN = Path(__file__).parent / "golden"

@@ -28,7 +28,8 @@ from specvit.paths import RunPaths
 from specvit.plot import draw, render_hash
 from specvit.shards import ShardJob, make_shard, make_shards, write_index
 from specvit.shards.tar import read_members
-from specvit.spectrum import read_spectrum, to_grid
+from specvit.spectrum import to_grid
+from specvit.surveys.read import read_spectrum
 
 GRID = Grid(pixels=512)
 RENDER = Render(size=32, rows=4)

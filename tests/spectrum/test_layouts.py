@@ -20,7 +20,8 @@ from spectrum_files import (
 )
 from specvit.errors import SpectrumError
 from specvit.spectrum import fits as quick_fits
-from specvit.spectrum import read_header, read_spectrum
+from specvit.spectrum.fits_layout import UnusualFitsError
+from specvit.surveys.read import read_header, read_spectrum
 
 FLUX = galaxy_flux()
 SMALL = sdss_file(FLUX[:64], loglam=LOGLAM[:64])
@@ -106,7 +107,7 @@ def test_scaled_columns_go_through_astropy(monkeypatch: pytest.MonkeyPatch) -> N
     np.testing.assert_allclose(read_spectrum(data).flux, FLUX, atol=1e-6)
 
     def refuse(*_: object) -> None:
-        raise quick_fits.UnusualFitsError("told to")
+        raise UnusualFitsError("told to")
 
     monkeypatch.setattr(quick_fits.BytesFits, "names", refuse)
     np.testing.assert_array_equal(read_spectrum(sdss_file(FLUX)).flux, FLUX)
@@ -127,7 +128,7 @@ def test_scaled_columns_go_through_astropy(monkeypatch: pytest.MonkeyPatch) -> N
             gzip.compress(SMALL, mtime=0)[:200] + bytes(200) + gzip.compress(SMALL, mtime=0)[400:],
             "corrupt gzip",
         ),
-        (to_bytes(fits.PrimaryHDU(np.ones((4, 4)))), "neither an SDSS nor a LAMOST"),
+        (to_bytes(fits.PrimaryHDU(np.ones((4, 4)))), "no spectrum of SDSS or LAMOST"),
         (lamost_image_file(FLUX, COEFF1=0.0), "no wavelength scale"),
         (sdss_file(FLUX, loglam=LOGLAM[::-1]), "not finite and rising"),
         (sdss_file(FLUX[:1], loglam=LOGLAM[:1]), "not finite and rising"),

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from specvit.errors import SpectrumError
-from specvit.spectrum import Header, read_header, read_spectrum
+from specvit.spectrum import Header
 from specvit.spectrum.astropy_fits import AstropyFits
 from specvit.spectrum.fits import BytesFits
-from specvit.spectrum.read import plain_bytes, spectrum_of
+from specvit.surveys.read import plain_bytes, read_header, read_spectrum, spectrum_of
 
 ALL_ZERO = "sdss_GELATO/spec-0269-51581-0003.fits"
 MEDIUM_RESOLUTION = "LAMOST-MRS"
@@ -69,7 +69,7 @@ def test_bytes_and_astropy_give_the_same_arrays(files, monkeypatch: pytest.Monke
         quick = spectrum_of(BytesFits(plain))
         with monkeypatch.context() as patch:
             if number % 4:  # astropy takes 50 ms for the 130 columns of a catalogue row
-                patch.setattr("specvit.spectrum.sdss.sdss_header", lambda _, h=quick.header: h)
+                patch.setattr("specvit.surveys.sdss.coadd.header", lambda *_, h=quick.header: h)
             slow = spectrum_of(AstropyFits(plain))
         assert quick.header == slow.header, row["file"]
         for name in ("loglam", "flux", "ivar", "good"):

@@ -1,10 +1,10 @@
-"""Where else a spectrum may be: the rules of SDSS's tree, and none for LAMOST."""
+"""Where else a spectrum may be: the rules of SDSS's tree."""
 
 from __future__ import annotations
 
 import pytest
 
-from specvit.surveys.alternatives import alternatives
+from specvit.surveys.sdss.paths import alternatives
 
 SDSS = "dr17/sdss/spectro/redux"
 
@@ -35,8 +35,4 @@ SDSS = "dr17/sdss/spectro/redux"
     ],
 )
 def test_sdss_files_may_be_elsewhere(path: str, others: list[str]) -> None:
-    assert alternatives("sdss", "dr17", path) == others
-
-
-def test_lamost_has_one_address() -> None:
-    assert alternatives("lamost", "dr10 v2.0", "dr10/v2.0/spectrum/fits/101001") == []
+    assert alternatives(path) == others

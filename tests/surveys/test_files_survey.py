@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from specvit.config import validate
-from specvit.config.surveys import FilesSurvey
 from specvit.errors import DataError
-from specvit.surveys.base import finished
-from specvit.surveys.files import FilesCatalogue, file_spectrum_id, spectrum_files
+from specvit.surveys.catalogue import finished
+from specvit.surveys.files import FilesSettings
+from specvit.surveys.files.catalogue import FilesCatalogue, file_spectrum_id, spectrum_files
 from specvit.surveys.simulated import SimulatedSky
 
 
@@ -19,7 +19,8 @@ from specvit.surveys.simulated import SimulatedSky
 def lite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A whole SDSS file."""
     from specvit.config.surveys import Simulated
-    from specvit.surveys.sdss import CATALOGUE_PATHS, SpecObj
+    from specvit.surveys.sdss.catalogue import SpecObj
+    from specvit.surveys.sdss.paths import CATALOGUE_PATHS
 
     sky = SimulatedSky(Simulated(sdss_spectra=20, lamost_spectra=5, missing_fraction=0.0))
     path = tmp_path_factory.mktemp("sky") / "specObj.fits"
@@ -31,7 +32,7 @@ def lite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return sky.read(frame["path"][0])
 
 
-def settings(folder: Path, **select: object) -> FilesSurvey:
+def settings(folder: Path, **select: object) -> FilesSettings:
     files = {"base_url": folder.as_uri(), "select": select}
     survey = validate({"surveys": {"files": files}}).surveys.files
     assert survey is not None

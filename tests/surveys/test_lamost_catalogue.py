@@ -11,10 +11,10 @@ import pytest
 
 from specvit.catalog.select import select
 from specvit.config import validate
-from specvit.config.surveys import LamostSurvey
 from specvit.errors import DataError
-from specvit.surveys.base import finished
-from specvit.surveys.lamost import LamostCatalogue, catalogue_path
+from specvit.surveys.catalogue import finished
+from specvit.surveys.lamost import LamostSettings, catalogue_path
+from specvit.surveys.lamost.catalogue import LamostCatalogue
 
 HEADER = "obsid,uid,gp_id,designation,obsdate,lmjd,mjd,planid,spid,fiberid,ra_obs,dec_obs,snru,"
 HEADER += "snrg,snrr,snri,snrz,class,subclass,z,z_err,ra,dec,fibermask"
@@ -32,7 +32,7 @@ ROWS = [
 STELLAR = "obsid,teff,logg,feh\n101001,5671.25,4.31,-0.12\n101005,-9999.0,-9999.0,0.1\n7,1,1,1\n"
 
 
-def settings(**over: Any) -> LamostSurvey:
+def settings(**over: Any) -> LamostSettings:
     keep_all = {"classes": None, "min_snr": None, "z_range": None}
     select = {**keep_all, **over.pop("select", {})}
     survey = validate({"surveys": {"lamost": {**over, "select": select}}}).surveys.lamost
@@ -51,7 +51,7 @@ def general(folder: Path, separator: str = ",", name: str = "c.csv.gz") -> Path:
     return write(folder, "\n".join([HEADER, *ROWS, ""]).replace(",", separator), name)
 
 
-def rows(catalogue: LamostCatalogue, survey: LamostSurvey) -> Any:
+def rows(catalogue: LamostCatalogue, survey: LamostSettings) -> Any:
     selection = select(catalogue, survey.select, 1, "lamost")
     frame = finished(catalogue, selection.columns)
     frame["first"] = selection.first
@@ -100,7 +100,7 @@ def test_stellar_parameters_are_joined_on_obsid(tmp_path: Path) -> None:
     np.testing.assert_array_equal(frame["teff"], [5671.25, np.nan, np.nan, np.nan])
     np.testing.assert_allclose(frame["feh"], [-0.12, 0.1, np.nan, np.nan], rtol=1e-6)
     survey = settings(select={"require": ["teff", "logg"]})
-    assert survey.needs_stellar_catalogue
+    assert survey.has_stellar_labels
     frame = rows(LamostCatalogue(general(tmp_path), survey, stellar), survey)
     assert frame.index.tolist() == ["101001"]
 

@@ -12,8 +12,9 @@ from astropy.table import Table
 from specvit.catalog.select import Selection, select
 from specvit.config import validate
 from specvit.errors import DataError
-from specvit.surveys.base import finished
-from specvit.surveys.sdss import SpAllLite, SpecObj, legacy_path
+from specvit.surveys.catalogue import finished
+from specvit.surveys.sdss.catalogue import SpAllLite, SpecObj
+from specvit.surveys.sdss.paths import legacy_path
 
 # 19 digits, next to one another: one object more or less would be the same float.
 OBJECTS = (1237648720142401611, 1237648720142401612)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from specvit.surveys.base import UNKNOWN, labelled, stellar_type
+from specvit.surveys.catalogue import UNKNOWN, labelled, stellar_type
 from specvit.tasks import CLASSES, STELLAR_TYPES
 
 

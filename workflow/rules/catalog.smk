@@ -7,7 +7,7 @@ rule survey:
     benchmark:
         benchmark_of("survey/{survey}")
     wildcard_constraints:
-        survey="sdss|lamost",
+        survey="|".join(surveys()),
     conda:
         "../../envs/data.yaml"
     resources:
@@ -26,7 +26,7 @@ use rule survey as survey_of_files with:
         log_of("survey/{survey}"),
         refused=f"{ROOT}/surveys/{{survey}}.refused.csv",
     wildcard_constraints:
-        survey="files",
+        survey="|".join(collections().keys() - surveys().keys()),
 
 
 rule catalog:

@@ -12,6 +12,7 @@ from specvit.config.backbones import check_backbones
 from specvit.config.baselines import registered
 from specvit.errors import ConfigError
 from specvit.paths import EXAMPLE_SHARDS, RUN_DIR, SPLITS
+from specvit.registry import collections, surveys
 from specvit.status import read_status, show_status, write_plan
 
 try:

@@ -24,9 +24,6 @@ from specvit.logs import get_logger, progress
 from specvit.paths import SPLITS, shard_name
 
 ROWS_A_PIECE = 100_000
-# Whose spectrum names an object seen by several surveys: a survey added to a run then leaves the
-# objects, and so the splits, of those before it in this list as they were.
-NAMING_ORDER = ("sdss", "lamost", "files")
 
 log = get_logger(__name__)
 
@@ -72,7 +69,7 @@ def build_catalog(config: Config) -> Counts:
 
 def make_plan(config: Config) -> Plan:
     """Read what grouping needs of the survey tables, and decide object, split and shard."""
-    keys = [key for key in NAMING_ORDER if key in config.surveys.active]
+    keys = list(config.surveys.active)  # in naming order, which is the registry's
     parts = [_Rows.read(config, key) for key in keys]
     starts = np.cumsum([0, *(len(part.ids) for part in parts)]).tolist()
     own = [part.own_pairs() + start for part, start in zip(parts, starts[:-1], strict=True)]

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from specvit.catalog.group import components, first_of, key_pairs, unit_vectors
 from specvit.catalog.hashing import hashes
-from specvit.config.surveys import Box, Cone, Select
+from specvit.config.select import Box, Cone, Select
 from specvit.errors import DataError
 from specvit.io import csv_text
 from specvit.logs import get_logger, progress
-from specvit.surveys.base import UNKNOWN, Cut, SurveyCatalogue
-from specvit.surveys.fits_table import Columns
+from specvit.spectrum.fits_table import Columns
+from specvit.surveys.catalogue import UNKNOWN, Cut, SurveyCatalogue
 from specvit.tasks import CLASSES
 
 ROWS_A_PIECE = 100_000

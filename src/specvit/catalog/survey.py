@@ -8,15 +8,14 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from specvit.catalog.open import open_catalogue
 from specvit.catalog.schema import SURVEY_SCHEMA, as_table
 from specvit.catalog.select import ROWS_A_PIECE, Ladder, Selection, select
 from specvit.config import Config
 from specvit.io import atomic_path, csv_text, write_text
 from specvit.logs import get_logger
-from specvit.surveys.base import SurveyCatalogue, finished
-from specvit.surveys.files import FilesCatalogue
-from specvit.surveys.fits_table import Columns
-from specvit.surveys.open import open_catalogue
+from specvit.spectrum.fits_table import Columns
+from specvit.surveys.catalogue import SurveyCatalogue, finished
 
 log = get_logger(__name__)
 
@@ -32,7 +31,7 @@ def select_survey(config: Config, key: str) -> Ladder:
         selection = select(catalogue, survey.select, config.seed, key)
     finally:
         # What could not be read is worth most when nothing could.
-        if isinstance(catalogue, FilesCatalogue):
+        if catalogue.refused is not None:
             refused = csv_text(["path", "reason"], catalogue.refused)
             write_text(config.paths.survey_refused(key), refused)
     simulated = survey.base_url == "simulated:"

@@ -44,8 +44,9 @@ def _from_files(sources: tuple[str, ...], folder: Path, run: str | None) -> None
     from specvit.catalog.from_files import describe_files
     from specvit.catalog.survey import select_survey
     from specvit.config import load_stage
+    from specvit.registry import collections
 
-    surveys = {"sdss": None, "lamost": None, "files": {"base_url": folder.resolve().as_uri()}}
+    surveys = {**dict.fromkeys(collections()), "files": {"base_url": folder.resolve().as_uri()}}
     over: dict[str, object] = {"surveys": surveys}
     if run is not None:
         over["run"] = run

@@ -39,7 +39,7 @@ def command(
     from specvit.plot import draw
     from specvit.plot.figure import write_figure
     from specvit.shards.sample import png_bytes
-    from specvit.spectrum import read_spectrum
+    from specvit.surveys.read import read_spectrum
 
     render, grid = _settings(sources, label, {**over, "frame": "rest" if rest else None})
     try:

@@ -1,8 +1,13 @@
 """Configuration: pydantic models, merging, validation, and what each stage reads of it."""
 
-from specvit.config.load import load_config, merge, typed, validate
-from specvit.config.models import Config
-from specvit.config.stages import STAGE_KEYS, load_stage, stage_settings
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from specvit.config.load import load_config, merge, typed, validate
+    from specvit.config.models import Config
+    from specvit.config.stages import STAGE_KEYS, load_stage, stage_settings
 
 __all__ = [
     "STAGE_KEYS",
@@ -14,3 +19,16 @@ __all__ = [
     "typed",
     "validate",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        # When asked for: the whole configuration needs every survey's settings, whose modules
+        # import the sections that they build on from this package.
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from specvit.config import load, models, stages
+
+        return next(
+            getattr(module, name) for module in (models, load, stages) if hasattr(module, name)
+        )

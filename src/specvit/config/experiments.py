@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from specvit.config.base import Section
+from specvit.registry import surveys
 
 
 class Data(Section):
@@ -15,14 +16,14 @@ class Data(Section):
     train_fraction: float = Field(1.0, gt=0, le=1)
     """Share of the train split's objects; a smaller share is a subset of every larger one."""
     train_surveys: tuple[str, ...] | None = Field(None, min_length=1)
-    """Surveys whose spectra are learned from (sdss, lamost); null: all. Tests are by survey."""
+    """Surveys whose spectra are learned from, as [sdss]; null: all. Tests are by survey."""
 
     @field_validator("train_surveys")
     @classmethod
     def _known(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        wrong = set(value or ()) - {"sdss", "lamost"}
+        wrong = set(value or ()) - set(surveys())
         if wrong:
-            raise ValueError(f"names {sorted(wrong)}, allowed are sdss, lamost")
+            raise ValueError(f"names {sorted(wrong)}, allowed are {', '.join(surveys())}")
         return value
 
 

@@ -7,28 +7,26 @@ import re
 
 from specvit.download.ledger import CorruptError, NotThereError, RefusedError
 from specvit.errors import SpectrumError
-from specvit.spectrum import read_identity
+from specvit.registry import survey_named
+from specvit.surveys.read import read_identity
 
 SHOWN = 80  # characters of a server's own message that a reason repeats
 _WEB_PAGE = re.compile(rb"\s*<(!doctype html|html|\?xml|head|body)", re.IGNORECASE)
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-_DENIAL = re.compile(r"token|permission|denied|forbidden|unauthori|log ?in", re.IGNORECASE)
 
 
 def check_spectrum(data: bytes, survey: str, identity: str | None) -> None:
     """Check that these bytes are a whole FITS spectrum, and that it says it is `identity`.
 
     Raises CorruptError with the reason; NotThereError where a survey answers a missing spectrum
-    with JSON (LAMOST), RefusedError where that JSON says that access is denied.
+    with JSON, RefusedError where that JSON says that access is denied.
     """
     _check_message(data, survey)
     try:
         origin, found = read_identity(data)
     except SpectrumError as error:
         raise CorruptError(str(error)) from error
-    # The oldest LAMOST files carry no obsid, but night, plan and fiber: nothing to compare with.
-    comparable = found.isdigit() or origin != "lamost"
-    if identity is not None and comparable and found != identity:
+    if identity is not None and not survey_named(origin).is_same(identity, found):
         raise CorruptError(f"wrong file: asked for {identity}, this is {found}")
 
 
@@ -44,11 +42,12 @@ def _check_message(data: bytes, survey: str) -> None:
         json.loads(data)
     except ValueError as error:
         raise CorruptError(f"not a FITS file: starts with {_text(data)}") from error
-    if survey != "lamost":
-        raise CorruptError(f"not a FITS file: JSON {_text(data)}")
-    if _DENIAL.search(_text(data)):
-        raise RefusedError(f"the server answered {_text(data)}")
-    raise NotThereError(f"the server answered {_text(data)}")
+    message = _text(data)
+    meaning = survey_named(survey).means(message)
+    if meaning == "corrupt":
+        raise CorruptError(f"not a FITS file: JSON {message}")
+    answer = f"the server answered {message}"
+    raise RefusedError(answer) if meaning == "refused" else NotThereError(answer)
 
 
 def _text(data: bytes) -> str:

@@ -17,11 +17,12 @@ from specvit.download.disk import disk_full_says, write_at
 from specvit.download.gate import AgainError, Blame, short_pause
 from specvit.download.http import Body, HttpHost
 from specvit.download.ledger import CorruptError, NotThereError, RefusedError
-from specvit.download.sources import find_file, folder_of
+from specvit.download.sources import find_file
 from specvit.download.token import without_token
 from specvit.errors import DataError, DownloadError
 from specvit.io import atomic_open, read_json, write_json
 from specvit.logs import get_logger, progress
+from specvit.paths import folder_of
 
 MB = 1_000_000
 

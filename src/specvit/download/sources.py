@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 from specvit.config.data import Download
 from specvit.config.surveys import Simulated
@@ -23,7 +22,8 @@ from specvit.download.ledger import (
 )
 from specvit.download.token import survey_token, token_hint, without_token
 from specvit.io import stable_hash
-from specvit.surveys.alternatives import alternatives
+from specvit.paths import folder_of
+from specvit.registry import survey_named
 
 MAX_SPECTRUM_BYTES = 256 * 2**20  # a full SDSS file has a few MB
 # In flight for each connection: while some wait for their next try, others use the connections.
@@ -81,7 +81,7 @@ class HttpSource:
 
     def paths(self, row: Wanted) -> list[str]:
         """See Source."""
-        return [row.path, *alternatives(row.survey, row.release, row.path)]
+        return survey_named(row.survey).locations(row)
 
     async def __aenter__(self) -> HttpSource:
         await self._host.__aenter__()
@@ -156,13 +156,8 @@ class FolderSource:
 
     def paths(self, row: Wanted) -> list[str]:
         """See Source. Each name may also stand with or without .gz ."""
-        paths = [row.path, *alternatives(row.survey, row.release, row.path)]
-        if row.survey == "lamost" and not row.path.endswith((".fits", ".fits.gz")):
-            paths.append(f"{row.path}.fits")  # the server makes up the name of a single file
-        elif row.survey == "lamost":
-            folders = (row.path.rpartition("/")[0], row.path.partition("/")[0])
-            paths += [f"{folder}/{row.identity}.fits" for folder in folders]
-        return paths
+        survey = survey_named(row.survey)
+        return [*survey.locations(row), *survey.in_mirror(row)]
 
     async def __aenter__(self) -> FolderSource:
         return self
@@ -214,7 +209,7 @@ class SimulatedSource:
 
     def paths(self, row: Wanted) -> list[str]:
         """See Source."""
-        return [row.path, *alternatives(row.survey, row.release, row.path)]
+        return survey_named(row.survey).locations(row)
 
     async def __aenter__(self) -> SimulatedSource:
         return self
@@ -240,11 +235,6 @@ class SimulatedSource:
             else:
                 return Fetched(url, "ok", attempts, data)
         return Fetched(self.url(row.path), "missing", attempts, reason=reason)
-
-
-def folder_of(base_url: str) -> Path:
-    """The folder of a file: URL (file:/path, file:///path)."""
-    return Path(unquote(urlsplit(base_url).path))
 
 
 def find_file(root: Path, path: str) -> Path | None:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import os
 
-# LAMOST takes it as `?token=...` (www.lamost.org, releases that are not public yet).
-TOKEN_VARIABLES = {"lamost": "SPECVIT_LAMOST_TOKEN"}
+from specvit.registry import collections
+
 HIDDEN = "[token]"
 
 
 def survey_token(survey: str) -> str | None:
     """The survey's token from its environment variable, None where there is none."""
-    variable = TOKEN_VARIABLES.get(survey)
+    variable = _variable(survey)
     return (os.environ.get(variable, "").strip() or None) if variable else None
 
 
 def token_hint(survey: str) -> str:
     """What to do about a refusal, as the end of a sentence; empty where nothing can be done."""
-    variable = TOKEN_VARIABLES.get(survey)
+    variable = _variable(survey)
     if variable is None:
         return ""
     if survey_token(survey) is None:
         return f"; a release that is not public needs a token in the variable {variable}"
     return f"; the token in the variable {variable} was not accepted"
+
+
+def _variable(survey: str) -> str | None:
+    found = collections().get(survey)
+    return None if found is None else found.token_variable
 
 
 def with_token(url: str, token: str | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +9,8 @@ import pandas as pd
 
 from specvit.evaluate import labelled, scores_of
 from specvit.metrics.classification import ClassScores
+from specvit.registry import survey_named
 from specvit.tasks import Task
-
-SDSS_PAGE = "https://dr17.sdss.org/optical/spectrum/view?plateid={plate}&mjd={mjd}&fiberid={fiber}"
-LAMOST_PAGE = "https://www.lamost.org/{place}/spectrum/view?obsid={obsid}"
-LAMOST_RELEASE = re.compile(r"(dr[0-9]+) (v[0-9.]+)")
-# An obsid stays the same in later releases: used where a file does not name its release.
-LAMOST_LATEST = "dr10/v2.0"
 
 
 @dataclass(frozen=True)
@@ -81,15 +75,7 @@ def survey_page(row: pd.Series) -> str | None:
 
     None for a simulated spectrum, which no survey knows, and where the identity is not known.
     """
-    identity, release = row["identity"], str(row["release"])
+    identity = row["identity"]
     if row["simulated"] or not isinstance(identity, str):
         return None
-    if row["survey"] == "sdss":
-        parts = identity.split("-")
-        # DR19 names spectra by field and catalogue number, and DR17 has no page of them.
-        if len(parts) != 3 or release == "dr19":
-            return None
-        return SDSS_PAGE.format(plate=parts[0], mjd=parts[1], fiber=parts[2])
-    named = LAMOST_RELEASE.fullmatch(release)
-    place = f"{named[1]}/{named[2]}" if named else LAMOST_LATEST
-    return LAMOST_PAGE.format(place=place, obsid=identity)
+    return survey_named(row["survey"]).page(str(row["release"]), identity)

@@ -19,7 +19,7 @@ from specvit.shards.draws import redraw
 from specvit.shards.inputs import Input, ShardInputs
 from specvit.shards.sample import Drawing
 from specvit.shards.tar import TarWriter
-from specvit.spectrum import read_spectrum
+from specvit.surveys.read import read_spectrum
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,6 @@
-"""One type for a spectrum, and readers for the files of each survey."""
+"""One type for a spectrum, its common grid, and the files that spectra and tables come in."""
 
 from specvit.spectrum.grid import bin_centres, rebin, to_grid
-from specvit.spectrum.read import read_header, read_identity, read_spectrum
-from specvit.spectrum.types import Header, Layout, Spectrum
+from specvit.spectrum.types import Header, Spectrum
 
-__all__ = [
-    "Header",
-    "Layout",
-    "Spectrum",
-    "bin_centres",
-    "read_header",
-    "read_identity",
-    "read_spectrum",
-    "rebin",
-    "to_grid",
-]
+__all__ = ["Header", "Spectrum", "bin_centres", "rebin", "to_grid"]

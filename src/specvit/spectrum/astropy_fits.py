@@ -13,7 +13,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from specvit.errors import SpectrumError
-from specvit.spectrum.fits import Value
+from specvit.spectrum.fits_layout import Value
 
 
 @contextmanager

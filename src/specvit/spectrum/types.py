@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-Layout = Literal["sdss", "lamost_image", "lamost_table"]
 
 
 @dataclass(frozen=True)
 class Header:
     """What a file says of itself; a value it does not give, or gives as a sentinel, is None."""
 
-    survey: Literal["sdss", "lamost"]
-    layout: Layout
+    survey: str
+    """Name of the survey, as under `surveys:`."""
+    layout: str
+    """The survey's name for this kind of file."""
     identity: str
     """Without padding: `plate-mjd-fiber` (266-51602-1) for SDSS, `field-mjd-catalogid` for SDSS-V,
     the obsid for LAMOST (`night-plan_spNN-fiber` in its first releases, which have none)."""

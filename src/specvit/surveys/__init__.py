@@ -1,1 +1,1 @@
-"""Surveys: catalogue columns, paths and FITS layout of each, and the simulated sky."""
+"""Surveys: all that is known of each in a package of its own, and the simulated sky."""

@@ -15,9 +15,11 @@ import pytest
 from pydantic import ValidationError
 from sky_helpers import GENERAL, SETTINGS, SPECOBJ, STELLAR, lamost_path, sdss_path
 
-from specvit.config.surveys import LamostSurvey, SdssSurvey, Simulated
+from specvit.config.surveys import Simulated
 from specvit.errors import SpectrumError
-from specvit.spectrum import read_header, read_spectrum
+from specvit.surveys.lamost import LamostSettings
+from specvit.surveys.read import read_header, read_spectrum
+from specvit.surveys.sdss import SdssSettings
 from specvit.surveys.simulated import SimulatedSky
 from specvit.surveys.simulated.exposure import rounded
 from specvit.surveys.simulated.lamost_files import gzipped
@@ -148,9 +150,9 @@ def test_release_and_version_are_those_of_the_path(sky):
 
 def test_what_the_sky_does_not_serve_is_refused_by_the_configuration():
     with pytest.raises(ValidationError, match="simulated sky"):
-        SdssSurvey(base_url="simulated:", release="dr19")
+        SdssSettings(base_url="simulated:", release="dr19")
     with pytest.raises(ValidationError, match="nightly"):
-        LamostSurvey(base_url="simulated:", layout="nightly")
+        LamostSettings(base_url="simulated:", layout="nightly")
 
 
 @pytest.mark.parametrize("size", [0, 1, 65535, 65536, 200000])

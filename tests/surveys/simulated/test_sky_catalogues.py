@@ -14,7 +14,7 @@ from astropy.table import Table
 from sky_helpers import GENERAL, SPECOBJ, STELLAR, lamost_path, sdss_path
 
 from specvit.config.surveys import Simulated
-from specvit.spectrum import read_header
+from specvit.surveys.read import read_header
 from specvit.surveys.simulated import SimulatedSky
 from specvit.surveys.simulated.observations import (
     INTACT,

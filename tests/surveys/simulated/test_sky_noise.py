@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from specvit.spectrum import read_spectrum
+from specvit.surveys.read import read_spectrum
 from specvit.surveys.simulated.exposure import BRIGHTSKY, FULLREJECT
 from specvit.surveys.simulated.instrument import BOSS, LAMOST, SDSS, sky_of
 from specvit.surveys.simulated.observations import DEAD_FIBER

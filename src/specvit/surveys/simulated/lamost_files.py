@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from specvit.surveys.simulated.exposure import Exposure
-from specvit.surveys.simulated.fits_bytes import (
+from specvit.spectrum.fits_write import (
     Column,
     card,
     header,
@@ -19,6 +18,7 @@ from specvit.surveys.simulated.fits_bytes import (
     remark,
     table_header,
 )
+from specvit.surveys.simulated.exposure import Exposure
 from specvit.surveys.simulated.objects import CLASS_NAMES, LIGHT_SPEED, STAR, Floats, Structured
 from specvit.surveys.simulated.observations import Universe
 from specvit.surveys.simulated.subclasses import lamost_subclass

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from specvit.surveys.simulated.exposure import Exposure
-from specvit.surveys.simulated.fits_bytes import (
+from specvit.spectrum.fits_write import (
     Column,
     card,
     header,
@@ -22,6 +21,7 @@ from specvit.surveys.simulated.fits_bytes import (
     table_header,
     text_field,
 )
+from specvit.surveys.simulated.exposure import Exposure
 from specvit.surveys.simulated.lines import SPZLINE
 from specvit.surveys.simulated.objects import CLASS_NAMES, GALAXY, QSO, Structured
 from specvit.surveys.simulated.observations import MISFILED_PLATE, PROGRAMS, Universe

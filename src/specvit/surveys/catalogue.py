@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from specvit.surveys.fits_table import Columns
+from specvit.spectrum.fits_table import Columns
 from specvit.tasks import CLASSES, STELLAR_TYPES
 
 UNKNOWN = -1
@@ -95,6 +95,10 @@ class SurveyCatalogue(ABC):
 
     listed: str = "in the catalogue"
     """What the rows are before any cut, in the table of cuts."""
+
+    refused: list[tuple[str, str]] | None = None
+    """Path and reason of each file that cannot be read, known when all pieces are; None where
+    rows are not read from files."""
 
     @property
     def rows(self) -> int | None:

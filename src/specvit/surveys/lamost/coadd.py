@@ -12,33 +12,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specvit.errors import SpectrumError
-from specvit.spectrum.fits import FitsSource, Value
-from specvit.spectrum.types import Header, Layout, Spectrum
+from specvit.spectrum.fits import FitsSource
+from specvit.spectrum.fits_layout import Value
+from specvit.spectrum.types import Header, Spectrum
 from specvit.spectrum.values import build, first, number, text, whole
 
+IMAGE, TABLE = "lamost_image", "lamost_table"
 
-def is_medium_resolution(source: FitsSource) -> bool:
+
+def recognise(source: FitsSource) -> str | None:
+    """See Reader: an image of spectrum rows, or a table with a vector for each quantity."""
+    if _is_medium_resolution(source):
+        raise SpectrumError("medium resolution (COADD_B, COADD_R), not a low-resolution spectrum")
+    rows = source.get(0, "NAXIS2") if source.get(0, "NAXIS") == 2 else 0
+    if isinstance(rows, int) and rows >= 2 and source.get(0, "COEFF0") is not None:
+        return IMAGE
+    return TABLE if source.names(1) >= {"FLUX", "IVAR", "WAVELENGTH"} else None
+
+
+def _is_medium_resolution(source: FitsSource) -> bool:
     """Whether the file has a spectrum for each arm (COADD_B, COADD_R)."""
     names = [str(source.get(hdu, "EXTNAME") or "") for hdu in range(1, min(source.count, 3))]
     return any(name in ("COADD_B", "COADD_R") for name in names)
-
-
-def is_lamost_image(source: FitsSource) -> bool:
-    """Whether HDU 0 is an image of spectrum rows with a log-linear wavelength scale."""
-    rows = source.get(0, "NAXIS2") if source.get(0, "NAXIS") == 2 else 0
-    return isinstance(rows, int) and rows >= 2 and source.get(0, "COEFF0") is not None
-
-
-def is_lamost_table(source: FitsSource) -> bool:
-    """Whether HDU 1 is a table with a vector for each quantity."""
-    return {"FLUX", "IVAR", "WAVELENGTH"} <= source.names(1)
 
 
 NAMING_KEYS = ("OBSID", "LMJD", "PLANID", "SPID", "FIBERID")
 RESULT_KEYS = ("DESIG", "DATA_V", "CLASS", "SUBCLASS", "Z", "Z_ERR", "SNRR", "SN_R", "RA", "DEC")
 
 
-def lamost_header(source: FitsSource, layout: Layout) -> Header:
+def header(source: FitsSource, layout: str, row: int = 0) -> Header:
     """Read what a LAMOST file says of itself.
 
     Where the pipeline found no class it writes "Unknown" and z = -9999: both become None. S/N is
@@ -62,7 +64,7 @@ def lamost_header(source: FitsSource, layout: Layout) -> Header:
     )
 
 
-def lamost_identity(source: FitsSource) -> str:
+def identity(source: FitsSource, layout: str, row: int = 0) -> str:
     """Read the obsid, or what the first releases have in its place."""
     return _identity(source.values(0, NAMING_KEYS))
 
@@ -94,23 +96,18 @@ def _even(start: float, step: float, pixels: int) -> NDArray[np.float64]:
     return loglam
 
 
-def lamost_image(source: FitsSource) -> Spectrum:
-    """Read the image layout; row 3 is not used, since in DR1 it is something else."""
-    image = source.image(0)
-    header = lamost_header(source, "lamost_image")
-    return _spectrum(header, _log_linear(source, image.shape[1]), image[0], image[1])
+def read(source: FitsSource, layout: str, row: int = 0) -> Spectrum:
+    """Read either layout; a flux of exactly 0 is no data even where ivar > 0 (also between arms).
 
-
-def lamost_table(source: FitsSource) -> Spectrum:
-    """Read the table layout."""
-    flux, ivar, wave = (source.column(1, name).ravel() for name in ("FLUX", "IVAR", "WAVELENGTH"))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        loglam = np.log10(wave.astype(np.float64))
-    return _spectrum(lamost_header(source, "lamost_table"), loglam, flux, ivar)
-
-
-def _spectrum(
-    header: Header, loglam: NDArray[np.float64], flux: NDArray[np.number], ivar: NDArray[np.number]
-) -> Spectrum:
-    """Assemble; a flux of exactly 0 is no data even where ivar > 0 (also between the arms)."""
-    return build(header, loglam, flux, ivar, masked=flux == 0)
+    Row 3 of an image is not used, since in DR1 it is something else.
+    """
+    if layout == IMAGE:
+        image = source.image(0)
+        flux, ivar = image[0], image[1]
+        loglam = _log_linear(source, image.shape[1])
+    else:
+        names = ("FLUX", "IVAR", "WAVELENGTH")
+        flux, ivar, wave = (source.column(1, name).ravel() for name in names)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            loglam = np.log10(wave.astype(np.float64))
+    return build(header(source, layout), loglam, flux, ivar, masked=flux == 0)

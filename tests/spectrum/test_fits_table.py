@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from benchmarks.specobj import write_specobj
 from specvit.errors import DataError
-from specvit.surveys.fits_table import FitsTable
+from specvit.spectrum.fits_table import FitsTable
 
 ROWS = 257
 
@@ -31,7 +31,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fits.Column("short", "I", array=random.integers(-(2**15), 2**15, ROWS, np.int16)),
         fits.Column("int", "J", array=random.integers(-(2**31), 2**31, ROWS, np.int32)),
         fits.Column("long", "K", array=random.integers(-(2**63), 2**63 - 1, ROWS, np.int64)),
-        fits.Column("scaled", "K", bzero=2**63, array=random.integers(0, 2**63, ROWS, np.uint64)),
+        fits.Column("scaled", "I", bscale=0.5, bzero=3, array=random.random(ROWS)),
+        fits.Column("small", "I", bzero=2**15, array=random.integers(0, 2**16, ROWS, np.uint16)),
+        fits.Column("id", "K", bzero=2**63, array=random.integers(0, 2**64, ROWS, np.uint64)),
         fits.Column("name", "9A", array=[f" a b{i}  " for i in range(ROWS)]),
         fits.Column("float", "E", array=random.normal(size=ROWS).astype(np.float32)),
         fits.Column("vector", "5E", array=random.normal(size=(ROWS, 5)).astype(np.float32)),
@@ -42,7 +44,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-NAMES = ("DOUBLE", "BYTE", "SHORT", "INT", "LONG", "NAME", "FLOAT", "VECTOR")
+NAMES = ("DOUBLE", "BYTE", "SHORT", "INT", "LONG", "NAME", "FLOAT", "VECTOR", "SMALL", "ID")
 
 
 @given(rows=st.integers(1, 2 * ROWS))

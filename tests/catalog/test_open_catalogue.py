@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.specobj import write_specobj
+from specvit.catalog.open import open_catalogue
 from specvit.config import Config, validate
 from specvit.errors import DownloadError
-from specvit.surveys.lamost import LamostCatalogue
-from specvit.surveys.open import open_catalogue
-from specvit.surveys.sdss import SpecObj
+from specvit.surveys.lamost.catalogue import LamostCatalogue
+from specvit.surveys.sdss.catalogue import SpecObj
 
 CSV = "obsid,class,subclass,z,snrr,ra,dec\n101001,STAR,G7,0.0,9.0,1.0,2.0\n"
 

@@ -18,19 +18,13 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
-from specvit.config.surveys import LamostSurvey
 from specvit.errors import DataError
-from specvit.surveys.base import Cut, SurveyCatalogue, labelled, numbers
-from specvit.surveys.fits_table import Columns, open_plain
+from specvit.spectrum.fits_table import Columns, open_plain
+from specvit.surveys.catalogue import Cut, SurveyCatalogue, labelled, numbers
+from specvit.surveys.lamost import LamostSettings
 
 BLOCK_BYTES = 4 << 20  # the reader holds some thirty blocks at a time
 STELLAR_COLUMNS = ("teff", "logg", "feh")
-# Releases whose catalogues are not called {dr}_{version}_LRS_{kind}.csv.gz.
-OLD_NAMES = {
-    ("dr5", "v3"): {"catalogue": "dr5_v3", "stellar": "dr5_v3_stellar"},
-    ("dr7", "v1.3"): {"catalogue": "dr7_v1.3_catalogue_LRS", "stellar": "dr7_v1.3_stellar_LRS"},
-    ("dr8", "v1.0"): {"catalogue": "dr8_v1.0_catalogue_LRS", "stellar": "dr8_v1.0_stellar_LRS"},
-}
 _TEXT, _FLOAT, _INT = pa.string(), pa.float64(), pa.int64()
 # Quantity -> (type, names it has had, whether it must be there).
 GENERAL: dict[str, tuple[pa.DataType, tuple[str, ...], bool]] = {
@@ -56,13 +50,6 @@ STELLAR: dict[str, tuple[pa.DataType, tuple[str, ...], bool]] = {
     "obsid": (_INT, ("obsid",), True),
     **{name: (_FLOAT, (name,), True) for name in STELLAR_COLUMNS},
 }
-
-
-def catalogue_path(settings: LamostSurvey, kind: str) -> str:
-    """Path of a catalogue below the base URL; `kind` is catalogue (general) or stellar."""
-    old = OLD_NAMES.get((settings.release, settings.version))
-    name = old[kind] if old else f"{settings.release}_{settings.version}_LRS_{kind}"
-    return f"{settings.release}/{settings.version}/catdl?name={name}.csv.gz"
 
 
 class CsvTable:
@@ -147,7 +134,7 @@ def _array(column: pa.Array) -> NDArray[Any]:
 class LamostCatalogue(SurveyCatalogue):
     """The general catalogue, with Teff, logg and [Fe/H] of the stellar one where it is given."""
 
-    def __init__(self, path: Path, settings: LamostSurvey, stellar: Path | None = None) -> None:
+    def __init__(self, path: Path, settings: LamostSettings, stellar: Path | None = None) -> None:
         self.settings = settings
         nightly = settings.layout == "nightly"
         self.table = CsvTable(path, GENERAL | NIGHTLY if nightly else GENERAL)

@@ -13,15 +13,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from specvit.config.surveys import SdssSelect, SdssSurvey
-from specvit.surveys.alternatives import MOVED_PLATES
-from specvit.surveys.base import Cut, SurveyCatalogue, labelled, numbers
-from specvit.surveys.fits_table import Columns, FitsTable
+from specvit.spectrum.fits_table import Columns, FitsTable
+from specvit.surveys.catalogue import Cut, SurveyCatalogue, labelled, numbers
+from specvit.surveys.sdss import SdssSelect, SdssSettings
+from specvit.surveys.sdss.paths import legacy_path, sdss5_path
 
-CATALOGUE_PATHS = {
-    "dr17": "dr17/sdss/spectro/redux/specObj-dr17.fits",
-    "dr19": "dr19/spectro/boss/redux/v6_1_3/spAll-lite-v6_1_3.fits.gz",
-}
 # The column SURVEY of specObj for each part of SDSS that users name.
 SURVEY_COLUMN = {
     "legacy": (b"sdss",),
@@ -29,23 +25,6 @@ SURVEY_COLUMN = {
     "boss": (b"boss",),
     "eboss": (b"eboss",),
 }
-# Reductions of the SDSS spectrographs; the BOSS spectrographs' are called v5_13_2 and so on.
-LEGACY_RUN2D = ("26", "103", "104")
-
-
-def legacy_path(plate: int, mjd: int, fiber: int, run2d: str) -> str:
-    """Path of a DR17 lite file below the SAS root."""
-    if run2d == "26" and (plate, mjd) in MOVED_PLATES:
-        run2d = "104"
-    tree = "sdss" if run2d in LEGACY_RUN2D else "eboss"
-    folder = f"dr17/{tree}/spectro/redux/{run2d}/spectra/lite/{plate:04d}"
-    return f"{folder}/spec-{plate:04d}-{mjd}-{fiber:04d}.fits"
-
-
-def sdss5_path(field: int, mjd: int, catalogid: int, run2d: str) -> str:
-    """Path of a DR19 lite file below the SAS root."""
-    folder = f"dr19/spectro/boss/redux/{run2d}/spectra/lite/{field:06d}/{mjd}"
-    return f"{folder}/spec-{field:06d}-{mjd}-{catalogid}.fits"
 
 
 def _whole(column: NDArray[Any]) -> NDArray[np.int64]:
@@ -105,14 +84,14 @@ class SdssCatalogue(SurveyCatalogue):
     columns: ClassVar[tuple[str, ...]]
     _LABELS = ("CLASS", "SUBCLASS", "Z", "Z_ERR", "SN_MEDIAN_ALL", "RUN2D")
 
-    def __init__(self, path: Path, settings: SdssSurvey) -> None:
+    def __init__(self, path: Path, settings: SdssSettings) -> None:
         self.settings = settings
         self.table = FitsTable(path, [*self._LABELS, *self.columns, *_asked_for(settings.select)])
 
     @property
     def rows(self) -> int:
         """Number of rows of the table."""
-        return self.table.layout.rows
+        return self.table.rows
 
     def own_cuts(self) -> list[Cut]:
         """ZWARNING, SPECPRIMARY, science targets, parts of the survey, programmes."""

@@ -13,16 +13,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from specvit.surveys.simulated.objects import Structured
-
-BLOCK = 2880
-Value = str | bool | int | float
-
-# Letter of a binary table column's format -> big-endian numpy type.
-_TYPES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
+from specvit.spectrum.fits_layout import BLOCK, CARD, END_CARD, parse_form
 
 
-def _literal(value: Value) -> str:
+def _literal(value: str | bool | int | float) -> str:
     if isinstance(value, bool):
         return f"{'T' if value else 'F':>20}"
     if isinstance(value, str):
@@ -36,20 +30,20 @@ def _literal(value: Value) -> str:
 
 # Most cards are the same in every file of a survey. The key tells True from 1 and 1 from 1.0.
 @lru_cache(maxsize=4096, typed=True)
-def card(key: str, value: Value, comment: str = "") -> bytes:
+def card(key: str, value: str | bool | int | float, comment: str = "") -> bytes:
     """Return one 80-character header card; a long comment is cut, as the surveys' writers do."""
     text = f"{key:<8}= {_literal(value)}"
-    return f"{text} / {comment}"[:80].ljust(80).encode("ascii")
+    return f"{text} / {comment}"[:CARD].ljust(CARD).encode("ascii")
 
 
 def remark(text: str, key: str = "COMMENT") -> bytes:
     """Return a COMMENT or HISTORY card."""
-    return f"{key:<8}{text}"[:80].ljust(80).encode("ascii")
+    return f"{key:<8}{text}"[:CARD].ljust(CARD).encode("ascii")
 
 
 def header(cards: Iterable[bytes]) -> bytes:
     """Join cards, END and padding to whole blocks."""
-    return padded(b"".join(cards) + b"END".ljust(80), b" ")
+    return padded(b"".join(cards) + END_CARD, b" ")
 
 
 def padded(data: bytes, fill: bytes = b"\0") -> bytes:
@@ -68,10 +62,8 @@ class Column:
     @property
     def field(self) -> tuple[str, str, tuple[int, ...]]:
         """The field of the row's structured dtype."""
-        count, letter = int(self.form[:-1] or 1), self.form[-1]
-        if letter == "A":
-            return (self.name, f"S{count}", ())
-        return (self.name, _TYPES[letter], () if count == 1 else (count,))
+        _, kind, repeat, _ = parse_form(self.form)
+        return (self.name, kind, () if repeat == 1 else (repeat,))
 
 
 def row_dtype(columns: Sequence[Column]) -> np.dtype[np.void]:
@@ -84,7 +76,7 @@ def table_header(
 ) -> bytes:
     """Return the header of a binary table; without EXTNAME where `name` is None."""
     cards = [
-        b"XTENSION= 'BINTABLE'           / binary table extension".ljust(80),
+        b"XTENSION= 'BINTABLE'           / binary table extension".ljust(CARD),
         card("BITPIX", 8, "array data type"),
         card("NAXIS", 2, "number of array dimensions"),
         card("NAXIS1", row_dtype(columns).itemsize, "length of dimension 1"),
@@ -103,7 +95,7 @@ def table_header(
     return header([*cards, *extra])
 
 
-def table(head: bytes, rows: Structured) -> bytes:
+def table(head: bytes, rows: NDArray[np.void]) -> bytes:
     """Return header and data of a binary table; `rows` is packed and big-endian."""
     # Joined once: a whole catalogue is too big to copy more often.
     return b"".join((head, rows.tobytes(), b"\0" * (-rows.nbytes % BLOCK)))

@@ -1,4 +1,4 @@
-"""A folder of spectra as a survey: its catalogue is what the files' own headers say."""
+"""The catalogue of a folder of spectra: what the files' own headers say."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from specvit.config.surveys import FilesSurvey
 from specvit.errors import DataError, SpectrumError
 from specvit.logs import progress
-from specvit.spectrum import Header, read_header
-from specvit.surveys.base import Cut, SurveyCatalogue, labelled, without_placeholders
-from specvit.surveys.fits_table import Columns
+from specvit.spectrum import Header
+from specvit.spectrum.fits_table import Columns
+from specvit.surveys.catalogue import Cut, SurveyCatalogue, labelled, without_placeholders
+from specvit.surveys.files import FilesSettings
+from specvit.surveys.read import read_header
 
 FILES_A_PIECE = 5000
 NAMES = re.compile(r".*\.(fits|fit)(\.gz)?", re.IGNORECASE)
@@ -51,7 +52,7 @@ class FilesCatalogue(SurveyCatalogue):
 
     listed = "files found"
 
-    def __init__(self, root: Path, settings: FilesSurvey) -> None:
+    def __init__(self, root: Path, settings: FilesSettings) -> None:
         self.root = root
         self.settings = settings
         self.kept = TEXTS

@@ -1,0 +1,249 @@
+"""Where things lie in a FITS file: blocks, cards, columns of a table.
+
+Shared by all that read or write FITS here without astropy, after the standard 4.0 (Pence et al.
+2010, A&A 524, A42).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+BLOCK = 2880
+CARD = 80
+END_CARD = b"END".ljust(CARD)
+
+# TFORM code -> numpy type of one element (table 18). Bits (X) and heaps (P, Q) are no array.
+FORMATS = {
+    "L": "S1",
+    "B": "u1",
+    "I": ">i2",
+    "J": ">i4",
+    "K": ">i8",
+    "A": "S1",
+    "E": ">f4",
+    "D": ">f8",
+    "C": ">c8",
+    "M": ">c16",
+}
+DESCRIPTORS = {"P": 8, "Q": 16}
+# TZERO that tells an integer column without a sign from one with (section 5.2.5).
+UNSIGNED = {"I": 2.0**15, "J": 2.0**31, "K": 2.0**63}
+IMAGE_TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+
+Value = str | int | float | bool | None
+
+_TFORM = re.compile(r"(\d*)([A-Z])")
+_TABLE_CARD = re.compile(rb"(TTYPE|TFORM)(\d+) *= *'([^']*)'")
+_SCALING_CARD = re.compile(rb"(TSCAL|TZERO|TNULL)(\d+) *=")
+
+
+class UnusualFitsError(Exception):
+    """Legal FITS, perhaps, but nothing that the quick way is sure of."""
+
+
+def blocks(size: int) -> int:
+    """Size with the padding that fills up its last block."""
+    return -(-size // BLOCK) * BLOCK
+
+
+@lru_cache(maxsize=1024)
+def _card(key: str) -> re.Pattern[bytes]:
+    # A pattern: bytes.find takes four times as long for keys that are mostly blanks.
+    return re.compile(re.escape(key.encode("ascii").ljust(8) + b"="))
+
+
+class Cards:
+    """The cards of one header, found by key; the first of two with one key counts."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+    def value(self, key: str) -> Value:
+        """Value of the card with this key; None where absent or empty."""
+        for match in _card(key).finditer(self.text):
+            if match.start() % CARD == 0:  # else the same letters inside another card
+                return _parse(self.text[match.end() : match.start() + CARD])
+        return None
+
+    def values(self, keys: tuple[str, ...]) -> dict[str, Value]:
+        """Values of several keys: from a few on, one pass over all cards is the faster way."""
+        text = self.text
+        # Backwards, so that the first card of a key is the one kept.
+        cards = {text[at : at + 9]: at for at in range(len(text) - CARD, -1, -CARD)}
+        places = {key: cards.get(key.encode("ascii").ljust(8) + b"=") for key in keys}
+        return {
+            key: None if at is None else _parse(text[at + 9 : at + CARD])
+            for key, at in places.items()
+        }
+
+    def whole(self, key: str) -> int:
+        """Value of a card that must hold a whole number of at least 0."""
+        value = self.value(key)
+        if type(value) is not int or value < 0:
+            raise UnusualFitsError(f"{key} = {value!r}")
+        return value
+
+    def data_bytes(self) -> int:
+        """Size of the data behind this header, without padding (section 4.4.1)."""
+        bitpix = self._mandatory(1, b"BITPIX  ")
+        if bitpix not in IMAGE_TYPES:
+            raise UnusualFitsError(f"BITPIX = {bitpix}")
+        axes = self._mandatory(2, b"NAXIS   ")
+        if axes == 0:
+            return 0
+        size = 1
+        for axis in range(1, axes + 1):
+            size *= self._mandatory(2 + axis, b"NAXIS%-3d" % axis)
+        if self.text.startswith(b"XTENSION"):
+            heap = self._mandatory(3 + axes, b"PCOUNT  ")
+            size = self._mandatory(4 + axes, b"GCOUNT  ") * (heap + size)
+        if size < 0:
+            raise UnusualFitsError("negative size")
+        return abs(bitpix) // 8 * size
+
+    def _mandatory(self, card: int, key: bytes) -> int:
+        """Value of a card that must stand at this place, in the fixed format."""
+        at = card * CARD
+        if self.text[at : at + 8] != key:
+            raise UnusualFitsError(f"card {card} is not {key.decode().strip()}")
+        try:
+            return int(self.text[at + 10 : at + 30])
+        except ValueError as error:
+            raise UnusualFitsError(key.decode().strip()) from error
+
+
+def _parse(field: bytes) -> Value:
+    text = field.decode("ascii", "replace").strip()
+    if text.startswith("'"):
+        # A doubled quote stands for one inside the text.
+        match = re.match(r"'((?:[^']|'')*)'", text)
+        if match is None:
+            raise UnusualFitsError("unterminated text")
+        return match[1].replace("''", "'").strip() or None
+    text = text.split("/", 1)[0].strip()
+    if text in ("T", "F"):
+        return text == "T"
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text.replace("D", "E"))
+    except ValueError as error:
+        raise UnusualFitsError(f"value {text!r}") from error
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of a binary table within a row."""
+
+    code: str
+    """Letter of its TFORM."""
+    kind: str
+    """numpy type of one element; a column of text is one element. Empty: no array (X, P, Q)."""
+    repeat: int
+    offset: int
+    scaled: bool = False
+    """Whether stored numbers are not the values: TSCAL or TZERO."""
+    unsigned: bool = False
+    """Whether the only scaling is the TZERO of an integer without a sign."""
+    has_null: bool = False
+    """Whether TNULL names a number that stands for none."""
+
+    @property
+    def is_array(self) -> bool:
+        """Whether numpy can read the column as it is stored, but for the sign."""
+        return bool(self.kind and self.repeat) and (self.unsigned or not self.scaled)
+
+    @property
+    def dtype(self) -> tuple[str, tuple[int, ...]]:
+        """Numpy type and shape of one cell."""
+        return self.kind, () if self.repeat == 1 else (self.repeat,)
+
+
+def parse_form(form: str) -> tuple[str, str, int, int]:
+    """Code, numpy type, repeat and bytes in a row of a TFORM. Raises UnusualFitsError."""
+    match = _TFORM.match(form.strip())
+    if match is None:
+        raise UnusualFitsError(f"TFORM {form!r}")
+    repeat, code = int(match[1] or 1), match[2]
+    if code == "A":
+        return code, f"S{repeat}" if repeat else "", 1, repeat
+    if code == "X":
+        return code, "", repeat, -(-repeat // 8)
+    if code in DESCRIPTORS:
+        return code, "", repeat, DESCRIPTORS[code] * repeat
+    if code not in FORMATS:
+        raise UnusualFitsError(f"TFORM {form!r}")
+    kind = FORMATS[code]
+    return code, kind, repeat, np.dtype(kind).itemsize * repeat
+
+
+def row_dtype(fields: Iterable[tuple[str, Field]], row_bytes: int) -> np.dtype[np.void]:
+    """A row of which only these columns (name, field) can be seen."""
+    named = list(fields)
+    return np.dtype(
+        {
+            "names": [name for name, _ in named],
+            "formats": [field.dtype for _, field in named],
+            "offsets": [field.offset for _, field in named],
+            "itemsize": row_bytes,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """Where the columns of a binary table lie within a row."""
+
+    row_bytes: int
+    fields: dict[str, Field]
+    """By upper-case name; of two columns with one name, the first."""
+
+
+@lru_cache(maxsize=256)
+def table_layout(text: bytes) -> TableLayout:
+    """Parse a binary table's header; cached, since the files of one pipeline share theirs.
+
+    Raises UnusualFitsError where a column is of no known kind or they do not add up to a row.
+    """
+    header = Cards(text)
+    cards: dict[tuple[bytes, int], str] = {}
+    for match in _TABLE_CARD.finditer(text):
+        if match.start() % CARD == 0:
+            cards[match[1], int(match[2])] = match[3].decode("ascii", "replace").strip()
+    scaling: dict[int, dict[bytes, Any]] = {}
+    for match in _SCALING_CARD.finditer(text):
+        if match.start() % CARD == 0:
+            value = _parse(text[match.end() : match.start() + CARD])
+            scaling.setdefault(int(match[2]), {})[match[1]] = value
+    fields: dict[str, Field] = {}
+    offset = 0
+    for number in range(1, header.whole("TFIELDS") + 1):
+        code, kind, repeat, width = parse_form(cards.get((b"TFORM", number), ""))
+        name = cards.get((b"TTYPE", number), "").upper()
+        flags = _scaling(code, scaling[number]) if number in scaling else {}
+        fields.setdefault(name, Field(code, kind, repeat, offset, **flags))
+        offset += width
+    if offset != header.whole("NAXIS1"):
+        raise UnusualFitsError(
+            f"columns add up to {offset} bytes, NAXIS1 = {header.whole('NAXIS1')}"
+        )
+    return TableLayout(offset, fields)
+
+
+def _scaling(code: str, cards: dict[bytes, Any]) -> dict[str, bool]:
+    scale, zero = cards.get(b"TSCAL", 1), cards.get(b"TZERO", 0)
+    return {
+        "scaled": scale != 1 or zero != 0,
+        "unsigned": scale == 1 and zero != 0 and zero == UNSIGNED.get(code),
+        "has_null": b"TNULL" in cards,
+    }

@@ -1,0 +1,106 @@
+"""From a file's bytes to a Spectrum or Header, whatever the survey and layout."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from specvit.errors import SpectrumError
+from specvit.registry import surveys
+from specvit.spectrum.fits import BytesFits, FitsSource
+from specvit.spectrum.fits_layout import UnusualFitsError
+from specvit.spectrum.types import Header, Spectrum
+from specvit.surveys.survey import Reader, Survey
+
+GZIP_MAGIC = b"\x1f\x8b"
+SHOWN = 24  # characters of a wrong file that its reason quotes
+
+T = TypeVar("T")
+
+
+def read_spectrum(data: bytes, row: int = 0) -> Spectrum:
+    """Read the bytes of one FITS file, plain or gzipped; `row` where a file holds several spectra.
+
+    Raises SpectrumError, whose text is the reason for ledgers: empty, not FITS, truncated, medium
+    resolution, unknown layout, no data.
+    """
+    return _quick_or_astropy(data, lambda source: spectrum_of(source, row))
+
+
+def read_header(data: bytes, row: int = 0) -> Header:
+    """Read what a file says of itself; an all-zero spectrum has a header too."""
+    return _quick_or_astropy(data, lambda source: header_of(source, row))
+
+
+def read_identity(data: bytes, row: int = 0) -> tuple[str, str]:
+    """Read survey and identity alone, as in Header: half the work, for a look at every download."""
+
+    def of(source: FitsSource) -> tuple[str, str]:
+        survey, reader, layout = recognised(source)
+        return survey.name, reader.identity(source, layout, row)
+
+    return _quick_or_astropy(data, of)
+
+
+def spectrum_of(source: FitsSource, row: int = 0) -> Spectrum:
+    """Read a spectrum from an opened file."""
+    _, reader, layout = recognised(source)
+    return reader.read(source, layout, row)
+
+
+def header_of(source: FitsSource, row: int = 0) -> Header:
+    """Read a header from an opened file."""
+    _, reader, layout = recognised(source)
+    return reader.header(source, layout, row)
+
+
+def recognised(source: FitsSource) -> tuple[Survey[Any], Reader, str]:
+    """The survey that the file is of, what reads it, and its layout.
+
+    Told by structure, not by release or name. SpectrumError where no survey knows it.
+    """
+    found = None
+    for survey in surveys().values():
+        reader = survey.reader
+        # All are asked: one may refuse what another would take for a file of its own.
+        layout = reader.recognise(source)
+        if layout is not None and found is None:
+            found = survey, reader, layout
+    if found is not None:
+        return found
+    titles = [survey.title for survey in surveys().values()]
+    raise SpectrumError(f"FITS, but no spectrum of {' or '.join(titles)}")
+
+
+def plain_bytes(data: bytes) -> bytes:
+    """Undo gzip and check that what is left is FITS. Raises SpectrumError."""
+    if data.startswith(GZIP_MAGIC):
+        try:
+            data = gzip.decompress(data)
+        except EOFError as error:
+            raise SpectrumError("truncated gzip") from error
+        except (OSError, zlib.error) as error:
+            raise SpectrumError(f"corrupt gzip: {error}") from error
+    if not data:
+        raise SpectrumError("empty file")
+    if not data.startswith(b"SIMPLE  ="):
+        raise SpectrumError(f"not a FITS file (starts with {_quote(data)})")
+    return data
+
+
+def _quote(data: bytes) -> str:
+    start = data[:SHOWN].decode("utf-8", "replace")
+    return repr("".join(char if char.isprintable() else "?" for char in start).strip())
+
+
+def _quick_or_astropy(data: bytes, build: Callable[[FitsSource], T]) -> T:
+    plain = plain_bytes(data)
+    try:
+        return build(BytesFits(plain))
+    except UnusualFitsError:
+        # Loaded here: most runs never need it, and it costs half a second to import.
+        from specvit.spectrum.astropy_fits import AstropyFits
+
+        return build(AstropyFits(plain))
