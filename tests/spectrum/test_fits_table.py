@@ -31,7 +31,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fits.Column("short", "I", array=random.integers(-(2**15), 2**15, ROWS, np.int16)),
         fits.Column("int", "J", array=random.integers(-(2**31), 2**31, ROWS, np.int32)),
         fits.Column("long", "K", array=random.integers(-(2**63), 2**63 - 1, ROWS, np.int64)),
-        fits.Column("scaled", "I", bscale=0.5, bzero=3, array=random.random(ROWS)),
+        fits.Column("scaled", "E", bscale=0.5, bzero=3, array=random.random(ROWS).astype("f4")),
         fits.Column("small", "I", bzero=2**15, array=random.integers(0, 2**16, ROWS, np.uint16)),
         fits.Column("id", "K", bzero=2**63, array=random.integers(0, 2**64, ROWS, np.uint64)),
         fits.Column("name", "9A", array=[f" a b{i}  " for i in range(ROWS)]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from specvit.catalog.group import components, first_of, key_pairs, unit_vectors
 from specvit.catalog.hashing import hashes
+from specvit.catalog.ladder import Ladder
 from specvit.config.select import Box, Cone, Select
 from specvit.errors import DataError
-from specvit.io import csv_text
 from specvit.logs import get_logger, progress
 from specvit.spectrum.fits_table import Columns
 from specvit.surveys.catalogue import UNKNOWN, Cut, SurveyCatalogue
@@ -27,27 +27,6 @@ STANDARD = ("class", "stellar_type", "subclass", "z", "z_err", "snr", "ra", "dec
 PARAMETERS = ("teff", "logg", "feh")
 
 log = get_logger(__name__)
-
-
-@dataclass
-class Ladder:
-    """What each cut removed, in the order in which they were made."""
-
-    steps: list[tuple[str, int, int]] = field(default_factory=list)
-    """Cut, rows before it, rows after it."""
-
-    def add(self, name: str, before: int, after: int) -> None:
-        """Note one cut."""
-        self.steps.append((name, before, after))
-
-    def as_csv(self) -> str:
-        """Columns cut, before, removed, after."""
-        rows = [(name, before, before - after, after) for name, before, after in self.steps]
-        return csv_text(["cut", "before", "removed", "after"], rows)
-
-    def sentence(self) -> str:
-        """The cuts in words, for a message."""
-        return "; ".join(f"{name}: {before} -> {after}" for name, before, after in self.steps)
 
 
 @dataclass

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from specvit.catalog.ladder import Ladder
 from specvit.config import Config
-from specvit.errors import DataError
 from specvit.io import csv_text
 from specvit.paths import SPLITS
 from specvit.tasks import CLASSES
@@ -59,8 +58,8 @@ def stats_csv(counts: Counts, config: Config) -> str:
     """
     rows: list[Sequence[Any]] = []
     for key in config.surveys.active:
-        for name, removed, after in _cuts(config, key):
-            rows.append([key, name, removed, after, *[""] * len(SPLITS)])
+        cuts = Ladder.read(config.paths.survey_cuts(key), key).steps
+        rows += [[key, cut.name, cut.removed, cut.left, *[""] * len(SPLITS)] for cut in cuts]
         for class_ in (*CLASSES, NO_CLASS):
             splits = counts.by_split(key, class_)
             if sum(splits) or class_ != NO_CLASS:
@@ -75,13 +74,3 @@ def stats_csv(counts: Counts, config: Config) -> str:
     for name, splits in counts.objects.items():
         rows.append(["all", name, "", sum(splits), *splits])
     return csv_text(HEADER, rows)
-
-
-def _cuts(config: Config, key: str) -> list[tuple[str, int, int]]:
-    path = config.paths.survey_cuts(key)
-    try:
-        with path.open(newline="", encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle))
-        return [(row["cut"], int(row["removed"]), int(row["after"])) for row in rows]
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: run `specvit survey --survey {key}`") from error

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from specvit.catalog.ladder import Ladder
 from specvit.catalog.open import open_catalogue
 from specvit.catalog.schema import SURVEY_SCHEMA, as_table
-from specvit.catalog.select import ROWS_A_PIECE, Ladder, Selection, select
+from specvit.catalog.select import ROWS_A_PIECE, Selection, select
 from specvit.config import Config
 from specvit.io import atomic_path, csv_text, write_text
 from specvit.logs import get_logger
@@ -37,8 +38,8 @@ def select_survey(config: Config, key: str) -> Ladder:
     simulated = survey.base_url == "simulated:"
     write_survey_table(config.paths.survey_table(key), catalogue, selection, key, simulated)
     write_text(config.paths.survey_cuts(key), selection.ladder.as_csv())
-    for name, before, after in selection.ladder.steps:
-        log.info("%s: %s: %d rows, %d removed", key, name, after, before - after)
+    for cut in selection.ladder.steps:
+        log.info("%s: %s: %d rows, %d removed", key, cut.name, cut.left, cut.removed)
     return selection.ladder
 
 

@@ -22,4 +22,4 @@ def command(sources: tuple[str, ...], key: str | None) -> None:
         raise ConfigError(f"--survey {key}: switched on are {', '.join(active)}")
     for name in active if key is None else [key]:
         ladder = select_survey(config, name)
-        click.echo(f"{name}: {ladder.steps[-1][2]} spectra in {config.paths.survey_table(name)}")
+        click.echo(f"{name}: {ladder.steps[-1].left} spectra in {config.paths.survey_table(name)}")

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from dataclasses import dataclass
 
 import pandas as pd
 
+from specvit.catalog.ladder import Ladder, Rung
 from specvit.config.models import Config
 from specvit.errors import DataError
 from specvit.io import read_json, read_parquet
 from specvit.paths import SPLITS
 
 LEDGER_STATUSES = ("ok", "missing", "corrupt", "failed")
-
-
-@dataclass(frozen=True)
-class Cut:
-    """One step of a survey's selection."""
-
-    name: str
-    removed: int
-    left: int
 
 
 @dataclass(frozen=True)
@@ -44,7 +35,7 @@ class Step:
 class Flow:
     """The way of the spectra of a run."""
 
-    cuts: dict[str, list[Cut]]
+    cuts: dict[str, list[Rung]]
     """The selection of each survey."""
     objects: tuple[int, ...]
     """Objects in each split."""
@@ -64,7 +55,9 @@ def follow(config: Config) -> Flow:
     catalog = read_parquet(
         config.paths.catalog, columns=["spectrum_id", "object_id", "source", "split", "shard"]
     )
-    cuts = {key: read_cuts(config, key) for key in config.surveys.active}
+    cuts = {
+        key: Ladder.read(config.paths.survey_cuts(key), key).steps for key in config.surveys.active
+    }
     for key, ladder in cuts.items():
         found = int((catalog["source"] == key).sum())
         _must_equal(ladder[-1].left, found, f"rows of survey {key}", "the catalogue")
@@ -133,19 +126,6 @@ def _check_predictions(config: Config, drawn: tuple[int, ...]) -> None:
             path = config.paths.predictions(model, split)
             rows = len(read_parquet(path, columns=["spectrum_id"]))
             _must_equal(count, rows, f"drawn {split} spectra", f"the predictions of {model}")
-
-
-def read_cuts(config: Config, key: str) -> list[Cut]:
-    """The selection of one survey, step by step."""
-    path = config.paths.survey_cuts(key)
-    try:
-        with path.open(newline="", encoding="utf-8") as handle:
-            return [
-                Cut(row["cut"], int(row["removed"]), int(row["after"]))
-                for row in csv.DictReader(handle)
-            ]
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: run `specvit survey --survey {key}`") from error
 
 
 def _ledgers(config: Config, catalog: pd.DataFrame) -> pd.DataFrame:
