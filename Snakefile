@@ -45,7 +45,7 @@ localrules:
     survey_of_files,
     catalog,
     shards,
-    shards_index,
+    shards_summary,
     train,
     baselines,
     figures,

@@ -18,10 +18,10 @@ REPEATS = 5
 REFERENCE = "webdataset + PIL + torchvision ToTensor and Normalize, float32 batches"
 
 
-def _epoch(index: Any, render: Any) -> None:
-    from specvit.train.loader import TrainPlan, train_batches
+def _epoch(samples: Any, render: Any) -> None:
+    from specvit.train.loader import TrainOrder, train_batches
 
-    for _ in train_batches(TrainPlan(index, 1, 1, BATCH_SIZE), render):
+    for _ in train_batches(TrainOrder(samples, 1, 1, BATCH_SIZE), render):
         pass
 
 
@@ -77,7 +77,7 @@ def command(
 
     from specvit.config.data import Render
     from specvit.tasks import tasks_of
-    from specvit.train.index import Subset, index_shards
+    from specvit.train.samples import read_samples
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -86,9 +86,9 @@ def command(
         paths = [Path(folder) / f"train-{i:06d}.tar" for i in range(4)]
         what, png = write_shards(paths, samples, render, spectra)
         begun = time.process_time()
-        index = index_shards(paths, tasks_of(["class", "redshift"]), Subset())
+        found = read_samples(paths, tasks_of(["class", "redshift"]))
         indexing = time.process_time() - begun
-        rate, wall = _rate(samples, lambda: _epoch(index, render))
+        rate, wall = _rate(samples, lambda: _epoch(found, render))
         reference, reference_wall = _rate(samples, lambda: _reference_epoch(paths, render.channels))
     BenchResult(
         name="loader",

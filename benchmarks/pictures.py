@@ -28,8 +28,10 @@ def write_shards(
 
     Spectra are repeated, under other identifiers, when there are fewer.
     """
+    from dataclasses import replace
+
+    from specvit.shards.make import ShardWriter
     from specvit.shards.sample import Drawing
-    from specvit.shards.tar import TarWriter
 
     drawing = Drawing(render, Grid())
     drawn = []
@@ -47,11 +49,12 @@ def write_shards(
     for path, chosen in zip(paths, by_shard, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as handle:
-            writer = TarWriter(handle)
+            writer = ShardWriter(handle)
             for number, sample in chosen:
-                for name, data in sample.members():
-                    writer.add(f"s{number:07d}.{name.partition('.')[2]}", data)
+                row = sample.row | {"spectrum_id": f"s{number:07d}"}
+                writer.add(replace(sample, row=row))
             writer.close()
+        writer.index.write(path, path.stat().st_size, drawing.hash)
     size = sum(len(sample.png) for sample in drawn) // len(drawn)
     kind = f"{len(drawn)} {'simulated' if spectra is None else 'real'} spectra"
     return f"{samples} {render.mode} plots of {render.size} x {render.size} from {kind}", size

@@ -20,7 +20,7 @@ from specvit.machine import available_cores, processor_name
 from specvit.paths import RunPaths
 from specvit.report.provenance import StageTime, stage_times
 
-STAGES = ("survey", "catalog", "download", "shard", "shards_index")
+STAGES = ("survey", "catalog", "download", "shard", "shards_summary")
 SIZES = (10_000, 1_000_000, 10_000_000, 50_000_000)
 FILES_PER_SHARD = 8  # spectra, ledger, plots, statistics; two logs and two benchmarks
 

@@ -155,7 +155,7 @@ def _job(root: Path, render: Render, shard: str) -> Any:
     from specvit.paths import RunPaths
     from specvit.shards import ShardJob
 
-    return ShardJob(RunPaths(root), shard, render, Grid(), seed=1)
+    return ShardJob(RunPaths(root), shard, render, Grid())
 
 
 def _make(root: Path, render: Render) -> int:

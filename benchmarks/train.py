@@ -102,7 +102,7 @@ def _measure(config: Config, ranks: Any, steps: int, blocks: int) -> dict[str, A
     run.stepper.network.train()
     pin = ranks.device.type == "cuda"
     settings, render = config.train, config.render[0]
-    from_shards = train_batches(run.plan, render, workers=settings.workers, pin=pin)
+    from_shards = train_batches(run.order, render, workers=settings.workers, pin=pin)
     kept = list(islice(from_shards, KEPT * settings.accumulate))
     from_memory = cycle(kept)
     _block(run.stepper, run.meter, from_memory, WARMUP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from spectrum_files import galaxy_flux, lamost_image_file, sdss_file
 from specvit.catalog.schema import CATALOG_SCHEMA, as_table
 from specvit.io import write_parquet
 from specvit.paths import RunPaths
+from specvit.shards.make import ShardWriter
+from specvit.shards.sample import Sample
 
 LEDGER = pa.schema([("spectrum_id", pa.string()), ("url", pa.string()), ("status", pa.string())])
 for name, kind in (("reason", pa.string()), ("bytes", pa.int64()), ("sha256", pa.string())):
@@ -36,6 +39,17 @@ def add_member(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(data)
     archive.addfile(member, io.BytesIO(data))
+
+
+def write_shard(path: Path, samples: Iterable[Sample], render: str = "made up") -> None:
+    """Write a shard of these samples and its index, as the shards stage does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as handle:
+        writer = ShardWriter(handle)
+        for sample in samples:
+            writer.add(sample)
+        writer.close()
+    writer.index.write(path, path.stat().st_size, render)
 
 
 def write_inputs(root: Path, entries: list[tuple[dict[str, Any], bytes | str]]) -> RunPaths:

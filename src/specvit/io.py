@@ -9,7 +9,7 @@ import io
 import json
 import os
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -103,12 +103,14 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path} is not valid JSON: {error}") from error
 
 
-def write_parquet(path: Path, table: pa.Table | pd.DataFrame) -> None:
-    """Write a parquet file atomically; the same table gives the same bytes."""
+def write_parquet(
+    path: Path, table: pa.Table | pd.DataFrame, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a parquet file atomically; the same table and metadata give the same bytes."""
     if not isinstance(table, pa.Table):
         table = pa.Table.from_pandas(table, preserve_index=False)
     # pandas' own metadata holds library versions: dropped, so that bytes depend on content alone.
-    table = table.replace_schema_metadata(None)
+    table = table.replace_schema_metadata(metadata)
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 

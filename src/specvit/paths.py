@@ -69,11 +69,15 @@ class RunPaths:
         """A WebDataset shard of one set of plots."""
         return self.root / "shards" / render / f"{shard}.tar"
 
+    def shard_index(self, render: str, shard: str) -> Path:
+        """Where each sample of a shard lies in it, and its catalogue row."""
+        return self.shard(render, shard).with_suffix(".index.parquet")
+
     def shard_stats(self, render: str, shard: str) -> Path:
         """Counts, hash and dropped rows of one shard."""
         return self.root / "shards" / render / f"{shard}.stats.json"
 
-    def shards_index(self, render: str) -> Path:
+    def shards_summary(self, render: str) -> Path:
         """`shards.json`: all shards of one set of plots, checked to add up."""
         return self.root / "shards" / render / "shards.json"
 

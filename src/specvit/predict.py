@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
 import torch
 
 from specvit.config.data import Grid, Render
@@ -15,8 +15,9 @@ from specvit.logs import progress
 from specvit.models import SpecViT
 from specvit.plot import render_hash
 from specvit.predictions import IDENTITY
-from specvit.train.index import BadSample, Subset, index_shards
+from specvit.shards.index import Index, read_index
 from specvit.train.loader import evaluation_batches
+from specvit.train.samples import BadSample, Samples
 
 BATCH_SIZE = 256
 
@@ -30,7 +31,7 @@ def predict_split(
     workers: int = 0,
     batch_size: int = BATCH_SIZE,
 ) -> pd.DataFrame:
-    """Predict every spectrum of these shards once (extra noise draws are left out).
+    """Predict every spectrum of these shards once.
 
     Returns the identity columns and those of each task, as in `specvit.predictions`. The forward
     pass is in float32. Raises DataError for a sample that cannot be read (a test over the rest
@@ -39,24 +40,25 @@ def predict_split(
     """
     device = device or torch.device("cpu")
     model = model.to(device).eval()
-    index = index_shards(shards, model.tasks, Subset())
-    _refuse(index.bad)
-    plots = render_hash(model.render, model.grid)
+    columns = dict.fromkeys([*Samples.columns(model.tasks), *IDENTITY, "split"])
+    index = read_index(shards, columns)
+    _check_shards(index, split, render_hash(model.render, model.grid))
+    samples = Samples.of(index, model.tasks)
+    identity = index.table.select(IDENTITY).to_pandas()
     frames = []
     batches = evaluation_batches(
-        index, model.render, batch_size, workers=workers, rows=True, pin=device.type == "cuda"
+        samples, model.render, batch_size, workers=workers, pin=device.type == "cuda"
     )
-    with progress(f"predict {split}", total=len(index)) as tick, torch.inference_mode():
+    with progress(f"predict {split}", total=len(samples)) as tick, torch.inference_mode():
         for batch in batches:
             _refuse(batch.bad)
-            _check_rows(batch.rows, split, plots)
             outputs = model(batch.pictures.to(device, non_blocking=True))
             # What heads do with a distribution is little work, in double precision: not for a GPU.
             cpu = {name: output.cpu() for name, output in outputs.items()}
-            columns = pd.DataFrame(model.decode(cpu, batch.labels))
-            identity = pd.DataFrame(batch.rows, columns=list(IDENTITY))
-            frames.append(pd.concat([identity, columns], axis=1))
-            tick.advance(len(batch.rows))
+            answers = pd.DataFrame(model.decode(cpu, batch.labels))
+            rows = identity.iloc[batch.samples].reset_index(drop=True)
+            frames.append(pd.concat([rows, answers], axis=1))
+            tick.advance(len(rows))
     if not frames:
         raise DataError(f"the shards of the split {split} hold no spectrum")
     return pd.concat(frames, ignore_index=True)
@@ -80,11 +82,17 @@ def _refuse(bad: Sequence[BadSample]) -> None:
         )
 
 
-def _check_rows(rows: list[dict[str, Any]], split: str, plots: str) -> None:
-    """Raise DataError for a spectrum of another split or drawn otherwise than for training."""
-    for row in rows:
-        if row["split"] != split or row["render"] != plots:
+def _check_shards(index: Index, split: str, plots: str) -> None:
+    """Raise DataError for shards of another split or drawn otherwise than for training."""
+    for tar, render in zip(index.tars, index.renders, strict=True):
+        if render != plots:
             raise DataError(
-                f"{row['spectrum_id']} is of the split {row['split']} with plots {row['render']}, "
-                f"not of {split} with {plots} as the network needs: make the shards again"
+                f"{tar} has plots {render}, not {plots} as the network needs: make the shards again"
             )
+    other = index.table.filter(pc.not_equal(index.table["split"], split))
+    if len(other):
+        row = other.select(["spectrum_id", "split"]).slice(0, 1).to_pylist()[0]
+        raise DataError(
+            f"{row['spectrum_id']} is of the split {row['split']}, not of {split}: make the shards "
+            "again"
+        )

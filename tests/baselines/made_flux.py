@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import json
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import shard_runs
 from specvit.baselines.rows import Rows, label_table
 from specvit.config import merge
 from specvit.config.data import Grid
+from specvit.shards.sample import Sample, npy_bytes
 from specvit.spectrum.grid import bin_centres
 
 PIXELS = 512
@@ -64,7 +63,6 @@ def make(n: int, seed: int, snr: float = 20.0, prefix: str = "s") -> tuple[list[
                 "teff": float(rng.uniform(4000, 8000)) if star else None,
                 "logg": None,
                 "feh": None,
-                "draw": 0,
             }
         )
     return rows, flux
@@ -76,21 +74,11 @@ def as_rows(made: tuple[list[dict], np.ndarray]) -> Rows:
 
 
 def write_shard(path: Path, rows: list[dict[str, Any]], flux: np.ndarray) -> None:
-    """Write a shard: a picture that is none, flux and json of each spectrum."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
-        for row, values in zip(rows, flux, strict=True):
-            array = io.BytesIO()
-            np.save(array, values)
-            key = row["spectrum_id"] + (f"-d{row['draw']}" if row["draw"] else "")
-            for suffix, data in (
-                ("png", b"\x89PNG"),
-                ("npy", array.getvalue()),
-                ("json", json.dumps(row).encode()),
-            ):
-                member = tarfile.TarInfo(f"{key}.{suffix}")
-                member.size = len(data)
-                archive.addfile(member, io.BytesIO(data))
+    """Write a shard: a picture that is none, flux and row of each spectrum."""
+    samples = (
+        Sample(row, b"\x89PNG", npy_bytes(values)) for row, values in zip(rows, flux, strict=True)
+    )
+    shard_runs.write_shard(path, samples)
 
 
 def configuration(folder: Path, **changes: Any) -> dict[str, Any]:

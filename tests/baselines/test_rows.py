@@ -10,8 +10,9 @@ from made_flux import PIXELS, make, write_shard
 
 from specvit.baselines.rows import labels_of, parse_npy, read_rows, read_shard
 from specvit.errors import DataError
+from specvit.shards.subset import Subset
 from specvit.tasks import TASKS
-from specvit.train.index import Subset, index_shards
+from specvit.train.samples import read_samples
 
 
 @pytest.fixture
@@ -32,21 +33,20 @@ def test_rows_and_flux_come_in_the_order_of_the_shards(tmp_path, made):
 
 def test_reads_exactly_the_rows_of_the_network_s_loader(tmp_path, made):
     rows, flux = made
-    extra = [{**row, "draw": 1} for row in rows[:3]]
-    write_shard(tmp_path / "a.tar", [*rows, *extra], np.concatenate([flux, flux[:3] + 1]))
-    index = index_shards([tmp_path / "a.tar"], [TASKS["class"]], Subset())
+    write_shard(tmp_path / "a.tar", rows, flux)
+    samples = read_samples([tmp_path / "a.tar"], [TASKS["class"]])
     read = read_shard(tmp_path / "a.tar")
-    assert [key.decode() for key in index.keys] == list(read.table["spectrum_id"])
+    assert [key.decode() for key in samples.keys] == list(read.table["spectrum_id"])
     np.testing.assert_array_equal(read.flux, flux)
 
 
 def test_a_subset_by_survey_and_share_of_objects_is_the_loader_s(tmp_path, made):
     write_shard(tmp_path / "a.tar", *made)
     subset = Subset(surveys=("sdss",), fraction=0.5, seed=2)
-    index = index_shards([tmp_path / "a.tar"], [TASKS["class"]], subset)
+    samples = read_samples([tmp_path / "a.tar"], [TASKS["class"]], subset)
     read = read_shard(tmp_path / "a.tar", subset)
     assert 0 < len(read) < 4
-    assert [key.decode() for key in index.keys] == list(read.table["spectrum_id"])
+    assert [key.decode() for key in samples.keys] == list(read.table["spectrum_id"])
 
 
 def test_a_missing_label_is_none_or_nan_never_zero(tmp_path, made):
@@ -85,20 +85,11 @@ def test_a_shard_without_spectra_is_no_rows(tmp_path, made):
 
 def test_missing_and_cut_shards_are_named(tmp_path, made):
     path = tmp_path / "a.tar"
-    with pytest.raises(DataError, match=r"a\.tar does not exist"):
+    with pytest.raises(DataError, match=r"a\.index\.parquet does not exist"):
         read_shard(path)
     write_shard(path, *made)
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(DataError, match="cut off"):
-        read_shard(path)
-
-
-def test_flux_without_json_is_refused(tmp_path, made):
-    path = tmp_path / "a.tar"
-    write_shard(path, made[0][:1], made[1][:1])
-    path.write_bytes(path.read_bytes().replace(b"s-0000.json", b"s-0009.json"))
-    # The header's check sum no longer fits, or the names do not: either way it is not read.
-    with pytest.raises(DataError, match=r"a\.tar"):
+    with pytest.raises(DataError, match=r"a\.tar has 5000 bytes where its index says"):
         read_shard(path)
 
 

@@ -39,7 +39,6 @@ def with_values(**over: object) -> dict[str, object]:
         ({"tasks": ["class", "mass"]}, ["tasks", '"mass"', "'redshift'"]),
         ({"tasks": ["class", "class"]}, ["tasks", "at most once"]),
         ({"render": {"frame": "rest"}}, ["render.frame", "rest", "redshift"]),
-        ({"train": {"workers": 30}}, ["split.shards.train", "30", "a shard of its own"]),
         ({"model": {"weights": "w.pth"}}, ["weights", "pretrained"]),
         ({"surveys": {"sdss": {"base_url": "ftp://x"}}}, ["surveys.sdss.base_url", "ftp://x"]),
         ({"surveys": {"sdss": None, "lamost": None}}, ["surveys", "at least one"]),

@@ -18,9 +18,9 @@ from specvit.cli import main
 from specvit.config.data import Grid, Render
 from specvit.plot import draw
 from specvit.plot.gallery import gallery_items
-from specvit.shards import ShardJob, make_shards, write_index
-from specvit.shards.tar import read_members
+from specvit.shards import ShardJob, make_shards, write_summary
 from specvit.surveys.read import read_spectrum
+from specvit.tar import read_members
 
 GRID = Grid(pixels=256)
 
@@ -96,9 +96,9 @@ def test_plot_of_something_else_names_file_and_reason(
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     paths = small_run(tmp_path / "results" / "mine")
-    for render in (Render(size=32, rows=4, draws=1), Render(mode="overlap", size=200)):
-        make_shards([ShardJob(paths, shard, render, GRID, 1) for shard in SHARDS])
-        write_index(paths, render, GRID, SHARDS)
+    for render in (Render(size=32, rows=4), Render(mode="overlap", size=200)):
+        make_shards([ShardJob(paths, shard, render, GRID) for shard in SHARDS])
+        write_summary(paths, render, GRID, SHARDS)
     return paths.root
 
 

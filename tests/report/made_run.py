@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +15,13 @@ import pandas as pd
 from PIL import Image, ImageDraw
 from scipy.stats import norm
 
+from shard_runs import write_shard
 from specvit.catalog.schema import CATALOG_SCHEMA, as_table
 from specvit.cli import main
 from specvit.config import Config, load_config
 from specvit.io import write_json, write_parquet, write_text
 from specvit.predictions import IDENTITY, prob_columns, write_predictions
+from specvit.shards.sample import Sample
 from specvit.tasks import CLASSES, STELLAR_TYPES, Task, tasks_of
 
 # Skill at classes, error in dz, and how much worse at stars, of each model.
@@ -164,11 +165,9 @@ class MadeRun:
         present = present[~present["spectrum_id"].isin(dropped)]
         for label, render in config.renders.items():
             for shard, part in present.groupby("shard"):
-                path = config.paths.shard(label, str(shard))
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with tarfile.open(path, "w") as tar:
-                    for row in part.to_dict("records"):
-                        add_sample(tar, row, render.size)
+                rows = part.astype(object).where(part.notna(), None).to_dict("records")
+                samples = [Sample(row, picture(row, render.size), b"") for row in rows]
+                write_shard(config.paths.shard(label, str(shard)), samples)
             counts = present["split"].value_counts()
             index = {
                 "label": label,
@@ -181,7 +180,7 @@ class MadeRun:
                     for name, reason in {**lost, **dropped}.items()
                 ],
             }
-            write_json(config.paths.shards_index(label), index)
+            write_json(config.paths.shards_summary(label), index)
         return dropped
 
     def _cuts(self, config: Config, catalog: pd.DataFrame) -> None:
@@ -267,16 +266,6 @@ def _measure(
     frame[f"{task.name}_lo"] = frame[f"{task.name}_pred"] - 0.9 * width
     frame[f"{task.name}_hi"] = frame[f"{task.name}_pred"] + 0.9 * width
     frame[f"{task.name}_pit"] = norm.cdf((true - pred) / width)
-
-
-def add_sample(tar: tarfile.TarFile, row: dict[str, Any], size: int) -> None:
-    """A spectrum's picture and catalogue row, as in a shard."""
-    plain = {key: None if pd.isna(value) else value for key, value in row.items()}
-    parts = {"png": picture(row, size), "json": json.dumps({**plain, "draw": 0}).encode()}
-    for ending, data in parts.items():
-        member = tarfile.TarInfo(f"{row['spectrum_id']}.{ending}")
-        member.size = len(data)
-        tar.addfile(member, io.BytesIO(data))
 
 
 def picture(row: dict[str, Any], size: int) -> bytes:

@@ -58,7 +58,7 @@ def test_counts_that_do_not_add_up_are_refused(config, file, message):
     path = {
         "cuts": paths.survey_cuts("sdss"),
         "ledger": paths.ledger("test-000001"),
-        "shards": paths.shards_index("stacked-64"),
+        "shards": paths.shards_summary("stacked-64"),
         "predictions": paths.predictions("svm"),
     }[file]
     before = path.read_bytes()

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import time
+import zlib
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -26,10 +27,11 @@ from specvit.errors import DataError
 from specvit.io import read_json, sha256_file
 from specvit.paths import RunPaths
 from specvit.plot import draw, render_hash
-from specvit.shards import ShardJob, make_shard, make_shards, write_index
-from specvit.shards.tar import read_members
+from specvit.shards import ShardJob, make_shard, make_shards, write_summary
+from specvit.shards.index import INDEX_SCHEMA, KINDS, read_index
 from specvit.spectrum import to_grid
 from specvit.surveys.read import read_spectrum
+from specvit.tar import read_members
 
 GRID = Grid(pixels=512)
 RENDER = Render(size=32, rows=4)
@@ -37,8 +39,8 @@ Samples = dict[str, dict[str, bytes]]
 
 
 def make(paths: RunPaths, render: Render = RENDER, processes: int = 1) -> dict[str, Any]:
-    make_shards([ShardJob(paths, shard, render, GRID, 1) for shard in SHARDS], processes)
-    return write_index(paths, render, GRID, SHARDS)
+    make_shards([ShardJob(paths, shard, render, GRID) for shard in SHARDS], processes)
+    return write_summary(paths, render, GRID, SHARDS)
 
 
 def samples_of(path: Path) -> Samples:
@@ -57,9 +59,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
 
 
 def test_counts_in_are_counts_out_and_reasons(run: RunPaths) -> None:
-    index = read_json(run.shards_index("stacked-32"))
+    index = read_json(run.shards_summary("stacked-32"))
     assert index["counts"]["rows"] == 11
-    assert index["counts"]["spectra"] == index["counts"]["samples"] == 9
+    assert index["counts"]["spectra"] == 9
     assert index["splits"]["train"]["classes"] == {"GALAXY": 3, "STAR": 2}
     assert [shard["shard"] for shard in index["shards"]] == list(SHARDS)
     assert {d["spectrum_id"]: d["reason"] for d in index["dropped"]} == {
@@ -71,7 +73,8 @@ def test_counts_in_are_counts_out_and_reasons(run: RunPaths) -> None:
     for shard in index["shards"]:
         path = run.shard("stacked-32", shard["shard"])
         assert shard["sha256"] == sha256_file(path)
-        assert shard["samples"] == len(samples_of(path))
+        assert shard["index_sha256"] == sha256_file(path.with_suffix(".index.parquet"))
+        assert shard["spectra"] == len(samples_of(path))
 
 
 def test_each_sample_is_picture_flux_and_row(run: RunPaths) -> None:
@@ -82,13 +85,32 @@ def test_each_sample_is_picture_flux_and_row(run: RunPaths) -> None:
     picture = cv2.imdecode(np.frombuffer(sample["png"], np.uint8), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(picture, draw(spectrum, RENDER, GRID))
     values = json.loads(sample["json"])
-    assert set(values) == {*CATALOG_SCHEMA.names, "flux_scale", "render", "draw"}
+    assert set(values) == {*CATALOG_SCHEMA.names, "flux_scale", "render"}
     assert (values["class"], values["z"], values["teff"]) == ("GALAXY", 0.07, None)
-    assert (values["draw"], values["render"]) == (0, render_hash(RENDER, GRID))
+    assert values["render"] == render_hash(RENDER, GRID)
     flux = np.load(io.BytesIO(sample["npy"]))
     assert flux.dtype == np.float16
     expected = to_grid(spectrum, GRID)
     np.testing.assert_allclose(flux * values["flux_scale"], expected, rtol=2e-3)
+
+
+def test_the_index_says_where_each_member_lies_and_what_its_row_is(run: RunPaths) -> None:
+    tar = run.shard("stacked-32", "train-000000")
+    samples, index = samples_of(tar), read_index([tar], INDEX_SCHEMA.names)
+    assert index.renders == (render_hash(RENDER, GRID),)
+    assert index.table["spectrum_id"].to_pylist() == list(samples)
+    for kind in KINDS:
+        assert list(index.contents(kind)) == [sample[kind] for sample in samples.values()]
+    assert list(index.contents("png", [3, 0])) == [
+        samples["star-1"]["png"],
+        samples["galaxy-0"]["png"],
+    ]
+    for entry, sample in zip(index.table.to_pylist(), samples.values(), strict=True):
+        values = json.loads(sample["json"])
+        assert {name: entry[name] for name in values if name != "render"} == {
+            name: value for name, value in values.items() if name != "render"
+        }
+        assert entry["png_crc32"] == zlib.crc32(sample["png"])
 
 
 def test_gaps_are_nan_and_extremes_are_cut_not_infinite(tmp_path: Path) -> None:
@@ -97,7 +119,7 @@ def test_gaps_are_nan_and_extremes_are_cut_not_infinite(tmp_path: Path) -> None:
     mask = np.zeros(len(flux), int)
     mask[2000:2300] = 1 << 23
     paths = write_inputs(tmp_path, [(row("one"), sdss_file(flux, and_mask=mask))])
-    make_shard(ShardJob(paths, "train-000000", RENDER, GRID, 1))
+    make_shard(ShardJob(paths, "train-000000", RENDER, GRID))
     sample = samples_of(paths.shard("stacked-32", "train-000000"))["one"]
     array = np.load(io.BytesIO(sample["npy"]))
     assert 35 < np.isnan(array).sum() < 45
@@ -107,7 +129,7 @@ def test_gaps_are_nan_and_extremes_are_cut_not_infinite(tmp_path: Path) -> None:
 def test_colour_pictures_keep_their_channels(tmp_path: Path) -> None:
     paths = write_inputs(tmp_path, [(row("one"), sdss_file(galaxy_flux()))])
     render = Render(mode="overlap", size=48)
-    make_shard(ShardJob(paths, "train-000000", render, GRID, 1))
+    make_shard(ShardJob(paths, "train-000000", render, GRID))
     sample = samples_of(paths.shard("overlap-48", "train-000000"))["one"]
     picture = webdataset.autodecode.imagehandler("rgb8")("x.png", sample["png"])
     expected = draw(read_spectrum(sdss_file(galaxy_flux())), render, GRID)
@@ -117,7 +139,7 @@ def test_colour_pictures_keep_their_channels(tmp_path: Path) -> None:
 def test_same_bytes_again_in_processes_in_other_zones_and_umasks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    render = Render(mode="map", size=32, rows=4, draws=1)
+    render = Render(mode="map", size=32, rows=4)
     first, second = small_run(tmp_path / "a"), small_run(tmp_path / "b")
     make(first, render)
     monkeypatch.setenv("TZ", "Asia/Kolkata")
@@ -130,7 +152,7 @@ def test_same_bytes_again_in_processes_in_other_zones_and_umasks(
         monkeypatch.undo()
         time.tzset()
     written = sorted(p.relative_to(first.root) for p in first.root.glob("shards/**/*.*"))
-    assert len(written) == 7  # three tars with statistics, one index
+    assert len(written) == 10  # three tars with index and statistics, one summary
     for path in written:
         assert (first.root / path).read_bytes() == (second.root / path).read_bytes(), path
 
@@ -159,33 +181,10 @@ def test_plain_webdataset_streams_them(run: RunPaths, server: str, where: str) -
     assert found["star-1"]["json"]["stellar_type"] == "G"
 
 
-def test_draws_are_for_train_only_and_move_the_label(tmp_path: Path) -> None:
-    paths = small_run(tmp_path)
-    index = make(paths, Render(size=32, rows=4, draws=2))
-    assert index["splits"]["train"]["draws"] == 10
-    assert index["splits"]["val"]["draws"] == index["splits"]["test"]["draws"] == 0
-    samples = samples_of(paths.shard("stacked-32", "train-000000"))
-    rows = {key: json.loads(sample["json"]) for key, sample in samples.items()}
-    family = [rows[key] for key in ("galaxy-2", "galaxy-2-d1", "galaxy-2-d2")]
-    assert [r["draw"] for r in family] == [0, 1, 2]
-    assert {r["spectrum_id"] for r in family} == {"galaxy-2"}
-    redshifts = [r["z"] for r in family]
-    assert len(set(redshifts)) == 3
-    assert redshifts == pytest.approx([0.07] * 3, abs=5e-3)
-    assert len({sample["png"] for sample in samples.values()}) == len(samples)
-
-
-def test_an_unlabelled_redshift_stays_null_in_draws(tmp_path: Path) -> None:
-    paths = write_inputs(tmp_path, [(row("one", z=None), sdss_file(galaxy_flux()))])
-    make_shard(ShardJob(paths, "train-000000", Render(size=32, draws=1), GRID, 1))
-    samples = samples_of(paths.shard("stacked-32", "train-000000"))
-    assert json.loads(samples["one-d1"]["json"])["z"] is None
-
-
 def test_a_rest_frame_plot_without_redshift_is_dropped(tmp_path: Path) -> None:
     data = sdss_file(galaxy_flux())
     paths = write_inputs(tmp_path, [(row("one", z=None), data), (row("two", z=0.1), data)])
-    stats = make_shard(ShardJob(paths, "train-000000", Render(size=32, frame="rest"), GRID, 1))
+    stats = make_shard(ShardJob(paths, "train-000000", Render(size=32, frame="rest"), GRID))
     assert stats["spectra"] == 1
     assert "needs a redshift" in stats["dropped"][0]["reason"]
 
@@ -196,16 +195,17 @@ def test_a_cut_tar_is_an_error_not_a_smaller_shard(tmp_path: Path) -> None:
     tar = paths.spectra("train-000000")
     tar.write_bytes(tar.read_bytes()[:150_000])
     with pytest.raises(DataError, match="cut off"):
-        make_shard(ShardJob(paths, "train-000000", RENDER, GRID, 1))
+        make_shard(ShardJob(paths, "train-000000", RENDER, GRID))
     # The old shard is whole, but its statistics are gone: it is not mistaken for a new one.
     assert len(samples_of(paths.shard("stacked-32", "train-000000"))) == 5
     assert not paths.shard_stats("stacked-32", "train-000000").exists()
+    assert not paths.shard_index("stacked-32", "train-000000").exists()
 
 
 def test_inputs_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     paths = small_run(tmp_path / "a")
     other = write_inputs(tmp_path / "b", [(row("galaxy-2"), sdss_file(galaxy_flux()))])
-    job = ShardJob(paths, "train-000000", RENDER, GRID, 1)
+    job = ShardJob(paths, "train-000000", RENDER, GRID)
     ledger = paths.ledger("train-000000").read_bytes()
     paths.ledger("train-000000").write_bytes(other.ledger("train-000000").read_bytes())
     with pytest.raises(DataError, match=r"other spectra than the catalogue has .*\(1 and 6\)"):
@@ -219,22 +219,22 @@ def test_inputs_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
         make_shard(job)
 
 
-def test_the_index_refuses_what_does_not_add_up(tmp_path: Path) -> None:
+def test_the_summary_refuses_what_does_not_add_up(tmp_path: Path) -> None:
     paths = small_run(tmp_path)
     make(paths)
     with pytest.raises(DataError, match="other settings"):
-        write_index(paths, RENDER, Grid(pixels=256), SHARDS)
+        write_summary(paths, RENDER, Grid(pixels=256), SHARDS)
     stats = paths.shard_stats("stacked-32", "val-000000")
     stats.write_text(stats.read_text().replace('"rows": 2', '"rows": 3'))
     with pytest.raises(DataError, match="3 rows, but 2 spectra and 0 dropped"):
-        write_index(paths, RENDER, GRID, SHARDS)
+        write_summary(paths, RENDER, GRID, SHARDS)
     stats.unlink()
     with pytest.raises(DataError, match=r"val-000000\.stats\.json does not exist"):
-        write_index(paths, RENDER, GRID, SHARDS)
+        write_summary(paths, RENDER, GRID, SHARDS)
 
 
 def test_a_split_without_any_spectrum_says_why(tmp_path: Path) -> None:
     paths = write_inputs(tmp_path, [(row("a"), "HTTP 404"), (row("b"), "HTTP 404")])
-    make_shard(ShardJob(paths, "train-000000", RENDER, GRID, 1))
+    make_shard(ShardJob(paths, "train-000000", RENDER, GRID))
     with pytest.raises(DataError, match=r"train has no spectrum .* 2 x download missing: HTTP 404"):
-        write_index(paths, RENDER, GRID, ["train-000000"])
+        write_summary(paths, RENDER, GRID, ["train-000000"])

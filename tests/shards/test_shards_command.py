@@ -1,4 +1,4 @@
-"""`specvit shards`: one job a shard and an index, or everything at once."""
+"""`specvit shards`: one job a shard and a summary, or everything at once."""
 
 from __future__ import annotations
 
@@ -34,21 +34,14 @@ def test_all_sets_of_plots_at_once(tmp_path: Path, config: str) -> None:
     assert found == ["line-16", "map-32", "stacked-32"]
 
 
-def test_a_job_for_each_shard_then_the_index(tmp_path: Path, config: str) -> None:
+def test_a_job_for_each_shard_then_the_summary(tmp_path: Path, config: str) -> None:
     folder = tmp_path / "mine" / "shards" / "line-16"
     for shard in ("train-000000", "val-000000", "test-000000"):
         main(["shards", "--config", config, "--render", "line-16", "--shard", shard])
         assert not (folder / "shards.json").exists()
-    main(["shards", "--config", config, "--render", "line-16", "--index"])
+    main(["shards", "--config", config, "--render", "line-16", "--summary"])
     assert read_json(folder / "shards.json")["counts"]["spectra"] == 9
     assert [path.name for path in folder.parent.iterdir()] == ["line-16"]
-
-
-def test_draws_from_the_command_line(tmp_path: Path, config: str) -> None:
-    main(["shards", "--config", config, "--render", "line-16", "--draws", "2"])
-    index = read_json(tmp_path / "mine" / "shards" / "line-16" / "shards.json")
-    assert index["counts"]["draws"] == 10
-    assert index["render"]["draws"] == 2
 
 
 @pytest.mark.parametrize(
@@ -56,8 +49,8 @@ def test_draws_from_the_command_line(tmp_path: Path, config: str) -> None:
     [
         (["--shard", "train-000007"], "the shards of this run are train-000000 to test-000000"),
         (["--render", "none"], "--render none is not one of stacked-32, line-16, map-32"),
-        (["--shard", "val-000000", "--index"], "exclude each other"),
-        (["--index"], "train-000000.stats.json does not exist"),
+        (["--shard", "val-000000", "--summary"], "exclude each other"),
+        (["--summary"], "train-000000.stats.json does not exist"),
     ],
 )
 def test_mistakes_end_in_a_sentence(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from shard_runs import write_shard
+from specvit.shards.sample import Sample, npy_bytes
 from specvit.tasks import CLASSES
 
 SIZE = 16
-Files = dict[str, bytes]
 
 # A run whose network and shards are as small as they can be. float32: some processors would take
 # bfloat16, whose rounding hides what the tests compare.
@@ -53,7 +51,7 @@ def picture(number: int, size: int = SIZE, channels: int = 1) -> np.ndarray:
 
 
 def row(number: int, **changes: Any) -> dict[str, Any]:
-    """The json of a sample: class and z follow the picture, every fifth has no stellar type."""
+    """The row of a sample: class and z follow the picture, every fifth has no stellar type."""
     values = {
         "spectrum_id": f"spec-{number:05d}",
         "object_id": f"object-{number}",
@@ -63,34 +61,17 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
         "stellar_type": None if number % 5 == 0 else "G",
         "z": 0.1 + 0.2 * (number % 3),
         "snr": 10.0,
-        "draw": 0,
     }
     return values | changes
 
 
-def sample(number: int, size: int = SIZE, channels: int = 1, **changes: Any) -> Files:
-    """The members of a sample, by suffix."""
+def sample(number: int, size: int = SIZE, channels: int = 1, **changes: Any) -> Sample:
+    """One sample, its row changed so."""
     pixels = picture(number, size, channels)
     if channels == 3:
         pixels = pixels[:, :, ::-1]  # OpenCV writes blue first
-    flux = io.BytesIO()
-    np.save(flux, np.zeros(8, dtype=np.float16))
-    return {
-        "png": cv2.imencode(".png", pixels)[1].tobytes(),
-        "npy": flux.getvalue(),
-        "json": json.dumps(row(number, **changes)).encode(),
-    }
-
-
-def write_tar(path: Path, samples: dict[str, Files], kind: int = tarfile.USTAR_FORMAT) -> None:
-    """Write a shard of these samples by key."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w", format=kind) as tar:
-        for key, files in samples.items():
-            for suffix, data in files.items():
-                info = tarfile.TarInfo(f"{key}.{suffix}")
-                info.size = len(data)
-                tar.addfile(info, io.BytesIO(data))
+    png = cv2.imencode(".png", pixels)[1].tobytes()
+    return Sample(row(number, **changes), png, npy_bytes(np.zeros(8, dtype=np.float16)))
 
 
 def write_shards(
@@ -99,7 +80,7 @@ def write_shards(
     *,
     split: str = "train",
     first: int = 0,
-    edit: Callable[[int, Files], Files] = lambda number, files: files,
+    edit: Callable[[int, Sample], Sample] = lambda number, sample: sample,
     **options: Any,
 ) -> list[Path]:
     """Write shards of these sizes with samples numbered from `first`, each changed by `edit`."""
@@ -108,6 +89,5 @@ def write_shards(
     for i, (start, count) in enumerate(zip(starts, counts, strict=False)):
         paths.append(folder / f"{split}-{i:06d}.tar")
         numbers = range(int(start), int(start) + count)
-        samples = {f"spec-{n:05d}": edit(n, sample(n, **options)) for n in numbers}
-        write_tar(paths[-1], samples)
+        write_shard(paths[-1], [edit(n, sample(n, **options)) for n in numbers])
     return paths

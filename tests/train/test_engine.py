@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import pytest
 import torch
 from forked import ended, fork, run_ranks
-from made_shards import TINY, Files, write_shards, write_tar
+from made_shards import TINY, write_shards
 
 from specvit.config import Config, validate
 from specvit.errors import Preempted, TrainingError
 from specvit.models import load_model
+from specvit.shards.sample import Sample
 from specvit.train import checkpoint, engine
 from specvit.train.engine import train
 from specvit.train.ranks import join_ranks
@@ -309,8 +311,8 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(configure: Configure, m
     assert all(v.isfinite().all() for v in saved["stepper"]["model"].values())
 
 
-def damaged(number: int, files: Files) -> Files:
-    return files | {"png": files["png"][:-40]} if number in (3, 104) else files
+def damaged(number: int, sample: Sample) -> Sample:
+    return replace(sample, png=sample.png[:-40]) if number in (3, 104) else sample
 
 
 def test_unreadable_samples_are_counted_named_and_borne_up_to_a_limit(
@@ -384,11 +386,9 @@ def test_learning_from_a_part_of_the_data(configure: Configure):
 def test_what_cannot_be_trained_is_a_sentence(configure: Configure, tmp_path: Path):
     with pytest.raises(TrainingError, match=r"train\.gpus = 1 but torch finds 0 GPUs"):
         train(configure("gpu", train={"gpus": 1}))
-    for split in ("train-000000", "train-000001", "train-000002", "val-000000", "val-000001"):
-        write_tar(tmp_path / "none" / f"{split}.tar", {})
-    with pytest.raises(TrainingError, match="train split has no readable spectra"):
+    write_shards(tmp_path / "none", [0, 0, 0])
+    write_shards(tmp_path / "none", [0, 0], split="val")
+    with pytest.raises(TrainingError, match="train split has no spectra in 3 shards"):
         train(configure("none", shards=tmp_path / "none"))
-    config = configure("three", train={"batch_size": 4, "workers": 2})
-    assert run_ranks(2, lambda: train(config)) == [TrainingError.exit_code] * 2  # 3 shards, 4
     config = configure("odd", train={"batch_size": 9})
     assert run_ranks(2, lambda: train(config)) == [TrainingError.exit_code] * 2

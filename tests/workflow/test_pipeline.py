@@ -33,7 +33,7 @@ def test_every_spectrum_is_accounted_for(finished) -> None:
     ledgers = pd.concat([pd.read_parquet(paths.ledger(s)) for s in sorted(set(catalog["shard"]))])
     assert sorted(ledgers["spectrum_id"]) == sorted(catalog["spectrum_id"])
     assert set(ledgers["status"]) >= {"ok", "missing"}
-    index = json.loads(paths.shards_index("stacked-32").read_text())
+    index = json.loads(paths.shards_summary("stacked-32").read_text())
     drawn = sum(shard["samples"] for shard in index["shards"])
     assert drawn + len(index["dropped"]) == len(catalog)
     assert drawn <= (ledgers["status"] == "ok").sum()
@@ -42,7 +42,7 @@ def test_every_spectrum_is_accounted_for(finished) -> None:
 def test_every_model_predicts_each_test_spectrum_once(finished) -> None:
     paths = RunPaths(finished.run_folder)
     catalog = pd.read_parquet(paths.catalog).set_index("spectrum_id")
-    index = json.loads(paths.shards_index("stacked-32").read_text())
+    index = json.loads(paths.shards_summary("stacked-32").read_text())
     dropped = {row["spectrum_id"] for row in index["dropped"]}
     for split in ("test", "val"):
         expected = set(catalog.index[catalog["split"] == split]) - dropped

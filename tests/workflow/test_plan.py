@@ -24,7 +24,7 @@ def test_everything_is_planned_from_nothing(workflow) -> None:
     ("stage", "has", "has_not"),
     [
         ("catalog", {"survey", "catalog"}, {"download"}),
-        ("shards", {"download", "shard", "shards_index"}, {"train_model", "baseline_skops"}),
+        ("shards", {"download", "shard", "shards_summary"}, {"train_model", "baseline_skops"}),
         ("train", {"shard", "train_model"}, {"predict", "baseline_skops"}),
         ("baselines", {"shard", "baseline_skops"}, {"train_model", "evaluate"}),
         ("evaluate", {"predict", "baseline_skops", "evaluate"}, {"figures", "report"}),
@@ -58,19 +58,11 @@ def test_every_kind_of_baseline_and_survey_has_a_rule(workflow, tmp_path) -> Non
     assert (planned["survey"], planned["survey_of_files"]) == (1, 1)
 
 
-def test_shards_behind_a_url_are_not_staged_for_training(workflow) -> None:
-    done = workflow.dry_run("train", over={"train": {"shards_url": "https://host/shards"}})
-    inputs = done.stdout.partition("rule train_model:")[2].partition("output:")[0]
-    assert "shards.json" in inputs  # so that they are made before
-    assert ".tar" not in inputs
-
-
 @pytest.mark.parametrize(
     ("over", "words"),
     [
         ({"run": "a/b"}, "run = "),
         ({"rendr": {}}, "did you mean render?"),
-        ({"train": {"workers": 9}}, "split.shards.train = 2"),
         ({"render": {"frame": "rest"}}, "render.frame"),
         ({"model": {"backbone": "vit_huge"}}, "timm"),
     ],

@@ -5,8 +5,8 @@ for FILES, MODELS in baselines_by_files().items():
         name:
             "_".join(["baseline", *(name.split(".")[-1] for name in FILES)])
         input:
-            index=str(PATHS.shards_index(CFG.render[0].label)),
-            tars=shard_tars(CFG.render[0].label, *SPLITS),
+            summary=str(PATHS.shards_summary(CFG.render[0].label)),
+            shards=shard_files(CFG.render[0].label, *SPLITS),
         output:
             **baseline_outputs(FILES),
         log:

@@ -64,22 +64,20 @@ def benchmark_of(name):
     return f"{ROOT}/benchmarks/{name}.tsv"
 
 
-def shard_tars(render, *splits):
+def with_indexes(render, shards):
+    """The finished shards of these names, tars and indexes."""
+    kinds = (PATHS.shard, PATHS.shard_index)
+    return [str(path_of(render, shard)) for path_of in kinds for shard in shards]
+
+
+def shard_files(render, *splits):
     """The finished shards of some splits of one set of plots."""
-    names = [name for split in splits for name in CFG.shard_names(split)]
-    return [str(PATHS.shard(render, name)) for name in names]
+    return with_indexes(render, [n for split in splits for n in CFG.shard_names(split)])
 
 
-def training_tars(network):
-    """The shards that a network learns from, unless it fetches them itself."""
-    if CFG.variant(network).train.shards_url is not None:
-        return []
-    return shard_tars(CFG.render_of(network), "train", "val")
-
-
-def example_tars(render):
+def example_files(render):
     """The shards that the gallery takes its plots from."""
-    return [str(PATHS.shard(render, name)) for name in EXAMPLE_SHARDS]
+    return with_indexes(render, EXAMPLE_SHARDS)
 
 
 def benchmarks():
@@ -91,7 +89,7 @@ def benchmarks():
     names += [f"download/{shard}" for shard in CFG.shard_names()]
     for render in CFG.renders:
         names += [f"shard/{render}/{shard}" for shard in CFG.shard_names()]
-        names += [f"shards_index/{render}"]
+        names += [f"shards_summary/{render}"]
     for network in CFG.network_names:
         names += [f"train/{network}", f"predict/{network}"]
     names += [f"baseline/{model}" for model in CFG.baselines.models]

@@ -33,8 +33,8 @@ rule figures:
 
 rule gallery:
     input:
-        indexes=[str(PATHS.shards_index(render)) for render in CFG.renders],
-        tars=[path for render in CFG.renders for path in example_tars(render)],
+        summaries=[str(PATHS.shards_summary(render)) for render in CFG.renders],
+        shards=[path for render in CFG.renders for path in example_files(render)],
     output:
         report(str(PATHS.gallery), caption="../report/gallery.rst", category="Plots"),
     log:
@@ -58,9 +58,9 @@ rule report:
         stats=rules.catalog.output.stats,
         cuts=rules.catalog.input.cuts,
         ledgers=[str(PATHS.ledger(shard)) for shard in CFG.shard_names()],
-        shards=[str(PATHS.shards_index(render)) for render in CFG.renders],
-        examples=[path for render in CFG.renders for path in example_tars(render)],
-        failures=shard_tars(CFG.render_of("vit"), "test"),
+        shards=[str(PATHS.shards_summary(render)) for render in CFG.renders],
+        examples=[path for render in CFG.renders for path in example_files(render)],
+        failures=shard_files(CFG.render_of("vit"), "test"),
         weights=[
             f"{ROOT}/models/{model}/model.safetensors" for model in CFG.network_names
         ],

@@ -10,6 +10,7 @@ rule shard:
         ledger=rules.download.output.ledger,
     output:
         tar=f"{ROOT}/shards/{{render}}/{{shard}}.tar",
+        index=f"{ROOT}/shards/{{render}}/{{shard}}.index.parquet",
         stats=f"{ROOT}/shards/{{render}}/{{shard}}.stats.json",
     log:
         log_of("shard/{render}/{shard}"),
@@ -28,7 +29,7 @@ rule shard:
         " --render {wildcards.render} --shard {wildcards.shard} > {log} 2>&1"
 
 
-rule shards_index:
+rule shards_summary:
     input:
         # Not the tars, which are not read here: where they are in storage, they would be fetched.
         expand(
@@ -39,9 +40,9 @@ rule shards_index:
     output:
         f"{ROOT}/shards/{{render}}/shards.json",
     log:
-        log_of("shards_index/{render}"),
+        log_of("shards_summary/{render}"),
     benchmark:
-        benchmark_of("shards_index/{render}")
+        benchmark_of("shards_summary/{render}")
     conda:
         "../../envs/data.yaml"
     resources:
@@ -50,11 +51,11 @@ rule shards_index:
     params:
         config=lambda wildcards: settings("shards", render=wildcards.render),
     shell:
-        "python -m specvit shards --config {params.config:q} --render {wildcards.render} --index"
+        "python -m specvit shards --config {params.config:q} --render {wildcards.render} --summary"
         " > {log} 2>&1"
 
 
 rule shards:
     input:
-        indexes=[str(PATHS.shards_index(render)) for render in CFG.renders],
-        tars=[path for render in CFG.renders for path in shard_tars(render, *SPLITS)],
+        summaries=[str(PATHS.shards_summary(render)) for render in CFG.renders],
+        shards=[path for render in CFG.renders for path in shard_files(render, *SPLITS)],

@@ -5,8 +5,12 @@ EPOCHS = max(CFG.variant(name).train.epochs for name in CFG.network_names)
 
 rule train_model:
     input:
-        index=lambda wildcards: str(PATHS.shards_index(CFG.render_of(wildcards.model))),
-        tars=lambda wildcards: training_tars(wildcards.model),
+        summary=lambda wildcards: str(
+            PATHS.shards_summary(CFG.render_of(wildcards.model))
+        ),
+        shards=lambda wildcards: shard_files(
+            CFG.render_of(wildcards.model), "train", "val"
+        ),
     output:
         weights=f"{ROOT}/models/{{model}}/model.safetensors",
         description=f"{ROOT}/models/{{model}}/model.json",
@@ -45,7 +49,9 @@ rule predict:
     input:
         weights=rules.train_model.output.weights,
         description=rules.train_model.output.description,
-        tars=lambda wildcards: shard_tars(CFG.render_of(wildcards.model), "val", "test"),
+        shards=lambda wildcards: shard_files(
+            CFG.render_of(wildcards.model), "val", "test"
+        ),
     output:
         **prediction_files("{model}"),
     log:

@@ -1,14 +1,12 @@
 """Flux and labels of a split, straight from its shards: the same rows that the ViT reads.
 
-Only the `.npy` and `.json` members are touched; pictures are stepped over. Extra noise
-realisations (draw > 0) are left out: they are the picture networks' augmentation.
+Labels come from the shards' indexes, flux from the `.npy` members; pictures are not touched.
 """
 
 from __future__ import annotations
 
 import ast
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,14 +19,12 @@ from numpy.typing import NDArray
 from specvit.errors import DataError
 from specvit.logs import progress
 from specvit.predictions import IDENTITY
-from specvit.shards.tar import read_members
+from specvit.shards.index import read_index
+from specvit.shards.subset import ALL, Subset
 from specvit.tasks import TASKS, Task
 
 COLUMNS = tuple(dict.fromkeys([*IDENTITY, *(task.column for task in TASKS.values())]))
-"""What is kept of each spectrum's json: identity, then every task's label."""
-
-Wanted = Callable[[dict[str, Any]], bool]
-"""Whether the spectrum with this json is taken."""
+"""What is kept of each spectrum's row: identity, then every task's label."""
 
 _NUMBERS = {"snr", *(task.column for task in TASKS.values() if task.kind != "classification")}
 
@@ -48,11 +44,6 @@ class Rows:
     def take(self, rows: NDArray[np.intp] | slice) -> Rows:
         """Return some of the rows."""
         return Rows(self.table.iloc[rows].reset_index(drop=True), self.flux[rows])
-
-
-def every_row(row: dict[str, Any]) -> bool:
-    """Want every spectrum."""
-    return True
 
 
 def labels_of(table: pd.DataFrame, task: Task) -> NDArray[Any]:
@@ -75,8 +66,8 @@ def known(labels: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(pd.notna(labels), dtype=bool)
 
 
-def read_rows(paths: Iterable[Path], label: str, wanted: Wanted = every_row) -> Rows:
-    """Read the wanted spectra of some shards; memory is theirs and one shard's more.
+def read_rows(paths: Iterable[Path], label: str, subset: Subset = ALL) -> Rows:
+    """Read the spectra of some shards that are of a subset; memory is theirs and one shard's more.
 
     Raises DataError where a shard is missing, damaged, or differs from the others in its pixels.
     """
@@ -84,7 +75,7 @@ def read_rows(paths: Iterable[Path], label: str, wanted: Wanted = every_row) -> 
     paths = list(paths)
     with progress(f"{label}: shards", len(paths), "shards") as tick:
         for path in paths:
-            parts.append(read_shard(path, wanted))
+            parts.append(read_shard(path, subset))
             tick.advance()
     parts = [part for part in parts if len(part)]
     if not parts:
@@ -105,34 +96,20 @@ def read_rows(paths: Iterable[Path], label: str, wanted: Wanted = every_row) -> 
     return Rows(table, flux)
 
 
-def read_shard(path: Path, wanted: Wanted = every_row) -> Rows:
-    """Read the wanted spectra of one shard."""
-    values: list[dict[str, Any]] = []
-    arrays: list[NDArray[np.float16]] = []
-    waiting: dict[str, bytes] = {}
-    for name, data in read_members(path):
-        key, _, suffix = name.partition(".")
-        if suffix == "npy":
-            waiting[key] = data
-        elif suffix == "json":
-            value = _parse_json(data, path, key)
-            if key not in waiting:
-                raise DataError(f"{path}: {key}.json comes without {key}.npy: make the shard again")
-            array = parse_npy(waiting.pop(key), path)
-            if not value.get("draw") and wanted(value):
-                values.append(value)
-                arrays.append(array)
-    if waiting:
-        raise DataError(f"{path}: {next(iter(waiting))}.npy comes without a json: make it again")
+def read_shard(path: Path, subset: Subset = ALL) -> Rows:
+    """Read the spectra of one shard that are of a subset."""
+    places = ("npy_offset", "npy_size")
+    index = read_index([path], dict.fromkeys([*COLUMNS, *places, *subset.columns]))
+    taken = np.flatnonzero(subset.mask(index.table))
+    arrays = [parse_npy(data, path) for data in index.contents("npy", taken)]
     if len({len(array) for array in arrays}) > 1:
         raise DataError(f"{path} holds flux arrays of several lengths: make the shard again")
-    if not arrays:
-        return Rows(label_table([]), np.empty((0, 0), dtype=np.float16))
-    return Rows(label_table(values), np.stack(arrays))
+    table = label_table(index.table.select(COLUMNS).take(taken).to_pylist())
+    return Rows(table, np.stack(arrays) if arrays else np.empty((0, 0), dtype=np.float16))
 
 
 def label_table(values: list[dict[str, Any]]) -> pd.DataFrame:
-    """Make a table of COLUMNS from the spectra's json."""
+    """Make a table of COLUMNS from the spectra's rows."""
     columns = {
         name: pd.Series(
             [value.get(name) for value in values],
@@ -141,16 +118,6 @@ def label_table(values: list[dict[str, Any]]) -> pd.DataFrame:
         for name in COLUMNS
     }
     return pd.DataFrame(columns)
-
-
-def _parse_json(data: bytes, path: Path, key: str) -> dict[str, Any]:
-    try:
-        value = json.loads(data)
-    except ValueError as error:
-        raise DataError(f"{path}: {key}.json is not valid JSON: {error}") from error
-    if not isinstance(value, dict) or not isinstance(value.get("spectrum_id"), str):
-        raise DataError(f"{path}: {key}.json does not name its spectrum_id")
-    return value
 
 
 def parse_npy(data: bytes, path: Path) -> NDArray[np.float16]:

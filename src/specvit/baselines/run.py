@@ -18,8 +18,6 @@ from specvit.baselines.baseline import Baseline, Setup
 from specvit.baselines.features import batches
 from specvit.baselines.rows import (
     Rows,
-    Wanted,
-    every_row,
     known,
     labels_of,
     read_rows,
@@ -27,12 +25,12 @@ from specvit.baselines.rows import (
 )
 from specvit.config import Config
 from specvit.config.baselines import registered
-from specvit.config.experiments import Data
 from specvit.errors import ConfigError, DataError, TrainingError
 from specvit.io import sha256_file, write_json
 from specvit.logs import get_logger, progress
 from specvit.machine import available_cores, peak_rss_mb
 from specvit.predictions import IDENTITY, write_predictions
+from specvit.shards.subset import Subset
 from specvit.tasks import Task, tasks_of
 
 SUMMARY = "training.json"
@@ -53,7 +51,7 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
     start = time.monotonic()
     tasks = tasks_of(config.tasks)
     train, val = (
-        read_rows(_shards(config, split), f"{name}, {split}", _wanted(config, split))
+        read_rows(_shards(config, split), f"{name}, {split}", _subset(config, split))
         for split in ("train", "val")
     )
     _check(train, val, config)
@@ -140,15 +138,10 @@ def _shards(config: Config, split: str) -> list[Path]:
     return [config.paths.shard(render, name) for name in config.shard_names(split)]
 
 
-def _wanted(config: Config, split: str) -> Wanted:
+def _subset(config: Config, split: str) -> Subset:
     """The rows that the network learns from, as `data` narrows them."""
-    if config.data == Data():
-        return every_row
-    # The network's own rule; not imported without need, since it brings torch.
-    from specvit.train.index import Subset
-
     fraction = config.data.train_fraction if split == "train" else 1.0
-    return Subset(surveys=config.data.train_surveys, fraction=fraction, seed=config.seed)
+    return Subset(config.data.train_surveys, fraction, config.seed)
 
 
 def _check(train: Rows, val: Rows, config: Config) -> None:

@@ -98,8 +98,6 @@ class Render(Section):
     """Derivatives of flux drawn as further channels of `map`."""
     frame: Literal["observed", "rest"] = "observed"
     """Wavelength frame; rest uses the catalogue's redshift and is refused for a redshift task."""
-    draws: int = Field(0, ge=0, le=64)
-    """Extra noise realisations of each train spectrum."""
 
     @property
     def label(self) -> str:

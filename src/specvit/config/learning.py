@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from specvit.config.base import Section
 from specvit.tasks import TASKS, Kind
@@ -116,26 +115,6 @@ class Train(Section):
     """Minutes between checkpoints inside an epoch."""
     max_bad_samples: int = Field(10, ge=0)
     """Unreadable samples that are counted and passed over before training stops."""
-    shards_url: str | None = None
-    """Train from shards that lie elsewhere, as s3://bucket/results/demo/shards or https://...: what
-    stands in place of results/<run>/shards. Keys of the store: AWS_... environment variables."""
-    shards_cache: str = "results/cache"
-    """Folder that shards from shards_url are kept in, shared by runs; may name environment
-    variables, as $TMPDIR/specvit."""
-    shards_cache_gb: float = Field(100.0, gt=0)
-    """Size of that folder; where all shards fit, each is fetched once."""
-
-    @field_validator("shards_url")
-    @classmethod
-    def _plain_url(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        url = urlsplit(value)
-        if url.scheme not in ("s3", "http", "https") or not url.hostname:
-            raise ValueError("must be s3://bucket/..., https://host/... or http://host/...")
-        if "@" in url.netloc or url.query or url.fragment:
-            raise ValueError("must have no user, password or query: keys are read from AWS_...")
-        return value
 
     @property
     def processes(self) -> int:

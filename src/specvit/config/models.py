@@ -111,12 +111,6 @@ class Config(Section):
                 "render.frame = 'rest' moves a plot by the true redshift, which the task redshift "
                 "would then read off it: use frame: observed or drop redshift from tasks"
             )
-        readers = max(max(v.train.workers, 1) * v.train.processes for v in variants)
-        if self.split.shards.train < readers:
-            raise ValueError(
-                f"split.shards.train = {self.split.shards.train} is fewer than train.workers x "
-                f"train.gpus (or ranks) = {readers}: each worker needs a shard of its own"
-            )
         by_label: dict[str, Render] = {}
         for render in renders:
             if by_label.setdefault(render.label, render) != render:

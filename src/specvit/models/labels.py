@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from specvit.errors import DataError
@@ -17,22 +19,25 @@ NO_CLASS = -1
 
 
 def encode(task: Task, values: Iterable[Any]) -> torch.Tensor:
-    """Labels of one task, as in a shard's json, as a tensor of shape (n,).
+    """Labels of one task, a column of the catalogue or plain values, as a tensor of shape (n,).
 
     Classification: int64 index into `task.labels`, -1 for null. Redshift and regression: float64,
     nan for null. Raises DataError for a label that the task does not have.
     """
-    if task.kind != "classification":
-        return torch.tensor(
-            [np.nan if v is None else float(v) for v in values], dtype=torch.float64
-        )
-    index = {label: i for i, label in enumerate(task.labels)} | {None: NO_CLASS}
-    try:
-        return torch.tensor([index[value] for value in values], dtype=torch.int64)
-    except KeyError as error:
+    is_class = task.kind == "classification"
+    kind = pa.string() if is_class else pa.float64()
+    is_column = isinstance(values, pa.ChunkedArray)
+    column: Any = values if is_column else pa.array(values, kind, from_pandas=True)
+    if not is_class:
+        return torch.from_numpy(np.asarray(column).astype(np.float64))
+    found = pc.index_in(column, pa.array(task.labels, pa.string()))
+    unknown = column.filter(pc.and_(found.is_null(), column.is_valid()))
+    if len(unknown):
         raise DataError(
-            f"label {error.args[0]!r} of task {task.name} is not one of {', '.join(task.labels)}"
-        ) from error
+            f"label {unknown[0].as_py()!r} of task {task.name} is not one of "
+            f"{', '.join(task.labels)}"
+        )
+    return torch.from_numpy(np.asarray(found.fill_null(NO_CLASS)).astype(np.int64))
 
 
 def decode_classes(task: Task, indices: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

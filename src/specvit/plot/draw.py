@@ -58,5 +58,5 @@ def _rises(values: NDArray[np.float64]) -> bool:
 
 def render_hash(render: Render, grid: Grid) -> str:
     """12 hex digits that stand for everything that decides a picture's pixels."""
-    settings = render.model_dump(mode="json", exclude={"name", "draws"})
+    settings = render.model_dump(mode="json", exclude={"name"})
     return stable_hash([DRAWING_VERSION, settings, grid.model_dump(mode="json")])

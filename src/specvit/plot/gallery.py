@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from specvit import __version__
 from specvit.errors import DataError
 from specvit.io import read_json, write_text
 from specvit.paths import EXAMPLE_SHARDS, RunPaths
-from specvit.shards.tar import read_members
+from specvit.shards.index import Index, read_index
 from specvit.tasks import CLASSES
 
 SHOWN_SIZE = 256  # small pictures are enlarged by whole pixels up to about this
@@ -29,33 +28,27 @@ def gallery_items(shards_dir: Path, per_class: int) -> list[dict[str, Any]]:
     `class`, `subclass`, `z`, `snr` and `simulated`. Raises DataError where shards are missing or
     damaged.
     """
-    index = read_json(shards_dir / "shards.json")
+    summary = read_json(shards_dir / "shards.json")
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in CLASSES}
-    lacking = {name for name in CLASSES if index["counts"]["classes"].get(name)}
+    lacking = {name for name in CLASSES if summary["counts"]["classes"].get(name)}
+    indexes: dict[str, Index] = {}
     for shard in EXAMPLE_SHARDS:
         lacking = {name for name in lacking if len(found[name]) < per_class}
         if not lacking:
             break
-        for item in _items(shards_dir / f"{shard}.tar"):
-            if item["class"] in lacking:
-                found[item["class"]].append(item)
-    render = index["render"]
-    common = {"mode": render["mode"], "label": index["label"], "size": render["size"]}
+        indexes[shard] = read_index(
+            [shards_dir / f"{shard}.tar"], [*KEPT, "png_offset", "png_size"]
+        )
+        for number, row in enumerate(indexes[shard].table.select(KEPT).to_pylist()):
+            if row["class"] in lacking:
+                found[row["class"]].append({**row, "place": (shard, number)})
+    render = summary["render"]
+    common = {"mode": render["mode"], "label": summary["label"], "size": render["size"]}
     chosen = [item for items in found.values() for item in _spread(items, per_class)]
+    for item in chosen:
+        shard, number = item.pop("place")
+        item["png"] = next(indexes[shard].contents("png", [number]))
     return [{**item, **common} for item in chosen]
-
-
-def _items(path: Path) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = []
-    png = b""
-    for name, data in read_members(path):
-        if name.endswith(".png"):
-            png = data
-        elif name.endswith(".json"):
-            row = json.loads(data)
-            if row["draw"] == 0:
-                items.append({"png": png, **{key: row[key] for key in KEPT}})
-    return items
 
 
 def _spread(items: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:

@@ -97,7 +97,7 @@ def _drawn(config: Config, ledgers: pd.DataFrame, reasons: Counter[tuple[str, st
     fetched = ledgers[ledgers["status"] == "ok"]
     steps: list[Step] = []
     for label in config.renders:
-        index = read_json(config.paths.shards_index(label))
+        index = read_json(config.paths.shards_summary(label))
         refused = {row["spectrum_id"]: row["reason"] for row in index["dropped"]}
         # shards.json lists what was never downloaded too; here that is counted once, above.
         lost = fetched[fetched["spectrum_id"].isin(list(refused))]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from specvit.config.models import Config
-from specvit.errors import DataError
 from specvit.plot.gallery import gallery_items
+from specvit.shards.index import read_index
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Example:
 
 def examples(config: Config, label: str) -> list[Example]:
     """Plots of each class of one set, from low to high signal-to-noise ratio."""
-    items = gallery_items(config.paths.shards_index(label).parent, config.report.examples)
+    items = gallery_items(config.paths.shards_summary(label).parent, config.report.examples)
     return [Example(i["class"], i["subclass"] or "", _numbers(i), i["png"]) for i in items]
 
 
@@ -54,19 +53,13 @@ def read_pictures(config: Config, render: str, wanted: Mapping[str, str]) -> dic
     """
     by_shard: dict[str, set[str]] = defaultdict(set)
     for spectrum_id, shard in wanted.items():
-        by_shard[shard].add(f"{spectrum_id}.png")
-    found = {}
+        by_shard[shard].add(spectrum_id)
+    found: dict[str, bytes] = {}
     for shard, names in by_shard.items():
-        path = config.paths.shard(render, shard)
-        try:
-            with tarfile.open(path) as tar:
-                for member in tar:
-                    handle = tar.extractfile(member) if member.name in names else None
-                    if handle is not None:
-                        found[member.name.removesuffix(".png")] = handle.read()
-                        names.discard(member.name)
-                    if not names:
-                        break
-        except (OSError, tarfile.TarError) as error:
-            raise DataError(f"{path} cannot be read: {error}") from error
+        tar = config.paths.shard(render, shard)
+        index = read_index([tar], ["spectrum_id", "png_offset", "png_size"])
+        ids = index.table["spectrum_id"].to_pylist()
+        rows = [row for row, name in enumerate(ids) if name in names]
+        pictures = zip(rows, index.contents("png", rows), strict=True)
+        found |= {ids[row]: png for row, png in pictures}
     return found

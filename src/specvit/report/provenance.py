@@ -108,7 +108,7 @@ def hashes(config: Config) -> dict[str, str]:
     paths = config.paths
     files = [
         paths.catalog,
-        *(paths.shards_index(label) for label in config.renders),
+        *(paths.shards_summary(label) for label in config.renders),
         *(paths.model_dir(name) / "model.safetensors" for name in config.network_names),
         *(paths.predictions(name) for name in config.model_names),
         paths.metrics,
@@ -159,7 +159,7 @@ STAGES = (
     "catalog",
     "download",
     "shard",
-    "shards_index",
+    "shards_summary",
     "gallery",
     "train",
     "predict",

@@ -1,91 +1,150 @@
-"""`shards.json`: all shards of one set of plots, with what they hold and what is missing, why."""
+"""`<shard>.index.parquet`: where each sample of a shard lies in its tar, and its catalogue row.
+
+Written with the tar, in its order, so that whoever needs single samples, or labels alone, need not
+go through the tar. The sample of a row is called by its `spectrum_id`.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from specvit.config.data import Grid, Render
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.errors import DataError
-from specvit.io import read_json, write_json
-from specvit.logs import get_logger
-from specvit.paths import SPLITS, RunPaths
-from specvit.plot import render_hash
-from specvit.spectrum import bin_centres
+from specvit.io import write_parquet
 
-COUNTS = ("rows", "spectra", "draws", "samples")
+KINDS = ("png", "npy", "json")
+"""The members of a sample, in their order in the tar."""
+PLACES = [(f"{kind}_{part}", pa.int64()) for kind in KINDS for part in ("offset", "size")]
+INDEX_SCHEMA = pa.schema(
+    [
+        *PLACES,  # first byte of each member's content in the tar, and bytes of it
+        ("png_crc32", pa.uint32()),
+        ("flux_scale", pa.float64()),  # times the flux array: flux
+        *CATALOG_SCHEMA,
+    ]
+)
 
 
-def write_index(
-    paths: RunPaths, render: Render, grid: Grid, shards: Iterable[str]
-) -> dict[str, Any]:
-    """Gather the statistics of all shards of a set of plots and write `shards.json`.
+def index_path(tar: Path) -> Path:
+    """Where the index of a shard lies: beside it."""
+    return tar.with_suffix(".index.parquet")
 
-    Raises DataError where a shard is missing or was made with other settings, where counts do not
-    add up, and where a split has nothing to show.
+
+@dataclass
+class IndexWriter:
+    """Collects the rows of one shard's index while its tar is written."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, row: dict[str, Any], places: dict[str, tuple[int, int]], png: bytes) -> None:
+        """Append a sample: its json's values, and first byte and size of each member."""
+        where = {
+            f"{kind}_{part}": value
+            for kind, place in places.items()
+            for part, value in zip(("offset", "size"), place, strict=True)
+        }
+        self.rows.append({**where, "png_crc32": zlib.crc32(png), **row})
+
+    def write(self, tar: Path, size: int, render: str) -> None:
+        """Write the index of a tar of this size whose pictures have this render hash."""
+        table = pa.Table.from_pylist(self.rows, schema=INDEX_SCHEMA)
+        about = {"tar_bytes": str(size), "render": render}
+        write_parquet(index_path(tar), table, about)
+
+
+@dataclass(frozen=True)
+class Index:
+    """Samples of some shards, in the order of shards and of samples in them."""
+
+    tars: tuple[Path, ...]
+    sizes: npt.NDArray[np.int64]
+    """Samples of each shard, (shards,)."""
+    tar_bytes: tuple[int, ...]
+    """Size of each shard's tar."""
+    renders: tuple[str, ...]
+    """Render hash of each shard's pictures."""
+    table: pa.Table
+    """One row a sample, with the columns asked for."""
+
+    def contents(self, kind: str, rows: Iterable[int] | None = None) -> Iterator[bytes]:
+        """Read one kind of member of all samples, or of some rows of the table.
+
+        The table must have that kind's offset and size. Raises DataError where a tar is missing or
+        is not the one that was indexed.
+        """
+        offsets, sizes = (self.table[f"{kind}_{p}"].to_numpy() for p in ("offset", "size"))
+        ends = np.cumsum(self.sizes)
+        shard, descriptor = -1, -1
+        try:
+            for row in range(len(self.table)) if rows is None else rows:
+                if (wanted := int(np.searchsorted(ends, row, side="right"))) != shard:
+                    if descriptor >= 0:
+                        os.close(descriptor)
+                    descriptor = -1  # also where the next one cannot be opened
+                    descriptor = open_tar(self.tars[wanted], self.tar_bytes[wanted])
+                    shard = wanted
+                yield os.pread(descriptor, int(sizes[row]), int(offsets[row]))
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def read_index(tars: Sequence[Path], columns: Iterable[str]) -> Index:
+    """Read some columns of the indexes of these shards.
+
+    Raises DataError where one is missing or is no index.
     """
-    drawn = render_hash(render, grid)
-    stats = [_stats(paths, render.label, shard, drawn) for shard in shards]
-    splits = {split: _summary(s for s in stats if s["split"] == split) for split in SPLITS}
-    total = _summary(stats)
-    for split, summary in splits.items():
-        if summary["shards"] and not summary["spectra"]:
-            raise DataError(f"split {split} has no spectrum to show: {_reasons(stats, split)}")
-    loglam = bin_centres(grid, grid.pixels)
-    index = {
-        "label": render.label,
-        "render": render.model_dump(mode="json"),
-        "render_hash": drawn,
-        "channels": render.channels,
-        "grid": {
-            **grid.model_dump(mode="json"),
-            "loglam_first": loglam[0],
-            "loglam_step": (loglam[-1] - loglam[0]) / (grid.pixels - 1),
-        },
-        "simulated": any(s["simulated"] for s in stats),
-        "counts": total,
-        "splits": splits,
-        "shards": [
-            {key: s[key] for key in ("shard", "split", "sha256", "bytes", *COUNTS)} for s in stats
-        ],
-        "dropped": [{**row, "shard": s["shard"]} for s in stats for row in s["dropped"]],
-    }
-    write_json(paths.shards_index(render.label), index)
-    get_logger(__name__).info(
-        "%s: %d spectra and %d extra draws in %d shards, %d dropped",
-        *(render.label, total["spectra"], total["draws"], total["shards"], total["dropped"]),
-    )
-    return index
-
-
-def _stats(paths: RunPaths, label: str, shard: str, drawn: str) -> dict[str, Any]:
-    path = paths.shard_stats(label, shard)
-    stats: dict[str, Any] = read_json(path)
-    if stats["render"] != drawn:
-        raise DataError(f"{path} was made with other settings of grid or render: make it again")
-    if stats["rows"] != stats["spectra"] + len(stats["dropped"]):
+    tars = tuple(tars)
+    if not tars:
+        raise DataError("there are no shards to read")
+    paths = [str(index_path(tar)) for tar in tars]
+    sizes, about = [], []
+    try:
+        files = ds.dataset(paths, schema=INDEX_SCHEMA, format="parquet")
+        for fragment in files.get_fragments():
+            fragment.ensure_complete_metadata()
+            metadata = fragment.metadata
+            sizes.append(metadata.num_rows)
+            about.append((int(metadata.metadata[b"tar_bytes"]), metadata.metadata[b"render"]))
+        table = files.to_table(columns=list(columns))
+    except FileNotFoundError as error:
+        missing = next(path for path in paths if not Path(path).exists())
+        raise DataError(f"{missing} does not exist: make it with specvit shards") from error
+    except (pa.ArrowInvalid, KeyError, TypeError, OSError) as error:
         raise DataError(
-            f"{path}: {stats['rows']} rows, but {stats['spectra']} spectra and "
-            f"{len(stats['dropped'])} dropped"
+            f"the indexes of {len(tars)} shards in {tars[0].parent} cannot be read, make the "
+            f"shards again: {error}"
+        ) from error
+    return Index(
+        tars=tars,
+        sizes=np.array(sizes, dtype=np.int64),
+        tar_bytes=tuple(size for size, _ in about),
+        renders=tuple(render.decode() for _, render in about),
+        table=table,
+    )
+
+
+def open_tar(tar: Path, size: int) -> int:
+    """A descriptor of a tar. Raises DataError where it is missing or has not this size."""
+    try:
+        descriptor = os.open(tar, os.O_RDONLY)
+    except FileNotFoundError as error:
+        raise DataError(f"shard {tar} does not exist: make it with specvit shards") from error
+    found = os.fstat(descriptor).st_size
+    if found != size:
+        os.close(descriptor)
+        raise DataError(
+            f"shard {tar} has {found} bytes where its index says {size}: it was cut off or "
+            "changed; make it again with specvit shards"
         )
-    return stats
-
-
-def _summary(stats: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    stats = list(stats)
-    classes: Counter[str] = Counter()
-    for one in stats:
-        classes.update(one["classes"])
-    return {
-        "shards": len(stats),
-        **{key: sum(one[key] for one in stats) for key in COUNTS},
-        "dropped": sum(len(one["dropped"]) for one in stats),
-        "classes": dict(classes),
-    }
-
-
-def _reasons(stats: list[dict[str, Any]], split: str) -> str:
-    reasons = Counter(row["reason"] for s in stats if s["split"] == split for row in s["dropped"])
-    found = [f"{count} x {reason}" for reason, count in reasons.most_common(3)]
-    return "; ".join(found) or "the catalogue has no rows in it"
+    return descriptor

@@ -15,7 +15,7 @@ from specvit.catalog.rows import shard_rows
 from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.errors import DataError
 from specvit.paths import RunPaths
-from specvit.shards.tar import read_members
+from specvit.tar import read_members
 
 BATCH = 512  # rows turned into Python objects at a time
 

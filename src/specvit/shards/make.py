@@ -8,18 +8,18 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 from specvit.config.data import Grid, Render
 from specvit.errors import DataError, MachineError, SpectrumError
 from specvit.io import atomic_path, sha256_file, write_json
 from specvit.logs import Ticker, progress
 from specvit.paths import RunPaths
-from specvit.shards.draws import redraw
+from specvit.shards.index import IndexWriter, index_path
 from specvit.shards.inputs import Input, ShardInputs
-from specvit.shards.sample import Drawing
-from specvit.shards.tar import TarWriter
+from specvit.shards.sample import Drawing, Sample
 from specvit.surveys.read import read_spectrum
+from specvit.tar import TarWriter
 
 
 @dataclass(frozen=True)
@@ -30,30 +30,42 @@ class ShardJob:
     shard: str
     render: Render
     grid: Grid
-    seed: int
 
     @property
     def split(self) -> str:
         """The split that the shard belongs to."""
         return self.shard.rpartition("-")[0]
 
-    @property
-    def draws(self) -> int:
-        """Extra noise realisations of each spectrum: the train split's only."""
-        return self.render.draws if self.split == "train" else 0
-
 
 @dataclass
 class _Counts:
     spectra: int = 0
-    draws: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     dropped: list[dict[str, str]] = field(default_factory=list)
     simulated: bool = False
 
 
+class ShardWriter:
+    """Writes samples to an open tar, and where they lie to the shard's index."""
+
+    def __init__(self, handle: IO[bytes]) -> None:
+        self._tar, self.index = TarWriter(handle), IndexWriter()
+
+    def add(self, sample: Sample) -> None:
+        """Append a sample."""
+        places = {
+            kind: (self._tar.add(f"{sample.key}.{kind}", data), len(data))
+            for kind, data in sample.members().items()
+        }
+        self.index.add(sample.row, places, sample.png)
+
+    def close(self) -> None:
+        """End the tar."""
+        self._tar.close()
+
+
 def make_shard(job: ShardJob, tick: Ticker | None = None) -> dict[str, Any]:
-    """Draw the spectra of one shard; write its tar and, beside it, `<shard>.stats.json`.
+    """Draw the spectra of one shard; write its tar and, beside it, its index and statistics.
 
     A spectrum that cannot be used is dropped with its reason. Returns the statistics. Raises
     DataError where catalogue, ledger and tar do not belong together.
@@ -62,30 +74,31 @@ def make_shard(job: ShardJob, tick: Ticker | None = None) -> dict[str, Any]:
     drawing = Drawing(job.render, job.grid)
     counts = _Counts()
     path = job.paths.shard(job.render.label, job.shard)
-    # Statistics of an older tar must not stand beside a newer one.
-    job.paths.shard_stats(job.render.label, job.shard).unlink(missing_ok=True)
+    # What an older tar had must not stand beside a newer one.
+    for old in (job.paths.shard_stats(job.render.label, job.shard), index_path(path)):
+        old.unlink(missing_ok=True)
     with atomic_path(path) as temporary:
         with temporary.open("wb") as handle:
-            writer = TarWriter(handle)
+            writer = ShardWriter(handle)
             for entry in inputs:
-                _write(entry, job, drawing, writer, counts)
+                _write(entry, drawing, writer, counts)
                 if tick is not None:
                     tick.advance(note=f"{len(counts.dropped)} dropped" if counts.dropped else "")
             writer.close()
         sha256, size = sha256_file(temporary), temporary.stat().st_size
     if counts.spectra + len(counts.dropped) != len(inputs):
         raise DataError(f"{path}: {len(inputs)} rows came in, {counts} went out")
+    writer.index.write(path, size, drawing.hash)
     stats = {
         "shard": job.shard,
         "split": job.split,
         "render": drawing.hash,
-        "seed": job.seed if job.draws else None,
         "sha256": sha256,
         "bytes": size,
+        "index_sha256": sha256_file(index_path(path)),
+        "index_bytes": index_path(path).stat().st_size,
         "rows": len(inputs),
         "spectra": counts.spectra,
-        "draws": counts.draws,
-        "samples": counts.spectra + counts.draws,
         "classes": dict(counts.classes),
         "dropped": counts.dropped,
         "simulated": counts.simulated,
@@ -94,27 +107,18 @@ def make_shard(job: ShardJob, tick: Ticker | None = None) -> dict[str, Any]:
     return stats
 
 
-def _write(
-    entry: Input, job: ShardJob, drawing: Drawing, writer: TarWriter, counts: _Counts
-) -> None:
+def _write(entry: Input, drawing: Drawing, writer: ShardWriter, counts: _Counts) -> None:
     counts.simulated |= bool(entry.row["simulated"])
     try:
         if entry.data is None:
             raise SpectrumError(entry.reason)
-        spectrum = read_spectrum(entry.data)
-        samples = [drawing.sample(spectrum, entry.row)]
-        for number in range(1, job.draws + 1):
-            changed, row = redraw(spectrum, entry.row, job.seed, number)
-            samples.append(drawing.sample(changed, row, number))
+        sample = drawing.sample(read_spectrum(entry.data), entry.row)
     except SpectrumError as error:
         reason = {"spectrum_id": entry.row["spectrum_id"], "reason": str(error)}
         counts.dropped.append(reason)
         return
-    for sample in samples:
-        for name, data in sample.members():
-            writer.add(name, data)
+    writer.add(sample)
     counts.spectra += 1
-    counts.draws += job.draws
     counts.classes[entry.row["class"] or "unknown"] += 1
 
 

@@ -30,16 +30,20 @@ SCALE_PERCENTILE = 99.0
 
 @dataclass(frozen=True)
 class Sample:
-    """The three files of a sample, as bytes."""
+    """One spectrum's three files, as bytes, and the values of its json."""
 
-    key: str
+    row: dict[str, Any]
     png: bytes
     npy: bytes
-    json: bytes
 
-    def members(self) -> tuple[tuple[str, bytes], ...]:
-        """Names and contents in a shard, in order."""
-        return tuple((f"{self.key}.{kind}", getattr(self, kind)) for kind in ("png", "npy", "json"))
+    @property
+    def key(self) -> str:
+        """The name of the sample in its shard."""
+        return str(self.row["spectrum_id"])
+
+    def members(self) -> dict[str, bytes]:
+        """Contents by kind, in their order in a shard."""
+        return {"png": self.png, "npy": self.npy, "json": json_bytes(self.row)}
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,12 @@ class Drawing:
     render: Render
     grid: Grid
 
-    def sample(self, spectrum: Spectrum, row: dict[str, Any], draw_number: int = 0) -> Sample:
+    def sample(self, spectrum: Spectrum, row: dict[str, Any]) -> Sample:
         """Make the sample of a spectrum and its catalogue row; SpectrumError if it has no data."""
         picture = draw(spectrum, self.render, self.grid, row["z"])
         flux, scale = scaled_flux(to_grid(spectrum, self.grid))
-        extra = {"flux_scale": scale, "render": self.hash, "draw": draw_number}
-        key = row["spectrum_id"] + (f"-d{draw_number}" if draw_number else "")
-        return Sample(key, png_bytes(picture), npy_bytes(flux), json_bytes({**row, **extra}))
+        values = {**row, "flux_scale": scale, "render": self.hash}
+        return Sample(values, png_bytes(picture), npy_bytes(flux))
 
     @cached_property
     def hash(self) -> str:

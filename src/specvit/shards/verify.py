@@ -5,48 +5,50 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 
+from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.errors import DataError, SpecvitError
 from specvit.io import read_json, read_parquet, sha256_file
 from specvit.logs import Ticker, progress
 from specvit.paths import RunPaths
-from specvit.shards.draws import SHIFT
+from specvit.shards.index import INDEX_SCHEMA, KINDS, index_path, read_index
 from specvit.shards.sample import png_array
-from specvit.shards.tar import read_members
+from specvit.shards.summary import COUNTS
+from specvit.tar import read_members
 
 MAX_PROBLEMS = 20  # of one shard: a damaged one would otherwise list every sample
-KINDS = ("png", "npy", "json")
-# A draw's redshift differs from the catalogue's by its shift, which is Gaussian.
-FARTHEST_DRAW = 8 * SHIFT
 
 
 def verify_run(root: Path) -> list[str]:
     """Return a sentence for each problem of a run's folder; an empty list if there is none.
 
     Checks that no object is in two splits; that each download ledger has the catalogue's rows and
-    its tar their bytes; that each shard has its hash, its count, whole samples of one key each,
-    pictures of the right size and rows equal to the catalogue's; that what came in went out or was
-    dropped with a reason. Raises DataError where there is nothing to check.
+    its tar their bytes; that each shard and its index have their hashes, their count, whole samples
+    of one key each, pictures of the right size and rows equal to the catalogue's; that the index
+    says where each member lies, and what it holds; that what came in went out or was dropped with a
+    reason. Raises DataError where there is nothing to check.
     """
     paths = RunPaths(root)
     catalog = read_parquet(paths.catalog).set_index("spectrum_id", drop=False)
     problems = list(_catalog_problems(catalog))
-    indexes = sorted(root.glob("shards/*/shards.json"))
-    if not indexes:
+    summaries = sorted(root.glob("shards/*/shards.json"))
+    if not summaries:
         raise DataError(f"{root} has no shards.json: nothing is finished yet")
     by_shard = dict(tuple(catalog.groupby("shard", sort=True)))
-    with progress("verify", len(by_shard) * (1 + len(indexes)), "shards") as tick:
+    with progress("verify", len(by_shard) * (1 + len(summaries)), "shards") as tick:
         for shard, rows in by_shard.items():
             problems += _collect(_download_problems, paths, str(shard), rows)
             tick.advance()
-        for index in indexes:
-            problems += _collect(_index_problems, index, by_shard, tick)
+        for summary in summaries:
+            problems += _collect(_summary_problems, summary, by_shard, tick)
     return problems
 
 
@@ -92,51 +94,70 @@ def _download_problems(paths: RunPaths, shard: str, rows: pd.DataFrame) -> Itera
         yield f"{paths.spectra(shard)} has no {key}, which its ledger says is ok"
 
 
-def _index_problems(path: Path, by_shard: dict[Any, pd.DataFrame], tick: Ticker) -> Iterator[str]:
-    index = read_json(path)
-    listed = {shard["shard"]: shard for shard in index["shards"]}
+def _summary_problems(path: Path, by_shard: dict[Any, pd.DataFrame], tick: Ticker) -> Iterator[str]:
+    summary = read_json(path)
+    listed = {shard["shard"]: shard for shard in summary["shards"]}
     found = {tar.stem for tar in path.parent.glob("*.tar")}
     for name in sorted(found ^ set(listed)):
         where = "not in shards.json" if name in found else "missing"
         yield f"{path.parent / name}.tar is {where}"
     for name in sorted(set(by_shard) - set(listed)):
         yield f"{path}: the catalogue's shard {name} is not in it"
-    for total in ("rows", "spectra", "draws", "samples"):
-        if index["counts"][total] != sum(shard[total] for shard in listed.values()):
+    for total in COUNTS:
+        if summary["counts"][total] != sum(shard[total] for shard in listed.values()):
             yield f"{path}: its count of {total} is not the sum of its shards"
     dropped: dict[str, set[str]] = {name: set() for name in listed}
-    for row in index["dropped"]:
+    for row in summary["dropped"]:
         dropped[row["shard"]].add(row["spectrum_id"])
         if not row["reason"]:
             yield f"{path}: {row['spectrum_id']} is dropped without a reason"
     for name in sorted(found & set(listed)):
-        rows = by_shard.get(name, pd.DataFrame())
-        tar = path.parent / f"{name}.tar"
-        yield from _collect(_shard_problems, tar, listed[name], index, rows, dropped[name])
+        tar, rows = path.parent / f"{name}.tar", by_shard.get(name, pd.DataFrame())
+        yield from _collect(_hash_problems, tar, listed[name])
+        yield from _collect(_shard_problems, tar, listed[name], summary, rows, dropped[name])
         tick.advance()
 
 
+def _hash_problems(tar: Path, listed: dict[str, Any]) -> Iterator[str]:
+    for path, key in ((tar, "sha256"), (index_path(tar), "index_sha256")):
+        if not path.exists():
+            yield f"{path} does not exist"
+        elif sha256_file(path) != listed[key]:
+            yield f"{path} has not the hash that shards.json gives: its bytes were changed"
+
+
 def _shard_problems(
-    tar: Path, listed: dict[str, Any], index: dict[str, Any], rows: pd.DataFrame, dropped: set[str]
+    tar: Path,
+    listed: dict[str, Any],
+    summary: dict[str, Any],
+    rows: pd.DataFrame,
+    dropped: set[str],
 ) -> Iterator[str]:
-    if sha256_file(tar) != listed["sha256"]:
-        yield f"{tar} has not the hash that shards.json gives: its bytes were changed"
     expected = {str(key): row for key, row in zip(rows.index, rows.to_dict("records"), strict=True)}
+    index = read_index([tar], INDEX_SCHEMA.names)
+    if index.renders[0] != summary["render_hash"]:
+        yield f"{index_path(tar)} is of other settings ({index.renders[0]})"
+    entries = {entry["spectrum_id"]: entry for entry in index.table.to_pylist()}
     seen: set[str] = set()
     samples = 0
-    for key, files in _samples(tar):
-        samples += 1
-        if key in seen:
-            yield f"{tar}: sample {key} is in it twice"
-        seen.add(key)
-        if tuple(files) != KINDS:
-            yield f"{tar}: sample {key} has {', '.join(files) or 'nothing'}, not png, npy, json"
-            continue
-        yield from (
-            f"{tar}: sample {key} {p}" for p in _sample_problems(key, files, index, expected)
-        )
-    if samples != listed["samples"]:
-        yield f"{tar} has {samples} samples, shards.json says {listed['samples']}"
+    with tar.open("rb") as handle:
+        for key, files in _samples(tar):
+            samples += 1
+            if key in seen:
+                yield f"{tar}: sample {key} is in it twice"
+            seen.add(key)
+            if tuple(files) != KINDS:
+                yield f"{tar}: sample {key} has {', '.join(files) or 'nothing'}, not png, npy, json"
+                continue
+            problems = [
+                *_sample_problems(key, files, summary, expected),
+                *_entry_problems(files, entries.pop(key, None), handle),
+            ]
+            yield from (f"{tar}: sample {key} {problem}" for problem in problems)
+    for key in entries:
+        yield f"{tar}: sample {key} of its index is not in it"
+    if samples != listed["spectra"]:
+        yield f"{tar} has {samples} samples, shards.json says {listed['spectra']}"
     spectra = {key for key in seen if key in expected}
     for key in sorted(set(expected) - spectra - dropped):
         yield f"{tar}: {key} of the catalogue is neither in it nor dropped with a reason"
@@ -145,42 +166,63 @@ def _shard_problems(
 
 
 def _samples(tar: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Group neighbours with one key, as WebDataset does."""
-    current, files = "", dict[str, bytes]()
-    for name, data in read_members(tar):
-        key, _, kind = name.partition(".")
-        if key != current and files:
-            yield current, files
-            files = {}
-        current = key
-        files[kind] = data
-    if files:
-        yield current, files
+    """Read a shard from front to end, as those do who train with webdataset."""
+    from webdataset.tariterators import group_by_keys, tar_file_expander  # brings torch
+
+    try:
+        with tar.open("rb") as handle:
+            for sample in group_by_keys(tar_file_expander([{"url": str(tar), "stream": handle}])):
+                files = {kind: data for kind, data in sample.items() if kind[0] != "_"}
+                yield sample["__key__"], files
+    except (tarfile.TarError, ValueError, EOFError) as error:
+        raise DataError(f"{tar} is damaged or cut off: {error or type(error).__name__}") from error
+
+
+def _entry_problems(
+    files: dict[str, bytes], entry: dict[str, Any] | None, tar: IO[bytes]
+) -> Iterator[str]:
+    """What a sample's entry in the index says that is not so."""
+    if entry is None:
+        yield "is not in its index"
+        return
+    for kind, data in files.items():
+        tar.seek(entry[f"{kind}_offset"])
+        if entry[f"{kind}_size"] != len(data) or tar.read(len(data)) != data:
+            yield f"has its {kind} elsewhere than its index says"
+    if zlib.crc32(files["png"]) != entry["png_crc32"]:
+        yield "has a picture of another checksum than its index says"
+    try:
+        row = json.loads(files["json"])
+    except ValueError:
+        return  # told already
+    for column in ("flux_scale", *CATALOG_SCHEMA.names):
+        if row.get(column) != entry[column]:
+            yield f"has {column} = {row.get(column)!r}, its index has {entry[column]!r}"
 
 
 def _sample_problems(
-    key: str, files: dict[str, bytes], index: dict[str, Any], expected: dict[str, dict[str, Any]]
+    key: str, files: dict[str, bytes], summary: dict[str, Any], expected: dict[str, dict[str, Any]]
 ) -> Iterator[str]:
     try:
         picture = png_array(files["png"])
         flux = np.load(io.BytesIO(files["npy"]), allow_pickle=False)
         row = json.loads(files["json"])
-        name, draw, drawn = row["spectrum_id"], row["draw"], row["render"]
+        name, drawn = row["spectrum_id"], row["render"]
     except (ValueError, KeyError, TypeError, EOFError) as error:
         yield f"cannot be read: {error}"
         return
-    size = index["render"]["size"]
-    shape = (size, size, 3) if index["channels"] == 3 else (size, size)
+    size = summary["render"]["size"]
+    shape = (size, size, 3) if summary["channels"] == 3 else (size, size)
     if picture.shape != shape:
         yield f"has a picture of {picture.shape}, not {shape}"
     if not picture.any():
         yield "has an empty picture"
-    if flux.shape != (index["grid"]["pixels"],) or flux.dtype != np.float16:
-        yield f"has flux of {flux.dtype} {flux.shape}, not float16 ({index['grid']['pixels']},)"
-    if drawn != index["render_hash"]:
+    if flux.shape != (summary["grid"]["pixels"],) or flux.dtype != np.float16:
+        yield f"has flux of {flux.dtype} {flux.shape}, not float16 ({summary['grid']['pixels']},)"
+    if drawn != summary["render_hash"]:
         yield f"was drawn with other settings ({drawn})"
-    if key != (f"{name}-d{draw}" if draw else name):
-        yield f"says it is {name}, draw {draw}"
+    if key != name:
+        yield f"says it is {name}"
     elif name not in expected:
         yield "is not of the catalogue's rows of this shard"
     else:
@@ -190,9 +232,5 @@ def _sample_problems(
 def _row_problems(row: dict[str, Any], expected: dict[str, Any]) -> Iterator[str]:
     for column, value in expected.items():
         value = None if pd.isna(value) else value
-        found = row.get(column)
-        if column == "z" and row["draw"] and found is not None and value is not None:
-            if abs(np.log((1 + found) / (1 + value))) > FARTHEST_DRAW:
-                yield f"has z = {found}, too far from the catalogue's {value} for a draw"
-        elif found != value:
-            yield f"has {column} = {found!r}, the catalogue has {value!r}"
+        if row.get(column) != value:
+            yield f"has {column} = {row.get(column)!r}, the catalogue has {value!r}"

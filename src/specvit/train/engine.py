@@ -40,7 +40,7 @@ from specvit.train.checkpoint import (
     save_checkpoint,
     save_weights,
 )
-from specvit.train.data import plan_of, read_splits, without_unlearnable
+from specvit.train.data import order_of, read_splits, without_unlearnable
 from specvit.train.hardware import flops_per_picture, peak_flops, peak_memory_mb
 from specvit.train.loader import Batch, evaluation_batches, train_batches
 from specvit.train.metrics import Figures, Validation
@@ -54,7 +54,6 @@ NAMED = 8  # samples that a message names; the log has all
 # Settings that change how fast a run is or what it bears, not what it computes.
 WITHOUT_EFFECT = {
     *("workers", "gpus", "ranks", "checkpoint_minutes", "max_bad_samples"),
-    *("shards_url", "shards_cache", "shards_cache_gb"),
 }
 
 
@@ -109,19 +108,19 @@ class Run:
         self.tasks = tasks_of(config.tasks)
 
         prepare_torch(config.seed, ranks)
-        index, self.val_index = read_splits(config, ranks)
-        labels = {task: torch.from_numpy(values) for task, values in index.labels.items()}
+        samples, self.val_samples = read_splits(config)
+        labels = {task: torch.from_numpy(values) for task, values in samples.labels.items()}
         stats = LabelStats.measure(self.tasks, labels)
         self.model = build_model(config.model, self.tasks, config.render[0], stats, config.grid)
-        self.plan = plan_of(config, without_unlearnable(index, self.model), ranks)
-        self.steps = self.settings.epochs * self.plan.steps_per_epoch
+        self.order = order_of(config, without_unlearnable(samples, self.model), ranks)
+        self.steps = self.settings.epochs * self.order.steps_per_epoch
         self.stepper = Stepper(self.model, self.settings, ranks, self.steps)
         flops = flops_per_picture(self.model, ranks.device)
         self.meter = Meter(flops, peak_flops(ranks.device, self.stepper.bfloat16), ranks.size)
         torch.manual_seed(config.seed + 1 + ranks.rank)  # drop path differs between ranks
         self.fits = {
             "settings": settings_hash(config),
-            "data": stable_hash([index.fingerprint, self.val_index.fingerprint]),
+            "data": stable_hash([samples.fingerprint, self.val_samples.fingerprint]),
             "ranks": ranks.size,
         }
 
@@ -131,7 +130,7 @@ class Run:
         self.epoch_loss = 0.0  # sum over this epoch's steps
         self.best: dict[str, Any] | None = None
         self.history: list[dict[str, Any]] = []
-        self.bad = {bad.name: bad.reason for bad in (*index.bad, *self.val_index.bad)}
+        self.bad: dict[str, str] = {}  # samples whose picture cannot be read
         self.new_bad: dict[str, str] = {}  # met by this rank, not yet told to the others
         self.earlier_seconds = 0.0
         self._begun = self._saved = time.monotonic()
@@ -176,7 +175,7 @@ class Run:
     def fit(self) -> None:
         """Train to the last epoch, or until the monitored figure has stopped getting better."""
         batches = train_batches(
-            replace(self.plan, start=(self.epoch, self.step)),
+            replace(self.order, start=(self.epoch, self.step)),
             self.config.render[0],
             workers=self.settings.workers,
             pin=self.ranks.device.type == "cuda",
@@ -191,11 +190,11 @@ class Run:
     def _train_epoch(self, batches: Iterator[Batch]) -> None:
         self.stepper.network.train()
         label = f"{self.name}: epoch {self.epoch + 1}/{self.settings.epochs}"
-        total = len(self.plan.index)
+        total = len(self.order.samples)
         with progress(label, total, "pictures") if self.ranks.is_main else nullcontext() as tick:
             if tick is not None:
                 tick.done = min(self.step * self.settings.batch_size, total)
-            while self.step < self.plan.steps_per_epoch:
+            while self.step < self.order.steps_per_epoch:
                 self.meter.start()
                 passes = fetch(batches, self.settings.accumulate)
                 self.meter.fetched()
@@ -229,8 +228,8 @@ class Run:
     def _check_finite(self, result: StepResult, passes: list[Batch]) -> None:
         if result.is_finite:
             return
-        index = self.plan.index
-        names = [index.name(s) for batch in passes for s in batch.samples if s >= 0]
+        samples = self.order.samples
+        names = [samples.name(s) for batch in passes for s in batch.samples if s >= 0]
         where = f"step {self.step + 1} of epoch {self.epoch + 1}"
         self._tell("not_finite", loss=result.loss, grad_norm=result.grad_norm, samples=names)
         raise TrainingError(
@@ -251,7 +250,7 @@ class Run:
             self._stop()
         record = {
             "epoch": self.epoch + 1,
-            "train_loss": self.epoch_loss / self.plan.steps_per_epoch,
+            "train_loss": self.epoch_loss / self.order.steps_per_epoch,
             **figures,
         }
         if better:
@@ -272,7 +271,7 @@ class Run:
         self.stepper.network.eval()
         validation = Validation(self.stepper)
         batches = evaluation_batches(
-            self.val_index,
+            self.val_samples,
             self.config.render[0],
             self.settings.batch_size // self.settings.accumulate // self.ranks.size,
             workers=self.settings.workers,
@@ -386,7 +385,7 @@ class Run:
             **self.meter.figures(),
             **self.machine(),
             "peak_memory_mb": round(peak_memory_mb(self.ranks.device), 1),
-            "samples": {"train": len(self.plan.index), "val": len(self.val_index)},
+            "samples": {"train": len(self.order.samples), "val": len(self.val_samples)},
             "bad_samples": self.bad,
         }
 
@@ -410,7 +409,7 @@ class Run:
     @property
     def number(self) -> int:
         """Steps taken since the run began."""
-        return self.epoch * self.plan.steps_per_epoch + self.step
+        return self.epoch * self.order.steps_per_epoch + self.step
 
     @property
     def seconds(self) -> float:

@@ -1,13 +1,12 @@
 """Batches from WebDataset shards: every sample exactly once an epoch, in an order of one seed.
 
-A shard is a plain tar, so a pass over its headers (`specvit.train.index`) says where each picture
-is, and an epoch is a permutation of numbers that (seed, epoch) alone decides: the same steps are
-made of the same samples whatever the number of workers and ranks, a resume in the middle of an
-epoch starts at a position and decodes nothing before it, and no sample is read twice or left out
-because counts do not divide. The `webdataset` library deals whole shards to ranks and workers and
-can promise none of these; the files stay readable with it (a test compares the two). The price:
-training reads files, not streams. Remote shards become files before the job, by Snakemake's storage
-plugins, or within it, one after the other as they are needed (`specvit.train.cache`).
+The shards' indexes say where each picture is, and an epoch is a permutation of numbers that (seed,
+epoch) alone decides: the same steps are made of the same samples whatever the number of workers and
+ranks, a resume in the middle of an epoch starts at a position and decodes nothing before it, and no
+sample is read twice or left out because counts do not divide. The `webdataset` library deals whole
+shards to ranks and workers and can promise none of these; the files stay readable with it (a test
+compares the two). The price: training reads files, not streams. Remote shards become files before
+the job, by Snakemake's storage plugins or a copy to the node's disk (docs/cluster.md).
 
 Ranks stay in step without talking to one another: a step takes the next `batch_size` samples of the
 epoch, dealt to ranks and accumulation passes like cards. Passes all have one size; what the last
@@ -22,7 +21,6 @@ the system can read whole shards ahead.
 
 from __future__ import annotations
 
-import json
 import os
 from collections import OrderedDict
 from collections.abc import Generator, Iterator
@@ -36,9 +34,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from specvit.config.data import Render
-from specvit.errors import SpecvitError, TrainingError
-from specvit.train.index import BadSample, ShardIndex
+from specvit.errors import SpecvitError
 from specvit.train.readers import SharedArray, reader_context
+from specvit.train.samples import BadSample, Samples
 
 SHUFFLE_SHARDS = 16
 PREFETCH = 4  # passes that each worker holds ready
@@ -49,7 +47,7 @@ OPEN_FILES = 4 * SHUFFLE_SHARDS
 class Batch:
     """One pass of the model: uint8 pictures (B, C, H, W) and labels (B,), -1 or nan for none.
 
-    `samples` (B,) are positions in the index, -1 for a blank that fills a last step.
+    `samples` (B,) are positions in `Samples`, -1 for a blank that fills a last step.
     `label_counts` are the labels of each task in the whole step, over all ranks and passes.
     """
 
@@ -59,15 +57,8 @@ class Batch:
     epoch: int = 0
     step: int = 0
     label_counts: dict[str, int] = field(default_factory=dict)
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    """The json of each sample; in evaluation with `rows=True` only."""
     bad: list[BadSample] = field(default_factory=list)
     """Samples whose picture cannot be read: a blank without labels stands in their place."""
-
-    @property
-    def ids(self) -> list[str]:
-        """The spectrum_id of each sample (needs `rows`)."""
-        return [str(row["spectrum_id"]) for row in self.rows]
 
     @property
     def count(self) -> int:
@@ -118,14 +109,14 @@ def is_known(labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 
 
 @dataclass(frozen=True)
-class TrainPlan(Sampler[Request]):
+class TrainOrder(Sampler[Request]):
     """Which samples each pass takes, from `start` = (epoch, step) to the end of the last epoch.
 
     Pass k of a step on rank r takes its samples k x ranks + r, and every (accumulate x ranks)-th
     after, filled with -1 to batch_size / (accumulate x ranks).
     """
 
-    index: ShardIndex
+    samples: Samples
     seed: int
     epochs: int
     batch_size: int
@@ -137,39 +128,39 @@ class TrainPlan(Sampler[Request]):
     @property
     def steps_per_epoch(self) -> int:
         """Steps of an epoch; the last one may be filled in part."""
-        return -(-len(self.index) // self.batch_size)
+        return -(-len(self.samples) // self.batch_size)
 
     def __iter__(self) -> Iterator[Request]:
-        sizes = self.index.sizes
+        sizes = self.samples.sizes
         for epoch in range(self.start[0], self.epochs):
             order = epoch_order(sizes, self.seed, epoch)
             first = self.start[1] if epoch == self.start[0] else 0
             for step in range(first, self.steps_per_epoch):
-                samples = order[step * self.batch_size : (step + 1) * self.batch_size]
-                yield from self._passes(samples, epoch, step)
+                chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
+                yield from self._passes(chosen, epoch, step)
 
-    def _passes(self, samples: npt.NDArray[np.int64], epoch: int, step: int) -> Iterator[Request]:
-        labels = self.index.labels.items()
-        counts = {task: int(is_known(values[samples]).sum()) for task, values in labels}
+    def _passes(self, chosen: npt.NDArray[np.int64], epoch: int, step: int) -> Iterator[Request]:
+        labels = self.samples.labels.items()
+        counts = {task: int(is_known(values[chosen]).sum()) for task, values in labels}
         slots = self.accumulate * self.ranks
         for k in range(self.accumulate):
-            mine = samples[k * self.ranks + self.rank :: slots]
+            mine = chosen[k * self.ranks + self.rank :: slots]
             filled = np.full(self.batch_size // slots, -1, dtype=np.int64)
             filled[: len(mine)] = mine
             yield Request(filled, epoch, step, counts)
 
 
 @dataclass(frozen=True)
-class EvaluationPlan(Sampler[Request]):
-    """Every sample once, in the index's order: rank r takes every ranks-th from r on."""
+class EvaluationOrder(Sampler[Request]):
+    """Every sample once, in the shards' order: rank r takes every ranks-th from r on."""
 
-    samples: int
+    count: int
     batch_size: int
     rank: int = 0
     ranks: int = 1
 
     def __iter__(self) -> Iterator[Request]:
-        mine = np.arange(self.rank, self.samples, self.ranks, dtype=np.int64)
+        mine = np.arange(self.rank, self.count, self.ranks, dtype=np.int64)
         for step, first in enumerate(range(0, len(mine), self.batch_size)):
             yield Request(mine[first : first + self.batch_size], step=step)
 
@@ -177,22 +168,22 @@ class EvaluationPlan(Sampler[Request]):
 class ShardReader(Dataset["Batch | SpecvitError"]):
     """Reads and decodes what a Request names; each worker process has its own."""
 
-    def __init__(self, index: ShardIndex, shape: tuple[int, int, int], rows: bool = False) -> None:
-        self.index, self.shape, self.rows = index, shape, rows
+    def __init__(self, samples: Samples, shape: tuple[int, int, int]) -> None:
+        self.samples, self.shape = samples, shape
         self._files: OrderedDict[int, int] = OrderedDict()
         self._shared: dict[str, SharedArray] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a reader process is sent: handles of the index's arrays, which all readers share."""
+        """What a reader process is sent: handles of the arrays, which all readers share."""
         if self._shared is None:
-            self._shared = {name: SharedArray.of(a) for name, a in self.index.arrays().items()}
-        bare = self.index.with_arrays(dict.fromkeys(self._shared))
-        return {**self.__dict__, "index": bare, "_files": OrderedDict()}
+            self._shared = {name: SharedArray.of(a) for name, a in self.samples.arrays().items()}
+        bare = self.samples.with_arrays(dict.fromkeys(self._shared))
+        return {**self.__dict__, "samples": bare, "_files": OrderedDict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state
         arrays = {name: shared.array for name, shared in state["_shared"].items()}
-        self.index = self.index.with_arrays(arrays)
+        self.samples = self.samples.with_arrays(arrays)
 
     def __getitem__(self, request: Request) -> Batch | SpecvitError:
         try:
@@ -203,7 +194,7 @@ class ShardReader(Dataset["Batch | SpecvitError"]):
     def _batch(self, request: Request) -> Batch:
         samples = request.samples
         pictures = np.zeros((len(samples), *self.shape), dtype=np.uint8)
-        labels = {task: values[samples] for task, values in self.index.labels.items()}
+        labels = {task: values[samples] for task, values in self.samples.labels.items()}
         bad = []
         for i, sample in enumerate(samples):
             reason = "is a blank" if sample < 0 else self._picture(sample, pictures[i])
@@ -212,7 +203,7 @@ class ShardReader(Dataset["Batch | SpecvitError"]):
             for values in labels.values():
                 values[i] = -1 if values.dtype.kind == "i" else np.nan
             if sample >= 0:
-                bad.append(BadSample(self.index.name(sample), reason))
+                bad.append(BadSample(self.samples.name(sample), reason))
         return Batch(
             pictures=torch.from_numpy(pictures),
             labels={task: torch.from_numpy(values) for task, values in labels.items()},
@@ -220,14 +211,13 @@ class ShardReader(Dataset["Batch | SpecvitError"]):
             epoch=request.epoch,
             step=request.step,
             label_counts=request.label_counts,
-            rows=[self._row(sample) for sample in samples] if self.rows else [],
             bad=bad,
         )
 
     def _picture(self, sample: int, target: npt.NDArray[np.uint8]) -> str | None:
         """Decode into `target` (C, H, W); return what is wrong with the picture, if anything."""
         channels, *size = self.shape
-        data = self._read(sample, self.index.picture)
+        data = self._read(sample)
         decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
         expected = tuple(size) if channels == 1 else (*size, channels)
         if decoded is None or decoded.shape != expected or decoded.dtype != np.uint8:
@@ -239,16 +229,12 @@ class ShardReader(Dataset["Batch | SpecvitError"]):
             target[channel] = plane
         return None
 
-    def _row(self, sample: int) -> dict[str, Any]:
-        row: dict[str, Any] = json.loads(self._read(sample, self.index.row))
-        return row
-
-    def _read(self, sample: int, places: npt.NDArray[np.int64]) -> bytes:
-        shard, (offset, size) = int(self.index.shard[sample]), places[sample]
+    def _read(self, sample: int) -> bytes:
+        shard, (offset, size) = int(self.samples.shard[sample]), self.samples.picture[sample]
         if shard not in self._files:
             if len(self._files) >= OPEN_FILES:
                 os.close(self._files.popitem(last=False)[1])
-            handle = self.index.open(shard)
+            handle = self.samples.open(shard)
             if hasattr(os, "posix_fadvise"):
                 # All of the shard is needed in this stretch: let the system stream it in.
                 os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_WILLNEED)
@@ -257,41 +243,26 @@ class ShardReader(Dataset["Batch | SpecvitError"]):
         return os.pread(self._files[shard], int(size), int(offset))
 
 
-def check_readers(shards: int, ranks: int, workers: int) -> None:
-    """Raise TrainingError, before training starts, where there are fewer shards than readers."""
-    readers = max(workers, 1) * ranks
-    if shards < readers:
-        raise TrainingError(
-            f"the train split has {shards} shards but {ranks} ranks x {max(workers, 1)} workers = "
-            f"{readers} readers, which would wait for one another: raise split.shards.train to "
-            f"{readers} or more, or lower train.workers"
-        )
-
-
 def train_batches(
-    plan: TrainPlan, render: Render, *, workers: int = 0, pin: bool = False
+    order: TrainOrder, render: Render, *, workers: int = 0, pin: bool = False
 ) -> Generator[Batch, None, None]:
-    """One Batch for each pass of the plan, over all its epochs without a stop between them."""
-    return _batches(ShardReader(plan.index, shape_of(render)), plan, workers, pin)
+    """One Batch for each pass of the order, over all its epochs without a stop between them."""
+    return _batches(ShardReader(order.samples, shape_of(render)), order, workers, pin)
 
 
 def evaluation_batches(
-    index: ShardIndex,
+    samples: Samples,
     render: Render,
     batch_size: int,
     *,
     workers: int = 0,
     rank: int = 0,
     ranks: int = 1,
-    rows: bool = False,
     pin: bool = False,
 ) -> Generator[Batch, None, None]:
-    """Every sample of the index exactly once over all ranks; the last batch may be smaller.
-
-    With `rows`, each batch brings the json of its samples (so `Batch.ids` too).
-    """
-    reader = ShardReader(index, shape_of(render), rows)
-    return _batches(reader, EvaluationPlan(len(index), batch_size, rank, ranks), workers, pin)
+    """Every sample exactly once over all ranks; the last batch may be smaller."""
+    order = EvaluationOrder(len(samples), batch_size, rank, ranks)
+    return _batches(ShardReader(samples, shape_of(render)), order, workers, pin)
 
 
 def shape_of(render: Render) -> tuple[int, int, int]:
@@ -300,14 +271,14 @@ def shape_of(render: Render) -> tuple[int, int, int]:
 
 
 def _batches(
-    reader: ShardReader, plan: Sampler[Request], workers: int, pin: bool
+    reader: ShardReader, order: Sampler[Request], workers: int, pin: bool
 ) -> Generator[Batch, None, None]:
     # Map-style with one request an item: workers take requests in turn, and torch gives their
     # batches back in the order of requests, so the number of workers changes nothing.
     loader: DataLoader[Batch | SpecvitError] = DataLoader(
         reader,
         batch_size=None,
-        sampler=plan,
+        sampler=order,
         num_workers=workers,
         prefetch_factor=PREFETCH if workers else None,
         collate_fn=_as_is,

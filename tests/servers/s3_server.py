@@ -1,18 +1,13 @@
-"""Servers of shards: an S3 store, and a web server that can be told to fail."""
+"""An S3 store on this machine, in place of a disk."""
 
 from __future__ import annotations
 
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,48 +64,3 @@ def client() -> Any:
     import boto3
 
     return boto3.session.Session().client("s3")
-
-
-class WebServer:
-    """Serves a folder; counts what is asked for, cuts off what is told, or answers 503 to all."""
-
-    def __init__(self, folder: Path) -> None:
-        self.asked: Counter[str] = Counter()
-        self.cut: list[str] = []
-        """Names of files that break off in the middle, each as often as it stands here."""
-        self.away = False
-        serving = partial(_Handler, directory=str(folder))
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), serving)
-        self._server.teller = self  # type: ignore[attr-defined]
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> WebServer:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class _Handler(SimpleHTTPRequestHandler):
-    server: Any
-
-    def do_GET(self) -> None:
-        teller: WebServer = self.server.teller
-        teller.asked[Path(self.path).name] += 1
-        if teller.away:
-            self.send_error(503)
-        else:
-            super().do_GET()
-
-    def copyfile(self, source: Any, outputfile: Any) -> None:
-        teller: WebServer = self.server.teller
-        data, name = source.read(), Path(self.path).name
-        if name in teller.cut:
-            teller.cut.remove(name)
-            data = data[: len(data) // 2]
-        outputfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        pass
