@@ -24,7 +24,7 @@ include: "workflow/rules/report.smk"
 onstart:
     # `specvit status` reads a disk, not a bucket.
     if not STORED:
-        write_plan(PATHS.root, plan())
+        write_expected(PATHS.root, expected())
 
 
 onsuccess:

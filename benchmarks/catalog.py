@@ -44,7 +44,7 @@ def measure(folder: Path, rows: int) -> BenchResult:
     write_specobj(table, rows)
     survey = config.surveys.active["sdss"]
     select_s, _ = _timed(
-        lambda: select(open_catalogue(config, "sdss"), survey.select, config.seed, "sdss")
+        lambda: select(open_catalogue(config, "sdss"), survey.select, config.split.seed, "sdss")
     )
     select_rss = peak_rss_mb()
     survey_s, survey_cpu = _timed(lambda: select_survey(config, "sdss"))

@@ -13,7 +13,7 @@ from specvit.commands.status import command
 from specvit.errors import DataError
 from specvit.io import write_parquet
 from specvit.paths import RunPaths
-from specvit.status import read_status, show_status, write_plan
+from specvit.status import read_status, show_status, write_expected
 
 SHARDS = ["train-000000", "train-000001", "train-000002", "test-000000"]
 
@@ -22,7 +22,7 @@ SHARDS = ["train-000000", "train-000001", "train-000002", "test-000000"]
 def run(tmp_path: Path) -> RunPaths:
     paths = RunPaths(tmp_path / "r")
     plan = {"surveys": ["sdss"], "shards": SHARDS, "renders": ["line-64"]}
-    write_plan(paths.root, {**plan, "networks": ["vit"], "models": ["vit", "svm"]})
+    write_expected(paths.root, {**plan, "networks": ["vit"], "models": ["vit", "svm"]})
     write_parquet(paths.survey_table("sdss"), pd.DataFrame({"a": [1]}))
     write_parquet(paths.catalog, pd.DataFrame({"a": range(1234)}))
     for i, shard in enumerate(SHARDS[:3]):

@@ -128,7 +128,7 @@ def evaluate(config: Config) -> dict[str, Any]:
         "format": FORMAT,
         "run": config.run,
         "simulated": config.is_simulated,
-        "seed": config.seed,
+        "seed": config.split.seed,
         "bootstrap": config.evaluate.bootstrap,
         "min_group": config.evaluate.min_group,
         "target_risk": config.evaluate.target_risk,
@@ -154,7 +154,7 @@ def _evaluate_task(config: Config, task: Task, predictions: Predictions) -> dict
     objects = pd.factorize(identity["object_id"].fillna(identity["spectrum_id"]))[0]
     scores = {name: scores_of(predictions.test[name], task) for name in answering}
     val = {name: scores_of(predictions.val[name], task) for name in answering}
-    draw = _Draw(groups, objects, config.evaluate.bootstrap, config.seed)
+    draw = _Draw(groups, objects, config.evaluate.bootstrap, config.split.seed)
     estimates = draw.score(scores)
     extras = _calibration(draw, scores, val, estimates)
     selective = _selective(draw, scores, config.evaluate.target_risk)

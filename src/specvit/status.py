@@ -54,32 +54,32 @@ class Status:
         return all(stage.finished for stage in self.stages)
 
 
-def write_plan(path: Path, plan: dict[str, Any]) -> None:
+def write_expected(path: Path, expected: dict[str, Any]) -> None:
     """Note what a run is going to make (surveys, shards, renders, networks, models)."""
-    write_json(path / RUN_FILE, plan)
+    write_json(path / RUN_FILE, expected)
 
 
 def read_status(root: Path) -> Status:
     """Read the status of results/<run>. DataError where there is no run."""
     paths = RunPaths(root)
-    plan_file = root / RUN_FILE
-    if not plan_file.exists():
+    run_file = root / RUN_FILE
+    if not run_file.exists():
         raise DataError(f"{root} is not the folder of a run: it has no {RUN_FILE}")
-    plan = read_json(plan_file)
-    shards, models = plan["shards"], plan["models"]
+    expected = read_json(run_file)
+    shards, models = expected["shards"], expected["models"]
     status = Status(root)
     add = status.stages.append
-    add(_stage("survey", [paths.survey_table(survey) for survey in plan["surveys"]]))
+    add(_stage("survey", [paths.survey_table(survey) for survey in expected["surveys"]]))
     add(_stage("catalog", [paths.catalog], note=_catalog_note(paths)))
     ledgers = [paths.ledger(shard) for shard in shards]
     counts = _ledger_counts(ledgers)
     note = ", ".join(f"{number:,} {key}" for key, number in counts.items())
     add(_stage("download", ledgers, note=note))
     status.failures = {key: number for key, number in counts.items() if key != "ok"}
-    for render in plan["renders"]:
+    for render in expected["renders"]:
         stats = [paths.shard_stats(render, shard) for shard in shards]
         add(_stage(f"shards {render}", stats))
-    for network in plan["networks"]:
+    for network in expected["networks"]:
         summary = paths.model_dir(network) / "training.json"
         add(_stage(f"train {network}", [summary], note=_training_note(paths.model_dir(network))))
     add(_stage("predictions", [paths.predictions(model) for model in models]))

@@ -8,15 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from specvit.config import (
-    STAGE_KEYS,
-    Config,
-    load_config,
-    load_stage,
-    merge,
-    stage_settings,
-    validate,
-)
+from specvit.config import load_config, merge, validate
 from specvit.config.backbones import check_backbones
 from specvit.config.schema import schema_text
 from specvit.errors import ConfigError
@@ -36,6 +28,7 @@ def with_values(**over: object) -> dict[str, object]:
         ({"render": {"siz": 3}}, ["siz = 3", "unknown key", "did you mean size?"]),
         ({"train": {"epochs": "many"}}, ["train.epochs", '"many"', "integer"]),
         ({"train": {"epochs": 0}}, ["train.epochs = 0", "greater than or equal to 1"]),
+        ({"seed": 2}, ["seed = 2", "split.seed", "train.seed"]),
         ({"tasks": ["class", "mass"]}, ["tasks", '"mass"', "'redshift'"]),
         ({"tasks": ["class", "class"]}, ["tasks", "at most once"]),
         ({"render": {"frame": "rest"}}, ["render.frame", "rest", "redshift"]),
@@ -113,27 +106,6 @@ def test_a_backbone_that_timm_does_not_know_is_refused_with_close_names() -> Non
         check_backbones(wrong)
 
 
-@pytest.mark.parametrize("stage", STAGE_KEYS)
-def test_a_stage_reads_only_its_keys(stage: str) -> None:
-    config = load_stage([str(ROOT / "config.yaml")], stage)
-    keys = {"run", "results_dir", *STAGE_KEYS[stage]}
-    for name in Config.model_fields:
-        if name in keys:
-            getattr(config, name)
-        else:
-            with pytest.raises(ConfigError, match=name):
-                getattr(config, name)
-
-
-@pytest.mark.parametrize("stage", STAGE_KEYS)
-def test_stage_settings_survive_the_command_line(stage: str) -> None:
-    config = validate(DEMO)
-    passed = load_stage([json.dumps(stage_settings(config, stage))], stage)
-    for key in STAGE_KEYS[stage]:
-        if key != "experiments":
-            assert getattr(passed, key) == getattr(config, key)
-
-
 def test_an_experiment_changes_only_what_it_names() -> None:
     experiments = [{"name": "vit-map", "render": {"mode": "map"}, "train": {"epochs": 2}}]
     config = validate(with_values(experiments=experiments))
@@ -146,8 +118,3 @@ def test_an_experiment_changes_only_what_it_names() -> None:
     assert config.variant("vit").render == config.render
     assert list(config.renders) == ["stacked-64", "map-64"]
     assert config.model_names[:2] == ["vit", "vit-map"]
-
-
-def test_one_surveys_settings_do_not_hold_the_others() -> None:
-    settings = stage_settings(validate(DEMO), "survey", survey="lamost")
-    assert list(settings["surveys"]) == ["lamost"]

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from specvit.config import load_config, load_stage, stage_settings
+from specvit.config import load_config, load_stage
 from specvit.config.baselines import registered
 from specvit.report import style as looks
 from specvit.report.figures import Material, build, compose, draw_panel
@@ -204,21 +204,3 @@ def test_a_picture_of_many_spectra_is_a_density():
         buffer = io.BytesIO()
         canvas.savefig(buffer, format="pdf")
     assert len(buffer.getvalue()) < 500_000
-
-
-@pytest.mark.parametrize("stage", ["evaluate", "figures", "report"])
-def test_an_experiment_stays_valid_in_the_settings_of_a_stage(stage):
-    # Each of these is valid only over this base, not over the defaults.
-    settings = {
-        "surveys": SURVEYS,
-        "split": {"shards": {"train": 20}},
-        "render": {"mode": "map"},
-        "train": {"batch_size": 96, "workers": 16},
-        "experiments": [
-            {"name": "snake", "render": {"boustrophedon": True, "name": "snake"}},
-            {"name": "parts", "train": {"accumulate": 6}},
-        ],
-    }
-    config = load_config([json.dumps(settings)])
-    view = load_stage([json.dumps(stage_settings(config, stage))], stage)
-    assert view.network_names == ["vit", "snake", "parts"]

@@ -24,16 +24,32 @@ def test_touching_nothing_reruns_nothing(finished) -> None:
     assert finished.planned() == {}
 
 
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"download": {"connections": 4, "attempts": 2, "cache_dir": "elsewhere"}},
+        {"train": {"workers": 2, "gpus": 1, "checkpoint_minutes": 1.0}},
+    ],
+)
+def test_what_changes_no_result_reruns_nothing(finished, over) -> None:
+    assert finished.planned(over=over) == {}
+
+
 def test_render_reruns_plots_and_what_follows(finished) -> None:
     planned = set(finished.planned(over={"render": {"line_width": 2.0}}))
     assert {"shard", "train_model", "baseline_skops", "report"} <= planned
     assert not DATA_RULES & planned
 
 
-def test_report_reruns_no_training(finished) -> None:
-    planned = set(finished.planned(over={"report": {"title": "another"}}))
-    assert "report" in planned
-    assert not (DATA_RULES | MODEL_RULES | {"shard", "evaluate"}) & planned
+def test_the_reports_title_reruns_the_report_alone(finished) -> None:
+    assert set(finished.planned(over={"report": {"title": "another"}})) == {"report", "all"}
+
+
+def test_an_added_baseline_reruns_no_other_model(finished) -> None:
+    models = ["svm", "random_forest", "knn"]
+    planned = finished.planned(over={"baselines": {"models": models}})
+    assert planned["baseline_skops"] == planned["evaluate"] == 1
+    assert not (DATA_RULES | {"shard", "train_model", "predict"}) & set(planned)
 
 
 def test_one_surveys_selection_leaves_the_other_alone(finished) -> None:
@@ -45,7 +61,7 @@ def test_one_surveys_selection_leaves_the_other_alone(finished) -> None:
 
 
 def test_training_settings_leave_data_and_baselines_alone(finished) -> None:
-    planned = set(finished.planned(over={"train": {"epochs": 2}}))
+    planned = set(finished.planned(over={"train": {"epochs": 2, "seed": 2}}))
     assert {"train_model", "predict", "evaluate", "report"} <= planned
     assert not (DATA_RULES | {"shard", "baseline_skops"}) & planned
 

@@ -22,9 +22,10 @@ for FILES, MODELS in baselines_by_files().items():
             mem_mb=memory_mb(8000, of_input=1),
             runtime=runtime_min(120, of_input=0.02),
         params:
-            config=settings("baselines"),
+            settings=lambda wildcards: settings("baselines", baseline=wildcards.model),
+            config=configuration,
         shell:
-            "OMP_NUM_THREADS={threads} python -m specvit baselines --config {params.config:q}"
+            "python -m specvit baselines --config {params.config:q}"
             " --model {wildcards.model} > {log} 2>&1"
 
 

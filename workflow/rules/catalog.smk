@@ -14,7 +14,8 @@ rule survey:
         mem_mb=memory_mb(2000),
         runtime=runtime_min(240),
     params:
-        config=lambda wildcards: settings("survey", survey=wildcards.survey),
+        settings=lambda wildcards: settings("survey", survey=wildcards.survey),
+        config=configuration,
     shell:
         "python -m specvit survey --config {params.config:q} --survey {wildcards.survey}"
         " > {log[0]} 2>&1"
@@ -46,6 +47,7 @@ rule catalog:
         mem_mb=memory_mb(1000, of_input=20),
         runtime=runtime_min(60),
     params:
-        config=settings("catalog"),
+        settings=settings("catalog"),
+        config=configuration,
     shell:
         "python -m specvit catalog --config {params.config:q} > {log} 2>&1"

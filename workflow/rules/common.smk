@@ -2,6 +2,7 @@
 import json
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from shlex import quote
 
@@ -13,10 +14,11 @@ from specvit.config.baselines import registered
 from specvit.errors import ConfigError
 from specvit.paths import EXAMPLE_SHARDS, RUN_DIR, SPLITS
 from specvit.registry import collections, surveys
-from specvit.status import read_status, show_status, write_plan
+from specvit.status import read_status, show_status, write_expected
 
+WRITTEN = merge(config, typed(workflow.config_settings.config))
 try:
-    CFG = validate(merge(config, typed(workflow.config_settings.config)))
+    CFG = validate(WRITTEN)
     if workflow.is_main_process:
         check_backbones(CFG)
 except ConfigError as error:
@@ -40,6 +42,9 @@ if STORED:
     LOGS = f"{workflow.storage_settings.default_storage_prefix}/{LOGS}"
     COPIES = workflow.modifier.path_modifier.apply_default_storage(ROOT)
     PREFIX += f"export {RUN_DIR}={quote(str(COPIES))}; "
+# Snakemake sets this to each rule's threads; who has set it has a reason.
+if "OMP_NUM_THREADS" in os.environ:
+    PREFIX += f"export OMP_NUM_THREADS={quote(os.environ['OMP_NUM_THREADS'])}; "
 shell.prefix(PREFIX)
 
 
@@ -51,9 +56,18 @@ wildcard_constraints:
     split="|".join(SPLITS),
 
 
+@cache
 def settings(stage, **only):
-    """The keys that a stage reads, as JSON: its command line, and what makes its rule run again."""
+    """What a stage's result depends on: a job runs again when it changes."""
     return json.dumps(stage_settings(CFG, stage, **only), sort_keys=True)
+
+
+def configuration(wildcards, threads):
+    """The whole configuration as a job is given it; no job runs again for what changes in it.
+
+    Snakemake does not record what a function of `threads` gives, since that may follow from them.
+    """
+    return json.dumps(WRITTEN, sort_keys=True)
 
 
 def log_of(name):
@@ -129,7 +143,7 @@ def final_outputs():
     return [str(PATHS.report), str(PATHS.gallery)]
 
 
-def plan():
+def expected():
     """What this run is going to make, for `specvit status`."""
     return {
         "surveys": list(CFG.surveys.active),

@@ -30,6 +30,7 @@ rule download:
         runtime=runtime_min(60, of_input=240 / len(CFG.shard_names())),
         downloads=int(ASKS_SERVERS),
     params:
-        config=settings("download"),
+        settings=settings("download"),
+        config=configuration,
     shell:
         "python -m specvit download --config {params.config:q} --shard {wildcards.shard} > {log} 2>&1"

@@ -14,6 +14,7 @@ rule evaluate:
         mem_mb=memory_mb(2000, of_input=20),
         runtime=runtime_min(60),
     params:
-        config=settings("evaluate"),
+        settings=settings("evaluate"),
+        config=configuration,
     shell:
         "python -m specvit evaluate --config {params.config:q} > {log} 2>&1"

@@ -26,7 +26,8 @@ rule figures:
         mem_mb=memory_mb(2000, of_input=20),
         runtime=runtime_min(30),
     params:
-        config=settings("figures"),
+        settings=settings("figures"),
+        config=configuration,
     shell:
         "python -m specvit figures --config {params.config:q} > {log} 2>&1"
 
@@ -47,7 +48,8 @@ rule gallery:
         mem_mb=memory_mb(2000),
         runtime=runtime_min(30),
     params:
-        config=settings("gallery"),
+        settings=settings("gallery"),
+        config=configuration,
     shell:
         "python -m specvit gallery --config {params.config:q} > {log} 2>&1"
 
@@ -88,6 +90,7 @@ rule report:
         mem_mb=memory_mb(4000),
         runtime=runtime_min(30),
     params:
-        config=settings("report"),
+        settings=settings("report"),
+        config=configuration,
     shell:
         "python -m specvit report --config {params.config:q} > {log} 2>&1"

@@ -23,7 +23,8 @@ rule shard:
         runtime=runtime_min(5, of_input=0.01),
         drawing=1,  # a profile limits how many of a group's jobs run at once
     params:
-        config=lambda wildcards: settings("shards", render=wildcards.render),
+        settings=lambda wildcards: settings("shards", render=wildcards.render),
+        config=configuration,
     shell:
         "python -m specvit shards --config {params.config:q}"
         " --render {wildcards.render} --shard {wildcards.shard} > {log} 2>&1"
@@ -49,7 +50,8 @@ rule shards_summary:
         mem_mb=memory_mb(1000),
         runtime=runtime_min(30),
     params:
-        config=lambda wildcards: settings("shards", render=wildcards.render),
+        settings=lambda wildcards: settings("shards", render=wildcards.render),
+        config=configuration,
     shell:
         "python -m specvit shards --config {params.config:q} --render {wildcards.render} --summary"
         " > {log} 2>&1"

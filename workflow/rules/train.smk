@@ -33,10 +33,11 @@ rule train_model:
         gpu=CFG.train.gpus,
         nodes=1,  # else SLURM may take the GPUs from several
     params:
-        config=lambda wildcards: settings("train", model=wildcards.model),
+        settings=lambda wildcards: settings("train", model=wildcards.model),
+        config=configuration,
         on_each_node=on_each_node,
     shell:
-        "OMP_NUM_THREADS={threads} {params.on_each_node}python -m specvit train --config {params.config:q}"
+        "{params.on_each_node}python -m specvit train --config {params.config:q}"
         " --model {wildcards.model} > {log} 2>&1"
 
 
@@ -68,7 +69,8 @@ rule predict:
         runtime=runtime_min(60, of_input=PASS_MIN_PER_MB),
         gpu=min(CFG.train.gpus, 1),
     params:
-        config=lambda wildcards: settings("predict", model=wildcards.model),
+        settings=lambda wildcards: settings("predict", model=wildcards.model),
+        config=configuration,
     shell:
-        "OMP_NUM_THREADS={threads} python -m specvit predict --config {params.config:q}"
+        "python -m specvit predict --config {params.config:q}"
         " --model {wildcards.model} --split val --split test > {log} 2>&1"

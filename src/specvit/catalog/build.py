@@ -79,8 +79,8 @@ def make_plan(config: Config) -> Plan:
     pairs = np.concatenate([*own, sky_pairs(ra, dec, config.split.match_arcsec)])
     first = first_of(components(len(ids), pairs))
     named, places = np.unique(first, return_inverse=True)
-    split = split_codes(config.seed, _texts(ids.take(pa.array(named))), config.split)[places]
-    shard = shard_codes(config.seed, _texts(ids), split, config.split)
+    split = split_codes(config.split.seed, _texts(ids.take(pa.array(named))), config.split)[places]
+    shard = shard_codes(config.split.seed, _texts(ids), split, config.split)
     return Plan(dict(zip(keys, starts[:-1], strict=True)), first, split, shard, ids)
 
 

@@ -29,7 +29,7 @@ def select_survey(config: Config, key: str) -> Ladder:
     survey = config.surveys.active[key]
     catalogue = open_catalogue(config, key)
     try:
-        selection = select(catalogue, survey.select, config.seed, key)
+        selection = select(catalogue, survey.select, config.split.seed, key)
     finally:
         # What could not be read is worth most when nothing could.
         if catalogue.refused is not None:

@@ -13,11 +13,10 @@ from specvit.commands.options import config_option
 def command(sources: tuple[str, ...], name: str | None) -> None:
     """Train and run one classical baseline, or all of them."""
     from specvit.baselines import run_baseline
-    from specvit.config import load_stage
+    from specvit.config import load_config, load_stage
 
-    config = load_stage(sources, "baselines")
-    for each in config.baselines.models if name is None else (name,):
-        summary = run_baseline(config, each)
+    for each in load_config(sources).baselines.models if name is None else (name,):
+        summary = run_baseline(load_stage(sources, "baselines", baseline=each), each)
         seconds = sum(summary["seconds"].values())
         click.echo(
             f"{each}: {summary['spectra']['train']} train spectra, {summary['predicted']['test']} "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from specvit.config.load import load_config, merge, typed, validate
     from specvit.config.models import Config
-    from specvit.config.stages import STAGE_KEYS, load_stage, stage_settings
+    from specvit.config.stages import STAGE_KEYS, load_stage, network_settings, stage_settings
 
 __all__ = [
     "STAGE_KEYS",
@@ -15,6 +15,7 @@ __all__ = [
     "load_config",
     "load_stage",
     "merge",
+    "network_settings",
     "stage_settings",
     "typed",
     "validate",

@@ -27,6 +27,9 @@ class ShardCounts(Section):
 class Split(Section):
     """Grouping of repeat spectra and the split by object."""
 
+    seed: int = Field(1, ge=0, le=2**31 - 1)
+    """Seed of all that is drawn beside the networks: rows (max_per_class), split, shards, shares of
+    the train split, the baselines, the bootstrap."""
     val_fraction: float = Field(0.1, gt=0, lt=1)
     """Share of objects for validation."""
     test_fraction: float = Field(0.2, gt=0, lt=1)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from specvit.config.base import Section
+from specvit.config.base import HowOnly, Section
 from specvit.tasks import TASKS, Kind
 
 # What can be watched on the validation split for each kind of task, and which way is better.
@@ -71,6 +71,8 @@ class Model(Section):
 class Train(Section):
     """Fine-tuning."""
 
+    seed: int = Field(1, ge=0, le=2**31 - 1)
+    """Seed of a network's initial weights and of the order in which it sees the spectra."""
     epochs: int = Field(10, ge=1, le=10_000)
     """Passes over the train split."""
     batch_size: int = Field(64, ge=1, le=65_536)
@@ -95,11 +97,11 @@ class Train(Section):
     """Train the heads only."""
     loss_weights: dict[str, float] = {}
     """Weight of each task's loss; 1 for a task not named."""
-    workers: int = Field(1, ge=0, le=256)
+    workers: HowOnly[int] = Field(1, ge=0, le=256)
     """Processes that read and decode pictures, for each GPU; 0: the training process itself."""
-    gpus: int = Field(0, ge=0, le=1024)
+    gpus: HowOnly[int] = Field(0, ge=0, le=1024)
     """GPUs (torchrun ranks) of the training job, over all its nodes; 0: train on the CPU."""
-    ranks: int = Field(1, ge=1, le=1024)
+    ranks: HowOnly[int] = Field(1, ge=1, le=1024)
     """Processes that train on the CPU (gpus: 0), over all nodes: one for each socket or node."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the forward pass; auto: bfloat16 where the hardware has it, else float32."""
@@ -111,9 +113,9 @@ class Train(Section):
     redshift_outlier_fraction, teff_mae."""
     patience: int | None = Field(None, ge=1)
     """Stop after this many epochs without a better `monitor`; null: never."""
-    checkpoint_minutes: float = Field(10.0, gt=0)
+    checkpoint_minutes: HowOnly[float] = Field(10.0, gt=0)
     """Minutes between checkpoints inside an epoch."""
-    max_bad_samples: int = Field(10, ge=0)
+    max_bad_samples: HowOnly[int] = Field(10, ge=0)
     """Unreadable samples that are counted and passed over before training stops."""
 
     @property

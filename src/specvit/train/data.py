@@ -29,7 +29,7 @@ def read_splits(config: Config) -> tuple[Samples, Samples]:
         reader_context()  # the readers' server loads its libraries beside what follows
     data, render = config.data, config.render[0].label
     subsets = {
-        "train": Subset(data.train_surveys, data.train_fraction, config.seed),
+        "train": Subset(data.train_surveys, data.train_fraction, config.split.seed),
         "val": Subset(data.train_surveys),
     }
     for split, subset in subsets.items():
@@ -63,7 +63,7 @@ def order_of(config: Config, samples: Samples, ranks: Ranks) -> TrainOrder:
         )
     return TrainOrder(
         samples,
-        seed=config.seed,
+        seed=settings.seed,
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         accumulate=settings.accumulate,

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import torch
 from torch.utils import deterministic
 
-from specvit.config import STAGE_KEYS, Config
+from specvit.config import Config, network_settings
 from specvit.config.learning import monitors
 from specvit.errors import Preempted, TrainingError
 from specvit.io import sha256_file, stable_hash, write_json, write_text
@@ -51,10 +51,6 @@ from specvit.train.step import Meter, Stepper, StepResult, fetch
 LOG = get_logger(__name__)
 LOG_EVERY = 10  # steps between lines of the log
 NAMED = 8  # samples that a message names; the log has all
-# Settings that change how fast a run is or what it bears, not what it computes.
-WITHOUT_EFFECT = {
-    *("workers", "gpus", "ranks", "checkpoint_minutes", "max_bad_samples"),
-}
 
 
 def train(config: Config, network: str = "vit", *, fresh: bool = False) -> Path:
@@ -107,7 +103,7 @@ class Run:
         self.checkpoints = self.folder / "checkpoints"
         self.tasks = tasks_of(config.tasks)
 
-        prepare_torch(config.seed, ranks)
+        prepare_torch(config.train.seed, ranks)
         samples, self.val_samples = read_splits(config)
         labels = {task: torch.from_numpy(values) for task, values in samples.labels.items()}
         stats = LabelStats.measure(self.tasks, labels)
@@ -117,7 +113,7 @@ class Run:
         self.stepper = Stepper(self.model, self.settings, ranks, self.steps)
         flops = flops_per_picture(self.model, ranks.device)
         self.meter = Meter(flops, peak_flops(ranks.device, self.stepper.bfloat16), ranks.size)
-        torch.manual_seed(config.seed + 1 + ranks.rank)  # drop path differs between ranks
+        torch.manual_seed(config.train.seed + 1 + ranks.rank)  # drop path differs between ranks
         self.fits = {
             "settings": settings_hash(config),
             "data": stable_hash([samples.fingerprint, self.val_samples.fingerprint]),
@@ -151,7 +147,7 @@ class Run:
             previous = self.checkpoints.with_name("checkpoints.previous")
             shutil.rmtree(previous, ignore_errors=True)
             self.checkpoints.rename(previous)
-        settings = self.config.model_dump(mode="json", include=set(STAGE_KEYS["train"]))
+        settings = network_settings(self.config)
         if self.ranks.is_main:
             self._runlog = RunLog(self.checkpoints, self.name, self.number, settings)
             LOG.info("%s: %s", self.name, why)
@@ -454,9 +450,7 @@ def prepare_torch(seed: int, ranks: Ranks) -> None:
 
 def settings_hash(config: Config) -> str:
     """12 hex digits that change with any setting that changes what a run computes."""
-    keys = {"seed", "tasks", "grid", "render", "data", "model"}
-    values = config.model_dump(mode="json", include=keys)
-    values["train"] = config.train.model_dump(mode="json", exclude=WITHOUT_EFFECT)
+    values = network_settings(config)
     if config.model.weights is not None and Path(config.model.weights).is_file():
         values["weights"] = sha256_file(Path(config.model.weights))
     return stable_hash(values)
