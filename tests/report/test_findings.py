@@ -2,12 +2,16 @@
 
 import copy
 import re
+from pathlib import Path
 
 import pytest
 
-from specvit.report import paper
+from specvit.errors import ConfigError
+from specvit.report.claims import check_claims, read_paper
 from specvit.report.findings import comparisons, findings
 from specvit.report.tables import decided
+
+PAPER = read_paper(Path(__file__).resolve().parents[2] / "workflow" / "report" / "paper.yaml")
 
 
 def text_about(metrics, subject):
@@ -76,12 +80,12 @@ def test_long_lists_are_cut_and_say_so(run):
 
 
 def verdicts(metrics):
-    return [claim.verdict for claim in paper.claims(metrics)]
+    return [claim.verdict for claim in check_claims(PAPER, metrics)]
 
 
 def test_claims_follow_the_numbers(run):
     metrics = copy.deepcopy(run.metrics)
-    accuracy = paper.claims(metrics)[0]
+    accuracy = check_claims(PAPER, metrics)[0]
     for row in accuracy.rows:
         if row.verdict is not None:
             difference = row.cells[2]
@@ -113,7 +117,7 @@ def test_r2_is_held_against_astroclip_with_its_interval(run, low, high, verdict)
 
 def test_a_class_where_the_vit_is_behind_breaks_the_third_claim(run):
     # Random Forest is decidedly better at stars in the made-up run.
-    claim = paper.claims(run.metrics)[2]
+    claim = check_claims(PAPER, run.metrics)[2]
     assert claim.verdict == "no"
     by_class = {row.cells[0].split()[0]: row.verdict for row in claim.rows if row.verdict}
     assert by_class["STAR"] == "no"
@@ -137,5 +141,26 @@ def test_without_the_baselines_nothing_is_claimed(run):
     first, _, third = verdicts(metrics)
     assert first == "not tested"
     assert third == "not tested"
-    cells = [cell for row in paper.claims(metrics)[0].rows for cell in row.cells]
+    cells = [cell for row in check_claims(PAPER, metrics)[0].rows for cell in row.cells]
     assert "not part of this run" in cells
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: A", "url: Field required"),
+        ("name: [", "while parsing"),
+        (None, "No such file"),
+        (
+            "{name: A, url: u, baselines: [], claims: "
+            "[{check: above, statement: s, rule: r, metric: acuracy}]}",
+            r"claims: .*'acuracy'",
+        ),
+    ],
+)
+def test_claims_that_cannot_be_read_are_refused_with_a_sentence(tmp_path, text, message):
+    path = tmp_path / "paper.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_paper(path)

@@ -92,5 +92,7 @@ rule report:
     params:
         settings=settings("report"),
         config=configuration,
+        claims=workflow.source_path("../report/paper.yaml"),
     shell:
-        "python -m specvit report --config {params.config:q} > {log} 2>&1"
+        "python -m specvit report --config {params.config:q} --claims {params.claims:q}"
+        " > {log} 2>&1"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from specvit.commands.options import config_option
@@ -9,13 +11,20 @@ from specvit.commands.options import config_option
 
 @click.command("report")
 @config_option
-def command(sources: tuple[str, ...]) -> None:
+@click.option(
+    "--claims",
+    type=click.Path(path_type=Path),
+    help="A paper's claims, to be held against the run: workflow/report/paper.yaml.",
+)
+def command(sources: tuple[str, ...], claims: Path | None) -> None:
     """Write the report.
 
     results/<run>/report.html is one file that asks for nothing else; figures/overview.png beside
     it shows the run in one picture. Fails where the counts of spectra do not add up.
     """
     from specvit.config import load_stage
+    from specvit.report.claims import read_paper
     from specvit.report.write import write_report
 
-    write_report(load_stage(sources, "report"))
+    paper = None if claims is None else read_paper(claims)
+    write_report(load_stage(sources, "report"), paper)

@@ -19,13 +19,13 @@ from specvit.logs import progress
 from specvit.metrics.definitions import HEADLINE, METRICS, RANKING
 from specvit.paths import SPLITS
 from specvit.report import provenance, tables
+from specvit.report.claims import Paper, check_claims
 from specvit.report.failures import worst
 from specvit.report.figures import Figure, Material, build, draw_panel
 from specvit.report.findings import findings
 from specvit.report.flow import Flow, follow
 from specvit.report.names import OVERVIEW, TASK_NAMES, UNITS, model_name
 from specvit.report.overview import draw_overview
-from specvit.report.paper import PAPER, PAPER_URL, claims
 from specvit.report.pictures import examples, read_pictures
 from specvit.report.style import file_bytes, style
 from specvit.report.svg import inline_svg
@@ -43,8 +43,8 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 
 
-def write_report(config: Config) -> None:
-    """Write report.html and figures/overview.png.
+def write_report(config: Config, paper: Paper | None = None) -> None:
+    """Write report.html and figures/overview.png; with a paper, also what the run says of it.
 
     Raises DataError where an input is missing or the counts of spectra do not add up.
     """
@@ -63,8 +63,14 @@ def write_report(config: Config) -> None:
         ticker.advance()
         page = _environment().from_string(_resource("report.html"))
         context = _context(config, material, flow, catalog)
+        context |= {
+            "paper": paper,
+            "claims": check_claims(paper, material.metrics) if paper else [],
+        }
         context |= {"gallery": pictures}
         context |= _sections(config, material, figures)
+        if paper is None:
+            context["contents"].remove(("paper", "By the paper"))
         write_text(config.paths.report, page.render(context))
         ticker.advance()
 
@@ -126,8 +132,6 @@ def _context(
         "flow": flow,
         "flow_sentence": _flow_sentence(flow),
         "failures": list(_failures(config, material, catalog)),
-        "paper": {"name": PAPER, "url": PAPER_URL},
-        "claims": claims(metrics),
         "revision": provenance.git_revision(),
         "versions": provenance.versions(),
         "machine": provenance.machine(),
