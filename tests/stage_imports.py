@@ -42,7 +42,7 @@ def imports_of(stages: set[str]) -> set[tuple[str, str]]:
         seen.add(module)
         if "." in module:
             waiting.add(module.rpartition(".")[0])  # a package's own imports run first
-        for name, item in _imports(ast.parse(path.read_text())):
+        for name, item in imports_in(ast.parse(path.read_text())):
             if name.split(".")[0] in OPTIONAL | {"__future__"}:
                 continue
             found.add((name, item))
@@ -78,7 +78,8 @@ def _named_in_a_run(path: Path) -> set[str]:
     }
 
 
-def _imports(node: ast.AST) -> Iterator[tuple[str, str]]:
+def imports_in(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """(module, name or "") of every import below a node, but those for type checkers alone."""
     match node:
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return
@@ -89,4 +90,4 @@ def _imports(node: ast.AST) -> Iterator[tuple[str, str]]:
         case ast.ImportFrom():
             raise AssertionError(f"a relative import in line {node.lineno}")
     for child in ast.iter_child_nodes(node):
-        yield from _imports(child)
+        yield from imports_in(child)

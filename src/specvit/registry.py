@@ -8,7 +8,7 @@ Another package registers one under the entry-point group `specvit.surveys`:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -27,23 +27,35 @@ GROUP = "specvit.surveys"
 BUILT_IN = ("sdss", "lamost", "files")
 
 
-@cache
-def collections() -> Mapping[str, Collection[Any]]:
-    """All that may stand under `surveys:`, by key; ConfigError where one cannot be loaded."""
-    found = {name: import_module(f"specvit.surveys.{name}").SURVEY for name in BUILT_IN}
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        whose = f"survey {entry.name!r} of the package {entry.dist.name if entry.dist else '?'}"
-        if entry.name in found:
-            raise ConfigError(f"{whose}: there is another survey of this name; uninstall one")
+def brought(group: str, kind: str, taken: Iterable[str]) -> dict[str, Any]:
+    """What other packages register under an entry-point group, by name.
+
+    Raises ConfigError, with the kind of thing it is, for one that cannot be loaded, does not bear
+    its entry's name or has a name that is taken.
+    """
+    names = set(taken)
+    found: dict[str, Any] = {}
+    for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+        whose = f"{kind} {entry.name!r} of the package {entry.dist.name if entry.dist else '?'}"
+        if entry.name in names | set(found):
+            raise ConfigError(f"{whose}: there is another {kind} of this name; uninstall one")
         try:
             found[entry.name] = entry.load()
         except Exception as error:  # whatever a foreign module raises
             raise ConfigError(
                 f"{whose} cannot be loaded: {type(error).__name__}: {error}"
             ) from error
-        if found[entry.name].name != entry.name:
-            raise ConfigError(f"{whose} calls itself {found[entry.name].name!r}")
-    return MappingProxyType(found)
+        name = getattr(found[entry.name], "name", None)
+        if name != entry.name:
+            raise ConfigError(f"{whose} calls itself {name!r}")
+    return found
+
+
+@cache
+def collections() -> Mapping[str, Collection[Any]]:
+    """All that may stand under `surveys:`, by key; ConfigError where one cannot be loaded."""
+    found = {name: import_module(f"specvit.surveys.{name}").SURVEY for name in BUILT_IN}
+    return MappingProxyType(found | brought(GROUP, "survey", found))
 
 
 @cache

@@ -128,7 +128,9 @@ def test_its_keys_are_checked_like_any_other(installed, tmp_path):
 def test_a_name_that_is_taken_is_refused_with_a_sentence(tmp_path):
     done = run(package(tmp_path, "svm"), "-m", "specvit", "check", "--config", "{}")
     assert done.returncode != 0
-    assert "baseline 'svm' of the package toy: there is another of this name" in done.stderr
+    assert (
+        "baseline 'svm' of the package toy: there is another baseline of this name" in done.stderr
+    )
 
 
 def test_built_in_names_and_colours_are_distinct():

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,7 +21,7 @@ from pydantic import Field, create_model, field_validator
 
 from specvit.config.base import Section
 from specvit.config.learning import RedshiftBins
-from specvit.errors import ConfigError
+from specvit.registry import brought
 
 GROUP = "specvit.baselines"
 
@@ -128,19 +127,7 @@ BUILT_IN = (
 def registered() -> Mapping[str, Registration]:
     """Every baseline by name, specvit's own first. Raises ConfigError for one that cannot be."""
     found = {one.name: one for one in BUILT_IN}
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        whose = f"baseline {entry.name!r} of the package {entry.dist.name if entry.dist else '?'}"
-        if entry.name in found:
-            raise ConfigError(f"{whose}: there is another of this name; uninstall one")
-        try:
-            one = entry.load()
-        except Exception as error:  # whatever a foreign module raises
-            reason = f"{type(error).__name__}: {error}"
-            raise ConfigError(f"{whose} cannot be loaded: {reason}") from error
-        if not isinstance(one, Registration) or one.name != entry.name:
-            raise ConfigError(f"{whose} must be a Registration of that name, not {one!r}")
-        found[entry.name] = one
-    return MappingProxyType(found)
+    return MappingProxyType(found | brought(GROUP, "baseline", found))
 
 
 class _Baselines(Section):
