@@ -31,6 +31,8 @@ class Reply:
     """Drip: one byte at a time, so many a second."""
     wait_s: float = 0.0
     """Before the first byte."""
+    endless: bool = False
+    """The body again and again, with no Content-Length, until nobody listens."""
     reset: bool = False
     """Close the connection instead of (or after) what is to be sent."""
 
@@ -252,7 +254,8 @@ class SurveyServer:
             await asyncio.sleep(wait)
         if reply.status:
             length = len(reply.body) if reply.length is None else reply.length
-            lines = [f"HTTP/1.1 {reply.status} Reason", f"Content-Length: {length}"]
+            lines = [f"HTTP/1.1 {reply.status} Reason"]
+            lines += [] if reply.endless else [f"Content-Length: {length}"]
             lines += [f"{name}: {value}" for name, value in reply.headers.items()]
             writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
         if reply.bytes_s is None:
@@ -263,6 +266,9 @@ class SurveyServer:
                 await writer.drain()
                 await asyncio.sleep(1 / reply.bytes_s)
         await writer.drain()
+        while reply.endless and not writer.is_closing():
+            writer.write(reply.body)
+            await writer.drain()
         if reply.reset:
             writer.close()
             return False

@@ -28,6 +28,8 @@ USER_AGENT = f"specvit/{__version__} (astronomical spectra for machine learning)
 MAX_REDIRECTS = 5
 ERROR_PAGE_BYTES = 2**16  # read, so that the connection can be used again
 MIN_BYTES_S = 1000.0  # a slower transfer is cut and tried again
+MEMORY_BYTES = 128 * 2**20  # of all bodies that are arriving
+FAIR_BYTES = 4 * 2**20  # a body of up to so much is never cut for the sake of the others
 READ_BUFFER = 2**20  # fewer pauses of the transport than with aiohttp's 64 kB
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -58,12 +60,19 @@ def proxy_of(base_url: str) -> str | None:
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
+class Memory:
+    """Bytes that all bodies of a host together have in memory."""
+
+    def __init__(self) -> None:
+        self.used = 0
+
+
 class Body:
     """What comes with a status of 200 or 206, and must keep coming."""
 
-    def __init__(self, response: aiohttp.ClientResponse, timeout_s: float) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, timeout_s: float, memory: Memory) -> None:
         self.status, self.headers = response.status, response.headers
-        self._response, self._timeout_s = response, timeout_s
+        self._response, self._timeout_s, self._memory = response, timeout_s, memory
         self.received = 0
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -83,13 +92,23 @@ class Body:
             yield chunk
 
     async def read(self, limit: int) -> bytes:
-        """The whole body, at most `limit` bytes. Raises CorruptError where it is longer."""
-        pieces = []
-        async for chunk in self.chunks():
-            pieces.append(chunk)
-            if self.received > limit:
-                raise CorruptError(f"longer than {limit} bytes, which no spectrum is")
-        return b"".join(pieces)
+        """The whole body, at most `limit` bytes.
+
+        Raises CorruptError where it is longer, AgainError where others leave too little memory.
+        """
+        pieces, held = [], 0
+        try:
+            async for chunk in self.chunks():
+                pieces.append(chunk)
+                held += len(chunk)
+                self._memory.used += len(chunk)
+                if held > limit:
+                    raise CorruptError(f"longer than {limit} bytes, which no spectrum is")
+                if self._memory.used > MEMORY_BYTES and held > FAIR_BYTES:
+                    raise AgainError("too much arrives at the same time", Blame.FILE)
+            return b"".join(pieces)
+        finally:
+            self._memory.used -= held
 
 
 class HttpHost:
@@ -101,6 +120,7 @@ class HttpHost:
     def __init__(self, base_url: str, settings: Download, token: str | None, hint: str) -> None:
         parts, self._base_url = urlsplit(base_url), base_url
         self._settings, self._token, self._hint = settings, token, hint
+        self._memory = Memory()
         self.gate = Gate(parts.netloc.rpartition("@")[2], settings.connections)
 
     async def __aenter__(self) -> HttpHost:
@@ -137,7 +157,7 @@ class HttpHost:
                 self._follow(url, headers or {}) as response,
             ):
                 clock.reschedule(None)
-                body = Body(response, self._settings.timeout_s)
+                body = Body(response, self._settings.timeout_s, self._memory)
                 yield body
             self.gate.answered()
         except GivenUpError:

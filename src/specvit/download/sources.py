@@ -25,7 +25,7 @@ from specvit.io import stable_hash
 from specvit.paths import folder_of
 from specvit.registry import survey_named
 
-MAX_SPECTRUM_BYTES = 256 * 2**20  # a full SDSS file has a few MB
+MAX_SPECTRUM_BYTES = 32 * 2**20  # a full SDSS file has a few MB
 # In flight for each connection: while some wait for their next try, others use the connections.
 ROWS_A_CONNECTION = 8
 
