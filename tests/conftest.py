@@ -42,3 +42,9 @@ def real_index(real_spectra: Path) -> list[dict[str, str]]:
 def real_weights() -> Path:
     """A real pretrained ViT (DINOv2 small, safetensors)."""
     return _shared("weights") / "vit_small_patch14_dinov2.fp16.safetensors"
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """Small files that follow what people reported."""
+    return _shared("cases")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class SpecvitError(Exception):
     """A problem the user can act on: shown as one sentence, never as a traceback."""
@@ -23,6 +27,22 @@ class DataError(SpecvitError):
 
 class SpectrumError(DataError):
     """One spectrum cannot be used; the message is the reason that ledgers and shards record."""
+
+
+@contextmanager
+def blamed_on_the_file() -> Iterator[None]:
+    """Turn whatever reading, checking or drawing one file raises into that spectrum's reason.
+
+    A stage ends only where the machine (OSError) or the plan (other SpecvitErrors) is at fault.
+    """
+    try:
+        yield
+    except (SpecvitError, OSError):
+        raise
+    except Exception as error:
+        logging.getLogger(__name__).debug("a file that nobody expected", exc_info=True)
+        said = " ".join(str(error).split())[:200]
+        raise SpectrumError(f"unusable: {type(error).__name__}: {said}") from error
 
 
 class DownloadError(SpecvitError):

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote, unquote_to_bytes
 
 import psutil
 import pyarrow as pa
@@ -137,3 +138,23 @@ def stable_hash(value: Any) -> str:
     """12 hex digits that depend on the value alone, not on key order or the Python process."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def as_text(path: str) -> str:
+    """A path as text that any file can hold.
+
+    Linux names are bytes. Those that are not UTF-8 are written with percent signs, as in a URL.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return quote(os.fsencode(path), safe="/ ")
+    return path
+
+
+def from_text(text: str, root: Path) -> Path:
+    """The path below `root` that `as_text` wrote."""
+    path = root / text
+    if "%" in text and not path.exists():
+        path = root / os.fsdecode(unquote_to_bytes(text))
+    return path

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import html
+import json
 import subprocess
 import sys
 import traceback
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -16,6 +20,7 @@ from servers.survey_server import (
     cut_file,
     message,
     no_answer,
+    other_file,
     redirect,
     silence,
     status,
@@ -24,6 +29,7 @@ from servers.survey_server import (
 from specvit.config.data import Download
 from specvit.config.surveys import Simulated
 from specvit.download import download_shard, fetch_file
+from specvit.download.token import without_token
 from specvit.errors import DownloadError
 
 DOWNLOAD = ("download", "--shard", SHARD)
@@ -35,6 +41,7 @@ gate.OUTAGE_S = 1.0
 main()
 """
 TOKEN = "Zq7SecretOfTheTest93"
+ESCAPED = "Zq7/Secret+Of&The=Test 93"
 
 
 def test_every_output_is_searched(make_run, tmp_path: Path):
@@ -71,6 +78,48 @@ def test_every_output_is_searched(make_run, tmp_path: Path):
     # A URL is in the ledger, without the query.
     failed = run.tar.with_name(f"{SHARD}.failed.parquet")
     assert failed in files
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        ESCAPED,
+        quote(ESCAPED, safe=""),
+        quote(ESCAPED, safe="").replace("%2F", "%2f").replace("%3D", "%3d"),
+        quote(quote(ESCAPED, safe=""), safe=""),
+        "".join(f"%{ord(char):02X}" for char in ESCAPED),
+        json.dumps(ESCAPED)[1:-1].replace("/", "\\/"),
+        ESCAPED.replace("+", "\\u002b"),
+        html.escape(ESCAPED),
+        ESCAPED.replace("/", "&#x2F;").replace("+", "&#43;"),
+    ],
+)
+def test_a_token_is_hidden_in_every_form(form: str):
+    assert without_token(f"your token {form} is wrong", ESCAPED) == "your token [token] is wrong"
+
+
+def test_a_token_that_was_cut_is_hidden():
+    for length in range(6, len(ESCAPED)):
+        assert without_token(f"say {ESCAPED[:length]}...", ESCAPED) == "say [token]..."
+    long = "ab3" * 300  # a signed one may have hundreds of characters
+    assert without_token(f"say {long}, please", long) == "say [token] please"
+    assert without_token("nothing of it", ESCAPED) == "nothing of it"
+    assert without_token(ESCAPED, None) == ESCAPED
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_server_that_repeats_the_token_where_reasons_are_cut(make_run, monkeypatch, packed):
+    monkeypatch.setenv("SPECVIT_LAMOST_TOKEN", TOKEN)
+    spectra = [lamost(number) for number in range(60)]
+    with SurveyServer(files_of(spectra)) as server:
+        for number, spectrum in enumerate(spectra[1:]):
+            text = f"{'x' * (number * 2)} {TOKEN} is wrong, {'y' * 99}".encode()
+            page = gzip.compress(text) if packed else text
+            server.always(spectrum.path, message(page) if number % 2 else other_file(page))
+        run = make_run(spectra, server.base_url, attempts=1, max_failed_fraction=1.0)
+        download_shard(run.config, SHARD)
+        reasons = " ".join(str(entry["reason"]) for entry in run.ledger().values())
+        assert TOKEN[:6] not in reasons
 
 
 def test_exceptions_hold_no_token_in_any_link(tmp_path: Path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +12,17 @@ import pytest
 
 from specvit.config import validate
 from specvit.errors import DataError
+from specvit.io import from_text
 from specvit.surveys.catalogue import finished
 from specvit.surveys.files import FilesSettings
-from specvit.surveys.files.catalogue import FilesCatalogue, file_spectrum_id, spectrum_files
+from specvit.surveys.files.catalogue import FilesCatalogue, file_spectrum_id
+from specvit.surveys.files.find import find_spectra
 from specvit.surveys.simulated import SimulatedSky
 
 
 @pytest.fixture(scope="module")
-def lite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A whole SDSS file."""
+def sky_files(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """Three whole SDSS files of three spectra."""
     from specvit.config.surveys import Simulated
     from specvit.surveys.sdss.catalogue import SpecObj
     from specvit.surveys.sdss.paths import CATALOGUE_PATHS
@@ -29,7 +34,20 @@ def lite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     assert survey is not None
     catalogue = SpecObj(path, survey)
     frame = finished(catalogue, next(catalogue.pieces()))
-    return sky.read(frame["path"][0])
+    return [sky.read(path) for path in frame["path"][:3]]
+
+
+@pytest.fixture
+def lite(sky_files: list[bytes]) -> bytes:
+    return sky_files[0]
+
+
+def read_all(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Paths in the catalogue, and the reasons of those that are not."""
+    catalogue = FilesCatalogue(folder, settings(folder))
+    paths = [path for piece in catalogue.pieces() for path in piece["path"].tolist()]
+    assert catalogue.rows == len(paths) + len(catalogue.refused)
+    return paths, dict(catalogue.refused)
 
 
 def settings(folder: Path, **select: object) -> FilesSettings:
@@ -39,14 +57,15 @@ def settings(folder: Path, **select: object) -> FilesSettings:
     return survey
 
 
-def test_one_unreadable_file_never_ends_the_walk(tmp_path: Path, lite: bytes) -> None:
+def test_one_unreadable_file_never_ends_the_walk(tmp_path: Path, sky_files: list[bytes]) -> None:
+    lite = sky_files[0]
     (tmp_path / "sub").mkdir()
     for name, data in {
         "a.fits": b"<html>404</html>",
         "b.FITS": lite,
         "notes.txt": b"not looked at",
         "sub/c.fits.gz": b"\x1f\x8b broken",
-        "sub/d.fit": lite,
+        "sub/d.fit": sky_files[1],
         "e.fits": lite[:3000],
         "f.fits": b"",
     }.items():
@@ -65,22 +84,103 @@ def test_one_unreadable_file_never_ends_the_walk(tmp_path: Path, lite: bytes) ->
     assert "gzip" in reasons["sub/c.fits.gz"]
 
 
-def test_two_copies_are_two_spectra_of_one_object(tmp_path: Path, lite: bytes) -> None:
-    for name in ("a.fits", "b.fits"):
-        (tmp_path / name).write_bytes(lite)
-    catalogue = FilesCatalogue(tmp_path, settings(tmp_path))
-    (piece,) = catalogue.pieces()
-    ids = catalogue.spectrum_ids(piece)
-    assert len(set(ids)) == 2
-    assert any(keys[0] == keys[1] != 0 for keys in catalogue.group_keys(piece))
+def test_copies_count_once(tmp_path: Path, sky_files: list[bytes]) -> None:
+    """The same bytes, the same spectrum packed, and a link are listed as copies."""
+    (tmp_path / "a.fits").write_bytes(sky_files[0])
+    (tmp_path / "b.fits").write_bytes(sky_files[0])
+    (tmp_path / "c.fits.gz").write_bytes(gzip.compress(sky_files[0]))
+    (tmp_path / "d.fits").symlink_to("a.fits")
+    (tmp_path / "e.fits").write_bytes(sky_files[1])
+    paths, refused = read_all(tmp_path)
+    assert paths == ["a.fits", "e.fits"]
+    assert refused == dict.fromkeys(("b.fits", "c.fits.gz", "d.fits"), "a copy of a.fits")
 
 
-def test_identifiers_stay_when_files_are_added(tmp_path: Path, lite: bytes) -> None:
-    (tmp_path / "b.fits").write_bytes(lite)
+def test_identifiers_stay_when_files_are_added(tmp_path: Path, sky_files: list[bytes]) -> None:
+    (tmp_path / "b.fits").write_bytes(sky_files[0])
     (before,) = FilesCatalogue(tmp_path, settings(tmp_path)).pieces()
-    (tmp_path / "a.fits").write_bytes(lite)
+    (tmp_path / "a.fits").write_bytes(sky_files[1])
     (after,) = FilesCatalogue(tmp_path, settings(tmp_path)).pieces()
     assert before["spectrum_id"][0] in after["spectrum_id"]
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path, sky_files: list[bytes]) -> None:
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    (root / "z").mkdir(parents=True)
+    elsewhere.mkdir()
+    (root / "z" / "a.fits").write_bytes(sky_files[0])
+    (elsewhere / "b.fits").write_bytes(sky_files[1])
+    (root / "again").symlink_to("z")  # a name before that of the folder itself
+    (root / "there").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(root)
+    (root / "z" / "loop").symlink_to(".")
+    assert read_all(root) == (["there/b.fits", "z/a.fits"], {})
+
+
+def test_what_is_passed_over_is_counted(tmp_path: Path, lite: bytes, caplog) -> None:
+    (tmp_path / "a.fits").write_bytes(lite)
+    for name in ("b.fits.bz2", "c.fits.bz2", "README", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    logging.getLogger("specvit").addHandler(caplog.handler)
+    with caplog.at_level("INFO", "specvit"):
+        read_all(tmp_path)
+    logging.getLogger("specvit").removeHandler(caplog.handler)
+    assert (
+        "4 files passed over, called neither .fits nor .fit (2 .bz2, 1 no ending, 1 .txt)"
+        in caplog.text
+    )
+
+
+def test_a_folder_that_cannot_be_opened_is_listed(
+    tmp_path: Path, sky_files: list[bytes], monkeypatch
+) -> None:
+    for name, data in zip(("open", "shut"), sky_files, strict=False):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.fits").write_bytes(data)
+    scandir = os.scandir
+
+    def guarded(path):
+        if Path(path).name == "shut":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)  # tests may run as root, whom nothing stops
+    paths, refused = read_all(tmp_path)
+    assert paths == ["open/a.fits"]
+    assert refused == {"shut": "cannot open folder: Permission denied"}
+
+
+def test_a_line_break_in_a_name_is_listed(tmp_path: Path, sky_files: list[bytes]) -> None:
+    (tmp_path / "a.fits").write_bytes(sky_files[0])
+    (tmp_path / "b\nc.fits").write_bytes(sky_files[1])
+    paths, refused = read_all(tmp_path)
+    assert paths == ["a.fits"]
+    assert refused == {"b\\nc.fits": "a line break or the like in its name"}
+
+
+def test_names_that_are_not_utf8_are_read(tmp_path: Path, sky_files: list[bytes]) -> None:
+    name = os.fsdecode(b"caf\xe9 100%.fits")
+    (tmp_path / name).write_bytes(sky_files[0])
+    (tmp_path / "100%41.fits").write_bytes(sky_files[1])  # not an escaped name
+    paths, refused = read_all(tmp_path)
+    assert refused == {}
+    assert paths == ["100%41.fits", "caf%E9 100%25.fits"]
+    assert [from_text(path, tmp_path).name for path in paths] == ["100%41.fits", name]
+
+
+def test_only_regular_files_are_opened(tmp_path: Path, lite: bytes) -> None:
+    (tmp_path / "a.fits").write_bytes(lite)
+    os.mkfifo(tmp_path / "fifo.fits")
+    (tmp_path / "zero.fits").symlink_to("/dev/zero")
+    with (tmp_path / "huge.fits").open("wb") as huge:
+        huge.truncate(2**40)
+    paths, refused = read_all(tmp_path)
+    assert paths == ["a.fits"]
+    assert refused == {
+        "fifo.fits": "not a regular file",
+        "zero.fits": "not a regular file",
+        "huge.fits": "1099511627776 bytes, which no spectrum has",
+    }
 
 
 def test_an_identifier_has_no_character_that_shards_cannot_hold() -> None:
@@ -91,9 +191,9 @@ def test_an_identifier_has_no_character_that_shards_cannot_hold() -> None:
 
 def test_folders_without_spectra_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a folder"):
-        spectrum_files(tmp_path / "none")
+        find_spectra(tmp_path / "none")
     with pytest.raises(DataError, match="has no file called"):
-        spectrum_files(tmp_path)
+        find_spectra(tmp_path)
 
 
 def test_real_files_are_what_their_index_says(
@@ -108,6 +208,9 @@ def test_real_files_are_what_their_index_says(
     for row in real_index:
         if row["survey"] == "LAMOST-MRS":
             assert refused[row["file"]].startswith("medium resolution")
+            continue
+        if refused.get(row["file"], "").startswith("a copy of "):
+            assert refused[row["file"]].removeprefix("a copy of ") in rows.index
             continue
         read = rows.loc[row["file"]]
         if row["class"] == "Unknown":

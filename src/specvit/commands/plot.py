@@ -34,17 +34,18 @@ def command(
     **over: Any,
 ) -> None:
     """Draw the spectrum in FILE (FITS, plain or gzipped) as one PNG."""
-    from specvit.errors import SpectrumError
+    from specvit.errors import SpectrumError, blamed_on_the_file
     from specvit.io import atomic_open
     from specvit.plot import draw
     from specvit.plot.figure import write_figure
     from specvit.shards.sample import png_bytes
-    from specvit.surveys.read import read_spectrum
+    from specvit.surveys.read import read_bytes, read_spectrum
 
     render, grid = _settings(sources, label, {**over, "frame": "rest" if rest else None})
     try:
-        spectrum = read_spectrum(file.read_bytes())
-        picture = draw(spectrum, render, grid, spectrum.header.z)
+        with blamed_on_the_file():
+            spectrum = read_spectrum(read_bytes(file))
+            picture = draw(spectrum, render, grid, spectrum.header.z)
     except SpectrumError as error:
         raise SpectrumError(f"{file}: {error}") from error
     out = out or Path(file.name.removesuffix(".gz")).with_suffix(".png")

@@ -20,12 +20,13 @@ from specvit.download.ledger import (
     Status,
     Wanted,
 )
-from specvit.download.token import survey_token, token_hint, without_token
-from specvit.io import stable_hash
+from specvit.download.token import message_without, survey_token, token_hint, without_token
+from specvit.errors import SpectrumError
+from specvit.io import as_text, from_text, stable_hash
 from specvit.paths import folder_of
 from specvit.registry import survey_named
+from specvit.surveys.read import MAX_BYTES, read_bytes
 
-MAX_SPECTRUM_BYTES = 32 * 2**20  # a full SDSS file has a few MB
 # In flight for each connection: while some wait for their next try, others use the connections.
 ROWS_A_CONNECTION = 8
 
@@ -123,11 +124,12 @@ class HttpSource:
             sent.requests += 1
             try:
                 async with self._host.get(url) as body:
-                    data = await body.read(MAX_SPECTRUM_BYTES)
+                    data = await body.read(MAX_BYTES)
             except GivenUpError:
                 sent.requests -= 1
                 raise
-            check_spectrum(data, row.survey, row.identity)
+            # Before anything is cut from it: half a token is told, but not found.
+            check_spectrum(message_without(data, self._token), row.survey, row.identity)
             return data
 
         return await self._host.gate.persist(self._settings.attempts, once)
@@ -176,12 +178,12 @@ class FolderSource:
             if file is None:
                 continue
             attempts += 1
-            url = self._base_url + file.relative_to(self._root).as_posix()
+            url = self._base_url + as_text(file.relative_to(self._root).as_posix())
             try:
-                data = file.read_bytes()
+                data = read_bytes(file)
                 check_spectrum(data, row.survey, row.identity)
-            except OSError as error:
-                return Fetched(url, "failed", attempts, reason=f"cannot read: {error.strerror}")
+            except SpectrumError as error:
+                return Fetched(url, "failed", attempts, reason=str(error))
             except CorruptError as error:
                 return Fetched(url, "corrupt", attempts, reason=str(error))
             except (NotThereError, RefusedError) as error:
@@ -241,6 +243,6 @@ def find_file(root: Path, path: str) -> Path | None:
     """The file at `path` below `root`, gzipped or not whatever the path says; None if absent."""
     other = path.removesuffix(".gz") if path.endswith(".gz") else path + ".gz"
     for name in (path, other):
-        if (root / name).is_file():
-            return root / name
+        if (file := from_text(name, root)).is_file():
+            return file
     return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from specvit.config.data import Grid, Render
-from specvit.errors import DataError, MachineError, SpectrumError
+from specvit.errors import DataError, MachineError, SpectrumError, blamed_on_the_file
 from specvit.io import atomic_path, sha256_file, write_json
 from specvit.logs import Ticker, progress
 from specvit.paths import RunPaths
@@ -110,9 +110,10 @@ def make_shard(job: ShardJob, tick: Ticker | None = None) -> dict[str, Any]:
 def _write(entry: Input, drawing: Drawing, writer: ShardWriter, counts: _Counts) -> None:
     counts.simulated |= bool(entry.row["simulated"])
     try:
-        if entry.data is None:
-            raise SpectrumError(entry.reason)
-        sample = drawing.sample(read_spectrum(entry.data), entry.row)
+        with blamed_on_the_file():
+            if entry.data is None:
+                raise SpectrumError(entry.reason)
+            sample = drawing.sample(read_spectrum(entry.data), entry.row)
     except SpectrumError as error:
         reason = {"spectrum_id": entry.row["spectrum_id"], "reason": str(error)}
         counts.dropped.append(reason)

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from specvit.errors import SpectrumError
+
 BLOCK = 2880
 CARD = 80
 END_CARD = b"END".ljust(CARD)
@@ -43,6 +45,11 @@ _TABLE_CARD = re.compile(rb"(TTYPE|TFORM)(\d+) *= *'([^']*)'")
 _SCALING_CARD = re.compile(rb"(TSCAL|TZERO|TNULL)(\d+) *=")
 
 
+# The standard's own limits (4.4.1.1, 7.3.1); a loop up to what a broken file says may take days.
+MOST = 999
+_COUNT_CARD = re.compile(rb"(NAXIS   |TFIELDS )= *'? *([-+0-9.DE]+)")
+
+
 class UnusualFitsError(Exception):
     """Legal FITS, perhaps, but nothing that the quick way is sure of."""
 
@@ -50,6 +57,22 @@ class UnusualFitsError(Exception):
 def blocks(size: int) -> int:
     """Size with the padding that fills up its last block."""
     return -(-size // BLOCK) * BLOCK
+
+
+def check_limits(data: bytes) -> None:
+    """Raise SpectrumError where a header announces more axes or columns than FITS allows."""
+    for match in _COUNT_CARD.finditer(data):
+        if match.start() % CARD == 0:
+            _within_limits(match[1].decode().strip(), match[2].decode())
+
+
+def _within_limits(key: str, value: Any) -> None:
+    try:
+        count = float(value)
+    except ValueError:
+        return
+    if not count <= MOST:
+        raise SpectrumError(f"{key} = {value}, and FITS allows at most {MOST}")
 
 
 @lru_cache(maxsize=1024)
@@ -97,6 +120,7 @@ class Cards:
         axes = self._mandatory(2, b"NAXIS   ")
         if axes == 0:
             return 0
+        _within_limits("NAXIS", axes)
         size = 1
         for axis in range(1, axes + 1):
             size *= self._mandatory(2 + axis, b"NAXIS%-3d" % axis)
@@ -227,7 +251,9 @@ def table_layout(text: bytes) -> TableLayout:
             scaling.setdefault(int(match[2]), {})[match[1]] = value
     fields: dict[str, Field] = {}
     offset = 0
-    for number in range(1, header.whole("TFIELDS") + 1):
+    columns = header.whole("TFIELDS")
+    _within_limits("TFIELDS", columns)
+    for number in range(1, columns + 1):
         code, kind, repeat, width = parse_form(cards.get((b"TFORM", number), ""))
         name = cards.get((b"TTYPE", number), "").upper()
         flags = _scaling(code, scaling[number]) if number in scaling else {}

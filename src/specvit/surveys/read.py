@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
+import errno
+import stat
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
-from specvit.errors import SpectrumError
+from specvit.errors import SpectrumError, blamed_on_the_file
 from specvit.registry import surveys
 from specvit.spectrum.fits import BytesFits, FitsSource
-from specvit.spectrum.fits_layout import UnusualFitsError
+from specvit.spectrum.fits_layout import UnusualFitsError, check_limits
 from specvit.spectrum.types import Header, Spectrum
 from specvit.surveys.survey import Reader, Survey
 
 GZIP_MAGIC = b"\x1f\x8b"
+# A full SDSS file has a few MB; a few kB of gzip can unpack to as many GB.
+MAX_BYTES = 32 * 2**20
+MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # no fault of a file
 SHOWN = 24  # characters of a wrong file that its reason quotes
 
 T = TypeVar("T")
@@ -77,17 +82,52 @@ def recognised(source: FitsSource) -> tuple[Survey[Any], Reader, str]:
 def plain_bytes(data: bytes) -> bytes:
     """Undo gzip and check that what is left is FITS. Raises SpectrumError."""
     if data.startswith(GZIP_MAGIC):
-        try:
-            data = gzip.decompress(data)
-        except EOFError as error:
-            raise SpectrumError("truncated gzip") from error
-        except (OSError, zlib.error) as error:
-            raise SpectrumError(f"corrupt gzip: {error}") from error
+        data = _unpacked(data)
     if not data:
         raise SpectrumError("empty file")
     if not data.startswith(b"SIMPLE  ="):
         raise SpectrumError(f"not a FITS file (starts with {_quote(data)})")
     return data
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file that may hold a spectrum.
+
+    Raises SpectrumError where it cannot be read, is no file (a pipe or device would never end) or
+    is longer than any spectrum.
+    """
+    try:
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):
+            raise SpectrumError("not a regular file")
+        if state.st_size > MAX_BYTES:
+            raise SpectrumError(f"{state.st_size} bytes, which no spectrum has")
+        return path.read_bytes()
+    except OSError as error:
+        if error.errno in MACHINE:
+            raise
+        raise SpectrumError(f"cannot read: {error.strerror}") from error
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Undo gzip, also of several members one after the other; what follows them is let be."""
+    pieces, left = [], MAX_BYTES
+    try:
+        while data.startswith(GZIP_MAGIC):
+            member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+            piece = member.decompress(data, left + 1)
+            pieces.append(piece)
+            left -= len(piece)
+            if left < 0:
+                raise SpectrumError(
+                    f"unpacks to more than {MAX_BYTES} bytes, which no spectrum does"
+                )
+            if not member.eof:
+                raise SpectrumError("truncated gzip")
+            data = member.unused_data.lstrip(b"\0")
+    except zlib.error as error:
+        raise SpectrumError(f"corrupt gzip: {error}") from error
+    return b"".join(pieces)
 
 
 def _quote(data: bytes) -> str:
@@ -97,10 +137,12 @@ def _quote(data: bytes) -> str:
 
 def _quick_or_astropy(data: bytes, build: Callable[[FitsSource], T]) -> T:
     plain = plain_bytes(data)
-    try:
-        return build(BytesFits(plain))
-    except UnusualFitsError:
-        # Loaded here: most runs never need it, and it costs half a second to import.
-        from specvit.spectrum.astropy_fits import AstropyFits
+    with blamed_on_the_file():
+        try:
+            return build(BytesFits(plain))
+        except UnusualFitsError:
+            check_limits(plain)
+            # Loaded here: most runs never need it, and it costs half a second to import.
+            from specvit.spectrum.astropy_fits import AstropyFits
 
-        return build(AstropyFits(plain))
+            return build(AstropyFits(plain))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,36 +12,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from specvit.errors import DataError, SpectrumError
+from specvit.errors import SpectrumError
+from specvit.io import as_text
 from specvit.logs import progress
 from specvit.spectrum import Header
 from specvit.spectrum.fits_table import Columns
 from specvit.surveys.catalogue import Cut, SurveyCatalogue, labelled, without_placeholders
 from specvit.surveys.files import FilesSettings
-from specvit.surveys.read import read_header
+from specvit.surveys.files.find import find_spectra
+from specvit.surveys.read import read_bytes, read_header
 
 FILES_A_PIECE = 5000
-NAMES = re.compile(r".*\.(fits|fit)(\.gz)?", re.IGNORECASE)
 TEXTS = ("survey", "release", "path", "identity", "object_name", "spectrum_id")
 
 
-def spectrum_files(root: Path) -> list[str]:
-    """Paths below the folder of all files called .fits or .fit, gzipped or not, sorted."""
-    if not root.is_dir():
-        raise DataError(f"{root} is not a folder")
-    found = [
-        Path(folder, name).relative_to(root).as_posix()
-        for folder, _, names in os.walk(root)
-        for name in names
-        if NAMES.fullmatch(name)
-    ]
-    if not found:
-        raise DataError(f"{root} has no file called .fits or .fits.gz, nor have its sub-folders")
-    return sorted(found)
-
-
 def file_spectrum_id(survey: str, identity: str, path: str) -> str:
-    """An identifier that stays when files are added: two copies of a spectrum have two paths."""
+    """An identifier that stays when files are added: two files never share one."""
     name = re.sub(r"[^a-z0-9_-]", "_", identity.lower())
     return f"files-{survey}-{name}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
 
@@ -56,28 +41,31 @@ class FilesCatalogue(SurveyCatalogue):
         self.root = root
         self.settings = settings
         self.kept = TEXTS
-        self.paths = spectrum_files(root)
+        self._found = find_spectra(root)
         self.refused: list[tuple[str, str]] = []
 
     @property
     def rows(self) -> int:
         """Number of files, readable or not."""
-        return len(self.paths)
+        return len(self._found.paths) + len(self._found.refused)
 
     def pieces(self) -> Iterator[Columns]:
-        """Yield what can be read; the rest is in `refused` when this ends."""
-        self.refused = []
-        with progress("headers", len(self.paths), "files") as tick:
-            for first in range(0, len(self.paths), FILES_A_PIECE):
-                paths = self.paths[first : first + FILES_A_PIECE]
+        """Yield what can be read, each spectrum once; the rest is in `refused` when this ends."""
+        self.refused = list(self._found.refused)
+        seen: dict[tuple[object, ...], str] = {}
+        paths = self._found.paths
+        with progress("headers", len(paths), "files") as tick:
+            for first in range(0, len(paths), FILES_A_PIECE):
                 headers = {}
-                for path in paths:
+                for path in paths[first : first + FILES_A_PIECE]:
                     try:
-                        headers[path] = read_header((self.root / path).read_bytes())
+                        header = read_header(read_bytes(self.root / path))
+                        original = seen.setdefault(_observation(header), path)
+                        if original != path:
+                            raise SpectrumError(f"a copy of {as_text(original)}")
+                        headers[as_text(path)] = header
                     except SpectrumError as error:
-                        self.refused.append((path, str(error)))
-                    except OSError as error:
-                        self.refused.append((path, error.strerror or str(error)))
+                        self.refused.append((as_text(path), str(error)))
                     tick.advance()
                 if headers:
                     yield _columns(headers)
@@ -99,11 +87,8 @@ class FilesCatalogue(SurveyCatalogue):
         return (columns["spectrum_id"],)
 
     def group_keys(self, columns: Columns) -> list[NDArray[np.int64]]:
-        """The survey's name of the object, and the identity that copies of one spectrum share."""
-        return [
-            _key(columns["survey"], columns["object_name"]),
-            _key(columns["survey"], columns["identity"]),
-        ]
+        """The survey's name of the object."""
+        return [_key(columns["survey"], columns["object_name"])]
 
     def spectrum_ids(self, columns: Columns) -> list[str]:
         """Survey, identity and a hash of the path."""
@@ -116,6 +101,15 @@ class FilesCatalogue(SurveyCatalogue):
         texts = {name: columns[name].astype(object) for name in names}
         texts["release"][columns["release"] == ""] = None
         return texts
+
+
+def _observation(header: Header) -> tuple[object, ...]:
+    """What only copies of one spectrum share.
+
+    With the position to a hundredth of a degree: some identities are placeholders.
+    """
+    place = (None if angle is None else round(angle, 2) for angle in (header.ra, header.dec))
+    return header.survey, header.identity, *place
 
 
 def _columns(headers: dict[str, Header]) -> Columns:

@@ -7,6 +7,7 @@ HDU 0 (flux, inverse variance, wavelength, and-mask, or-mask), or a one-row tabl
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +97,12 @@ def _even(start: float, step: float, pixels: int) -> NDArray[np.float64]:
     return loglam
 
 
+def _vector(source: FitsSource, name: str) -> NDArray[Any]:
+    """The one row of a column, whose length may be the column's or its own."""
+    column = source.column(1, name).ravel()
+    return np.asarray(column[0]) if column.dtype == object and len(column) else column
+
+
 def read(source: FitsSource, layout: str, row: int = 0) -> Spectrum:
     """Read either layout; a flux of exactly 0 is no data even where ivar > 0 (also between arms).
 
@@ -107,7 +114,7 @@ def read(source: FitsSource, layout: str, row: int = 0) -> Spectrum:
         loglam = _log_linear(source, image.shape[1])
     else:
         names = ("FLUX", "IVAR", "WAVELENGTH")
-        flux, ivar, wave = (source.column(1, name).ravel() for name in names)
+        flux, ivar, wave = (_vector(source, name) for name in names)
         with np.errstate(divide="ignore", invalid="ignore"):
             loglam = np.log10(wave.astype(np.float64))
     return build(header(source, layout), loglam, flux, ivar, masked=flux == 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from specvit.errors import SpectrumError
 from specvit.spectrum.fits import FitsSource
@@ -74,9 +75,16 @@ def _identity(source: FitsSource, cells: dict[str, Any]) -> str:
 
 def read(source: FitsSource, layout: str = LAYOUT, row: int = 0) -> Spectrum:
     """Read an SDSS spectrum; a pixel is good where finite, ivar > 0 and not BRIGHTSKY."""
-    bright = None
-    if "AND_MASK" in source.names(1):
-        bright = (source.column(1, "AND_MASK") & BRIGHTSKY) != 0
+    bright = _bright(source.column(1, "AND_MASK")) if "AND_MASK" in source.names(1) else None
     loglam = np.asarray(source.column(1, "LOGLAM"), dtype=np.float64)
     flux, ivar = source.column(1, "FLUX"), source.column(1, "IVAR")
     return build(header(source), loglam, flux, ivar, masked=bright)
+
+
+def _bright(mask: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Where BRIGHTSKY is set; None for a mask too narrow for it. Some tools write it as floats."""
+    if mask.dtype.itemsize < 4:
+        return None
+    with np.errstate(invalid="ignore"):
+        bits: NDArray[np.bool_] = (np.nan_to_num(mask).astype(np.int64) & BRIGHTSKY) != 0
+    return bits
