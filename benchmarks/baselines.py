@@ -19,13 +19,13 @@ from benchmarks.common import BenchResult, json_option
 from benchmarks.simulated_flux import simulated_rows
 from specvit.baselines.baseline import Setup
 from specvit.baselines.rows import Rows
-from specvit.baselines.run import baseline_class, threads
+from specvit.baselines.run import baseline_class
 from specvit.config.baselines import Cnn1dSettings, SvmSettings, registered
 from specvit.config.data import Grid
 from specvit.errors import ConfigError
 from specvit.io import write_json
 from specvit.logs import setup_logging
-from specvit.machine import peak_rss_mb
+from specvit.machine import available_threads, peak_rss_mb
 from specvit.tasks import tasks_of
 
 TASKS = ["class", "redshift"]
@@ -156,7 +156,7 @@ def command(sizes: str, models: str, json_path: Path | None) -> None:
         rate=first.train / first.seconds,
         reference="scikit-learn GridSearchCV (3 folds) over scaler, full PCA and SVM, float64",
         reference_rate=first.train / reference_s,
-        cores=threads(),
+        cores=available_threads(),
         extra={name: growth.sentence() for name, growth in growths.items()},
     )
     result.show(None)
@@ -223,7 +223,7 @@ def _measure(folder: Path, train: int, name: str) -> Point:
     variant = VARIANTS[name]
     rows, val = _read(folder, train)
     settings = registered()[variant.baseline].settings(**variant.settings)
-    setup = Setup(tasks_of(TASKS), settings, Grid(), 1, threads())
+    setup = Setup(tasks_of(TASKS), settings, Grid(), 1, available_threads())
     model = baseline_class(variant.baseline)
 
     def work() -> None:

@@ -25,6 +25,12 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def available_threads() -> int:
+    """Return the number of threads to use: OMP_NUM_THREADS where it is a number, else all cores."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() and int(asked) > 0 else available_cores()
+
+
 def peak_rss_mb() -> float:
     """Return the largest resident memory of this process so far, in MB."""
     with suppress(OSError):

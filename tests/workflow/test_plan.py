@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,26 @@ def test_the_paper_is_planned_in_400_jobs_of_each_kind(workflow) -> None:
     planned = workflow.planned()
     assert planned["download"] == planned["shard"] == 400
     assert planned["train_model"] == 1
+
+
+def asked_for(text: str, rule: str) -> dict[str, str]:
+    """What a dry run says of each job of a rule, by model."""
+    jobs = re.findall(rf"rule {rule}\w*:\n((?: +\S.*\n)+)", text)
+    return {re.findall(r"model=(\S+)", job)[0]: job for job in jobs}
+
+
+def test_an_experiment_gets_the_resources_that_it_names(workflow) -> None:
+    big = {"name": "big", "train": {"gpus": 2, "workers": 1, "batch_size": 32}}
+    text = workflow.dry_run("--cores", "8", over={"experiments": [big]}).stdout
+    asked = asked_for(text, "train_model")
+    assert "gpu=2" in asked["big"]
+    assert "threads: 4" in asked["big"]
+    assert "gpu=2" not in asked["vit"]
+    assert "gpu=1" in asked_for(text, "predict")["big"]
+
+
+def test_a_baseline_that_can_use_a_gpu_asks_for_one(workflow) -> None:
+    over = {"train": {"gpus": 1}, "baselines": {"models": ["svm", "cnn1d"]}}
+    asked = asked_for(workflow.dry_run(over=over).stdout, "baseline_")
+    assert "gpu=1" in asked["cnn1d"]
+    assert "gpu=1" not in asked["svm"]

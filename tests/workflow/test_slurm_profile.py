@@ -76,6 +76,7 @@ TRAINED = "results/tiny/models/vit/training.json"
 
 def place_shards(submissions: Submissions, megabytes: float) -> None:
     submissions.place(PLOTS + "{" + ALL + "}.tar", megabytes)
+    submissions.place(PLOTS + "{" + ALL + "}.index.parquet")
     submissions.place(PLOTS + "{shards}.json")
 
 

@@ -21,6 +21,9 @@ for FILES, MODELS in baselines_by_files().items():
         resources:
             mem_mb=memory_mb(8000, of_input=1),
             runtime=runtime_min(120, of_input=0.02),
+            gpu=lambda wildcards: (
+                min(CFG.train.gpus, 1) if registered()[wildcards.model].gpu else 0
+            ),
         params:
             settings=lambda wildcards: settings("baselines", baseline=wildcards.model),
             config=configuration,

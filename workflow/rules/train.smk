@@ -1,6 +1,27 @@
-# Minutes of a pass over 1 MB of shards, some 50 plots: 400 plots a second on a GPU, 20 on CPUs.
-PASS_MIN_PER_MB = 0.002 if CFG.train.gpus else 0.04
-EPOCHS = max(CFG.variant(name).train.epochs for name in CFG.network_names)
+def training(wildcards):
+    """The training settings of a network: an experiment may have its own GPUs and workers."""
+    return CFG.variant(wildcards.model).train
+
+
+def pass_min_per_mb(train):
+    """Minutes of a pass over 1 MB of shards, some 50 plots: 400 plots/s on a GPU, 20 on CPUs."""
+    return 0.002 if train.gpus else 0.04
+
+
+def training_threads(wildcards):
+    train = training(wildcards)
+    return train.gpus * (train.workers + 1) or 16
+
+
+def training_min(wildcards, input, attempt):
+    train = training(wildcards)
+    each_mb = pass_min_per_mb(train) * train.epochs / train.processes
+    return runtime_min(240, of_input=each_mb)(wildcards, input, attempt)
+
+
+def prediction_min(wildcards, input, attempt):
+    each_mb = pass_min_per_mb(training(wildcards))
+    return runtime_min(60, of_input=each_mb)(wildcards, input, attempt)
 
 
 rule train_model:
@@ -24,13 +45,11 @@ rule train_model:
         model="|".join(CFG.network_names),
     conda:
         "../../envs/gpu.yaml"
-    threads: max(CFG.train.gpus, 1) * (CFG.train.workers + 1) if CFG.train.gpus else 16
+    threads: training_threads
     resources:
         mem_mb=memory_mb(16000, of_input=0.1),
-        runtime=runtime_min(
-            240, of_input=PASS_MIN_PER_MB * EPOCHS / CFG.train.processes
-        ),
-        gpu=CFG.train.gpus,
+        runtime=training_min,
+        gpu=lambda wildcards: training(wildcards).gpus,
         nodes=1,  # else SLURM may take the GPUs from several
     params:
         settings=lambda wildcards: settings("train", model=wildcards.model),
@@ -63,11 +82,11 @@ rule predict:
         model="|".join(CFG.network_names),
     conda:
         "../../envs/gpu.yaml"
-    threads: max(CFG.train.workers, 1) + 1
+    threads: lambda wildcards: max(training(wildcards).workers, 1) + 1
     resources:
         mem_mb=memory_mb(8000, of_input=0.1),
-        runtime=runtime_min(60, of_input=PASS_MIN_PER_MB),
-        gpu=min(CFG.train.gpus, 1),
+        runtime=prediction_min,
+        gpu=lambda wildcards: min(training(wildcards).gpus, 1),
     params:
         settings=lambda wildcards: settings("predict", model=wildcards.model),
         config=configuration,

@@ -30,6 +30,8 @@ class Setup(Generic[S]):
     seed: int
     threads: int
     """Of its parallel parts; results do not depend on it."""
+    gpu: bool = False
+    """Whether a GPU may be used, where the baseline can."""
 
 
 class Baseline(Protocol):

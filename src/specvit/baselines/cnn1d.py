@@ -57,10 +57,12 @@ class Cnn1d:
         description: Description,
         centre: NDArray[np.float32],
         scale: NDArray[np.float32],
+        *,
+        gpu: bool = False,
     ) -> None:
         self.network, self.description = network, description
         self.centre, self.scale = centre, scale
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
         network.to(self.device)
 
     @property
@@ -80,7 +82,7 @@ class Cnn1d:
             network = description.network()
             scaler = fit_scaler(train.flux)
             moments = scaler.mean_.astype(np.float32), scaler.scale_.astype(np.float32)
-            model = cls(network, description, *moments)
+            model = cls(network, description, *moments, gpu=setup.gpu)
             history = model._train(train.flux, labels, val.flux, val_labels, setup)
         best = min(history, key=lambda epoch: epoch["score"])
         return model, {

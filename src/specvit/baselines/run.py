@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Iterable
@@ -28,7 +27,7 @@ from specvit.config.baselines import registered
 from specvit.errors import DataError, TrainingError
 from specvit.io import sha256_file, write_json
 from specvit.logs import get_logger, progress
-from specvit.machine import available_cores, peak_rss_mb
+from specvit.machine import available_threads, peak_rss_mb
 from specvit.predictions import IDENTITY, write_predictions
 from specvit.shards.subset import Subset
 from specvit.tasks import Task, tasks_of
@@ -51,7 +50,14 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
         for split in ("train", "val")
     )
     _check(train, val, config)
-    setup = Setup(tasks, config.baselines.of(name), config.grid, config.split.seed, threads())
+    setup = Setup(
+        tasks,
+        config.baselines.of(name),
+        config.grid,
+        config.split.seed,
+        available_threads(),
+        gpu=config.train.gpus > 0,
+    )
     read_s = time.monotonic() - start
 
     start = time.monotonic()
@@ -113,12 +119,6 @@ def predict_shards(
     if not frames:
         raise TrainingError(f"{label}: the shards hold no spectra to predict")
     return pd.concat(frames, ignore_index=True)
-
-
-def threads() -> int:
-    """Threads to use: OMP_NUM_THREADS where it is a number, else the cores of this process."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdigit() and int(asked) > 0 else available_cores()
 
 
 def _frame(model: Baseline, rows: Rows, tasks: list[Task]) -> pd.DataFrame:

@@ -42,6 +42,8 @@ class Registration:
     """The keys of `baselines.<name>`; all have defaults."""
     model: str
     """`module:class` of its model, a `specvit.baselines.baseline.Baseline`; imported when used."""
+    gpu: bool = False
+    """Whether it can use a GPU: its job asks for one where `train.gpus` is not 0."""
 
 
 Components = Annotated[int, Field(ge=2, le=4096)]
@@ -115,7 +117,9 @@ BUILT_IN = (
         f"{_HERE}.forest:RandomForest",
     ),
     Registration("knn", "k-NN", "#cc79a7", _SKOPS, KnnSettings, f"{_HERE}.knn:Knn"),
-    Registration("cnn1d", "1-D CNN", "#d55e00", _ARRAYS, Cnn1dSettings, f"{_HERE}.cnn1d:Cnn1d"),
+    Registration(
+        *("cnn1d", "1-D CNN", "#d55e00", _ARRAYS, Cnn1dSettings, f"{_HERE}.cnn1d:Cnn1d"), gpu=True
+    ),
     Registration(
         *("template", "Templates", "#56b4e9", _ARRAYS, TemplateSettings),
         f"{_HERE}.template:Template",

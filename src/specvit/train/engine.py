@@ -151,6 +151,12 @@ class Run:
         if self.ranks.is_main:
             self._runlog = RunLog(self.checkpoints, self.name, self.number, settings)
             LOG.info("%s: %s", self.name, why)
+            machine = self.machine()
+            LOG.info(
+                "%s: %s, ranks: %d, processor threads of each: %d",
+                self.name,
+                *(machine[key] for key in ("device", "ranks", "threads")),
+            )
         self._tell("start", why=why, settings=settings, bad_samples=self.bad, **self.machine())
         self._check_bad(len(self.bad))
 

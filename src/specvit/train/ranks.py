@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from specvit.errors import TrainingError
-from specvit.machine import available_cores
+from specvit.machine import available_threads
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def join_ranks(gpus: int) -> Iterator[Ranks]:
         yield Ranks(0, 1, device)
         return
     beside = int(os.environ.get("LOCAL_WORLD_SIZE", size))
-    torch.set_num_threads(max(available_cores() // beside, 1))
+    torch.set_num_threads(max(available_threads() // beside, 1))
     dist.init_process_group(
         "nccl" if gpus else "gloo", device_id=device if gpus else None, rank=rank, world_size=size
     )
