@@ -46,5 +46,5 @@ def real_weights() -> Path:
 
 @pytest.fixture(scope="session")
 def cases() -> Path:
-    """Small files that follow what people reported."""
+    """Small files that follow what people reported (INDEX.md: what each must give)."""
     return _shared("cases")

@@ -28,7 +28,7 @@ def test_whole_files_pass():
     ("data", "reason"),
     [
         (b"", "empty file"),
-        (SDSS[:-1], "truncated"),
+        (SDSS[:-2880], "truncated"),
         (SDSS[:5000], "truncated"),
         (gzip.compress(SDSS)[:-9], "truncated gzip"),
         (LAMOST[:-4] + b"\0\0\0\0", "corrupt gzip"),

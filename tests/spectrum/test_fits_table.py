@@ -133,3 +133,12 @@ def test_the_made_up_specobj_is_what_astropy_reads(tmp_path: Path) -> None:
         if wanted.dtype.kind in "SU":
             wanted = np.strings.strip(wanted.astype("S"))
         np.testing.assert_array_equal(piece[name], wanted)
+
+
+def test_unsigned_ids_beside_the_project_are_exact(cases: Path) -> None:
+    path = cases / "specObj_uint64_ids.fits"
+    expected = Table.read(path, hdu=1)
+    (piece,) = FitsTable(path, ["BESTOBJID", "SPECOBJID"]).pieces()
+    for name in ("BESTOBJID", "SPECOBJID"):
+        np.testing.assert_array_equal(piece[name], np.asarray(expected[name]))
+    assert piece["SPECOBJID"][0] == 11997690149582688256

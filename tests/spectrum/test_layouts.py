@@ -122,7 +122,7 @@ def test_scaled_columns_go_through_astropy(monkeypatch: pytest.MonkeyPatch) -> N
         (b'{"code": 404, "msg": "no"}', r"not a FITS file \(starts with '\{\"code"),
         (SMALL[:240], "truncated: a header has no END"),
         (SMALL[:1000], "truncated: 1000 bytes, the headers announce at least 2880"),
-        (SMALL[:-1], "truncated"),
+        (SMALL[:-2880], "truncated"),
         (gzip.compress(SMALL, mtime=0)[:-20], "truncated gzip"),
         (
             gzip.compress(SMALL, mtime=0)[:200] + bytes(200) + gzip.compress(SMALL, mtime=0)[400:],

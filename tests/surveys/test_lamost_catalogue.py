@@ -11,9 +11,9 @@ import pytest
 
 from specvit.catalog.select import select
 from specvit.config import validate
-from specvit.errors import DataError
+from specvit.errors import ConfigError, DataError
 from specvit.surveys.catalogue import finished
-from specvit.surveys.lamost import LamostSettings, catalogue_path
+from specvit.surveys.lamost import SURVEY, LamostSettings, catalogue_paths
 from specvit.surveys.lamost.catalogue import LamostCatalogue
 
 HEADER = "obsid,uid,gp_id,designation,obsdate,lmjd,mjd,planid,spid,fiberid,ra_obs,dec_obs,snru,"
@@ -87,8 +87,10 @@ def test_groups_are_exact_and_follow_uid_and_gp_id(tmp_path: Path) -> None:
 
 def test_an_older_catalogue_without_groups_and_with_other_names(tmp_path: Path) -> None:
     text = "obsid|objra|objdec|snrr|class|subclass|z|tcomment\n1|10.0|-5.0|7.5|STAR|A6IV|0.0|it's\n"
-    survey = settings(release="dr3", version="v1")
-    frame = rows(LamostCatalogue(write(tmp_path, text), survey), survey)
+    path = write(tmp_path, text)
+    survey = settings(release="dr3", version="v1", catalogue=str(path))
+    catalogue = SURVEY.catalogue(survey, lambda path: pytest.fail(f"asked for {path}"))
+    frame = rows(catalogue, survey)
     assert frame.loc["1", ["ra", "dec", "snr", "stellar_type"]].tolist() == [10, -5, 7.5, "A"]
     assert np.isnan(frame.loc["1", "z_err"])
 
@@ -119,16 +121,88 @@ def test_lists_of_obsids(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("release", "version", "kind", "path"),
+    ("release", "version", "names"),
     [
-        ("dr10", "v2.0", "catalogue", "dr10/v2.0/catdl?name=dr10_v2.0_LRS_catalogue.csv.gz"),
-        ("dr11", "v2.0", "stellar", "dr11/v2.0/catdl?name=dr11_v2.0_LRS_stellar.csv.gz"),
-        ("dr8", "v1.0", "catalogue", "dr8/v1.0/catdl?name=dr8_v1.0_catalogue_LRS.csv.gz"),
-        ("dr5", "v3", "stellar", "dr5/v3/catdl?name=dr5_v3_stellar.csv.gz"),
+        ("dr4", "v2", ("dr4_v2", "dr4_v2_stellar")),
+        ("dr5", "v3", ("dr5_v3", "dr5_v3_stellar")),
+        ("dr7", "v1.2", ("dr7_v1.2", "dr7_v1.2_stellar")),
+        ("dr7", "v1.3", ("dr7_v1.3_catalogue_LRS", "dr7_v1.3_stellar_LRS")),
+        ("dr7", "v2.0", ("dr7_v2.0_LRS_catalogue", "dr7_v2.0_LRS_stellar")),
+        ("dr8", "v1.0", ("dr8_v1.0_catalogue_LRS", "dr8_v1.0_stellar_LRS")),
+        ("dr9", "v2.0", ("dr9_v2.0_LRS_catalogue", "dr9_v2.0_LRS_stellar")),
+        ("dr10", "v2.0", ("dr10_v2.0_LRS_catalogue", "dr10_v2.0_LRS_stellar")),
+        ("dr12", "v1.0", ("dr12_v1.0_LRS_catalogue", "dr12_v1.0_LRS_stellar")),
     ],
 )
-def test_where_catalogues_are(release: str, version: str, kind: str, path: str) -> None:
-    assert catalogue_path(settings(release=release, version=version), kind) == path
+def test_where_catalogues_are(release: str, version: str, names: tuple[str, str]) -> None:
+    settings(release=release, version=version)
+    folder = f"{release}/{version}/catdl?name="
+    expected = tuple(f"{folder}{name}.csv.gz" for name in names)
+    assert catalogue_paths(release, version) == expected
+
+
+@pytest.mark.parametrize(
+    ("over", "key"),
+    [
+        ({"release": "dr1"}, "catalogue"),
+        ({"release": "dr6", "version": "v2"}, "catalogue"),
+        ({"release": "dr8", "version": "v9.0"}, "catalogue"),
+        (
+            {"release": "dr3", "catalogue": "x.csv", "stellar_parameters": True},
+            "stellar_catalogue",
+        ),
+    ],
+)
+def test_a_catalogue_whose_name_is_not_known_must_be_given(over: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(**over)
+    text = str(caught.value)
+    assert over["release"] in text
+    assert "dr5 v3, dr7 v1" in text
+    assert text.endswith(f"name the file as {key}")
+
+
+def test_files_of_ones_own_are_read_in_place(tmp_path: Path) -> None:
+    stellar = write(tmp_path, STELLAR, "stellar.csv")
+    own = {"catalogue": str(general(tmp_path)), "stellar_catalogue": str(stellar)}
+    survey = settings(release="dr2", stellar_parameters=True, **own)
+    catalogue = SURVEY.catalogue(survey, lambda path: pytest.fail(f"asked for {path}"))
+    assert rows(catalogue, survey).loc["101001", "teff"] == 5671.25
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_letters_that_are_not_ascii_are_replaced(tmp_path: Path, encoding: str) -> None:
+    text = "\n".join([HEADER, *ROWS, ""]).replace("G7", "G7\xe9")
+    path = tmp_path / "c.csv"
+    path.write_bytes(text.encode(encoding))
+    survey = settings()
+    subclass = rows(LamostCatalogue(path, survey), survey).loc["101001", "subclass"]
+    assert subclass.rstrip("?") == "G7"
+    assert subclass != "G7"
+
+
+def test_quoted_names_and_cells_between_bars(tmp_path: Path) -> None:
+    lines = [HEADER, *ROWS]
+    text = "\n".join("|".join(f'"{cell}"' for cell in line.split(",")) for line in lines)
+    survey = settings()
+    frame = rows(LamostCatalogue(write(tmp_path, text), survey), survey)
+    assert frame.index.tolist() == ["101001", "101005", "101013", "1247301005"]
+    assert frame["subclass"].tolist()[0] == "G7"
+
+
+def test_a_row_without_an_obsid_is_cut_and_counted(tmp_path: Path) -> None:
+    survey = settings()
+    text = "\n".join([HEADER, *ROWS, ROWS[0].replace("101001,", ",", 1), ""])
+    catalogue = LamostCatalogue(write(tmp_path, text), survey)
+    selection = select(catalogue, survey.select, 1, "lamost")
+    assert ("has an obsid", 5, 4) in selection.ladder.steps
+    assert selection.rows == 4
+
+
+def test_a_list_may_hold_numbers_of_another_survey(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("11997690149582688256\n101013\n")  # above 2**63
+    survey = settings(select={"ids": str(tmp_path / "ids.txt")})
+    assert rows(LamostCatalogue(general(tmp_path), survey), survey).index.tolist() == ["101013"]
 
 
 def test_broken_catalogues_are_refused_in_words(tmp_path: Path) -> None:

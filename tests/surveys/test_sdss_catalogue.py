@@ -235,3 +235,25 @@ def test_dr19_names_spectra_by_field_mjd_and_catalogid(tmp_path: Path) -> None:
         frame["spectrum_id"][0],
         frame["spectrum_id"][1],
     ]
+
+
+def test_spectra_of_fibers_without_a_target_are_cut_and_counted(tmp_path: Path) -> None:
+    path = spall_lite(tmp_path)
+    table = Table.read(path)
+    table["CATALOGID"][2] = -999
+    table.write(path, overwrite=True)
+    _, selection = selected(path, release="dr19")
+    assert selection.ladder.steps[1] == ("has a catalogid", 3, 2)
+
+
+UNSIGNED = np.array([2**63 + 5, 2**63 + 7, 12, 2**64 - 1], np.uint64)
+
+
+@pytest.mark.parametrize("kind", [np.uint64, np.int64])
+def test_numbers_above_the_signed_range_are_exact(tmp_path: Path, kind: type) -> None:
+    objects = np.array([OBJECTS[0], OBJECTS[1], OBJECTS[0], 0]).astype(np.int64).astype(np.uint64)
+    path = specobj(tmp_path, BESTOBJID=objects, SPECOBJID=UNSIGNED.astype(kind))
+    _, selection = selected(path)
+    assert selection.first.tolist() == [0, 1, 2, 0]
+    (tmp_path / "ids.txt").write_text(f"{2**63 + 7}\n{2**64 + 12}\nno-such\n")
+    assert ids(path, ids=str(tmp_path / "ids.txt")) == [ALL[2]]

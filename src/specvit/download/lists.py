@@ -15,7 +15,7 @@ from specvit.config.models import Config
 from specvit.errors import DataError
 from specvit.io import write_text
 from specvit.registry import surveys
-from specvit.surveys.survey import Wanted
+from specvit.surveys.survey import Listing
 
 
 def write_list(config: Config, path: Path, form: str | None = None) -> str:
@@ -29,7 +29,7 @@ def write_list(config: Config, path: Path, form: str | None = None) -> str:
     release, paths = _wanted(config, key)
     folder = config.surveys.active[key].folder
     target = "MIRROR" if folder is None else str(folder)
-    lines, advice = surveys()[key].transfer(form, Wanted(release, paths, path, target))
+    lines, advice = surveys()[key].transfer(form, Listing(release, paths, path, target))
     write_text(path, "".join(f"{line}\n" for line in lines))
     return f"{len(lines)} lines in {path}. {advice}"
 

@@ -8,7 +8,6 @@ needs tens of milliseconds for a table as wide as SDSS's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -67,10 +66,20 @@ class FitsSource(Protocol):
         ...
 
 
-@dataclass(frozen=True)
 class _Hdu:
-    header: Cards
-    start: int
+    """A header and where its data start."""
+
+    def __init__(self, header: Cards, start: int) -> None:
+        self.header, self.start = header, start
+        self._names: frozenset[str] | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Columns of a binary table; none for any other HDU."""
+        if self._names is None:
+            is_table = self.header.text.startswith(b"XTENSION= 'BINTABLE'")
+            self._names = _names(self.header.text) if is_table else frozenset()
+        return self._names
 
 
 def _header_end(data: bytes, start: int) -> int:
@@ -120,8 +129,10 @@ class BytesFits:
                 break
             begin = _header_end(data, start)
             header = Cards(data[start:begin])
-            end = begin + blocks(header.data_bytes())
-            if end > len(data):
+            size = header.data_bytes()
+            end = begin + blocks(size)
+            # Some writers leave out the last block's padding: all data are there.
+            if begin + size > len(data):
                 raise SpectrumError(
                     f"truncated: {len(data)} bytes, the headers announce at least {end}"
                 )
@@ -143,9 +154,7 @@ class BytesFits:
 
     def names(self, hdu: int) -> frozenset[str]:
         """See FitsSource."""
-        if hdu >= self.count or self.get(hdu, "XTENSION") != "BINTABLE":
-            return frozenset()
-        return _names(self._hdus[hdu].header.text)
+        return self._hdus[hdu].names if hdu < self.count else frozenset()
 
     def column(self, hdu: int, name: str) -> NDArray[Any]:
         """See FitsSource."""

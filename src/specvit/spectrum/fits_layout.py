@@ -78,7 +78,12 @@ def _within_limits(key: str, value: Any) -> None:
 @lru_cache(maxsize=1024)
 def _card(key: str) -> re.Pattern[bytes]:
     # A pattern: bytes.find takes four times as long for keys that are mostly blanks.
-    return re.compile(re.escape(key.encode("ascii").ljust(8) + b"="))
+    return re.compile(re.escape(_start(key)))
+
+
+@lru_cache(maxsize=1024)
+def _start(key: str) -> bytes:
+    return key.encode("ascii").ljust(8) + b"="
 
 
 class Cards:
@@ -86,24 +91,27 @@ class Cards:
 
     def __init__(self, text: bytes) -> None:
         self.text = text
+        self._places: dict[bytes, int] | None = None
 
     def value(self, key: str) -> Value:
         """Value of the card with this key; None where absent or empty."""
+        if self._places is not None:
+            return self._at(self._places.get(_start(key)))
         for match in _card(key).finditer(self.text):
             if match.start() % CARD == 0:  # else the same letters inside another card
-                return _parse(self.text[match.end() : match.start() + CARD])
+                return self._at(match.start())
         return None
 
     def values(self, keys: tuple[str, ...]) -> dict[str, Value]:
         """Values of several keys: from a few on, one pass over all cards is the faster way."""
-        text = self.text
-        # Backwards, so that the first card of a key is the one kept.
-        cards = {text[at : at + 9]: at for at in range(len(text) - CARD, -1, -CARD)}
-        places = {key: cards.get(key.encode("ascii").ljust(8) + b"=") for key in keys}
-        return {
-            key: None if at is None else _parse(text[at + 9 : at + CARD])
-            for key, at in places.items()
-        }
+        if self._places is None:
+            text = self.text
+            # Backwards, so that the first card of a key is the one kept.
+            self._places = {text[at : at + 9]: at for at in range(len(text) - CARD, -1, -CARD)}
+        return {key: self._at(self._places.get(_start(key))) for key in keys}
+
+    def _at(self, place: int | None) -> Value:
+        return None if place is None else _parse(self.text[place + 9 : place + CARD])
 
     def whole(self, key: str) -> int:
         """Value of a card that must hold a whole number of at least 0."""

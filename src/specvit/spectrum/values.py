@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from specvit.errors import SpectrumError
+from specvit.spectrum.fits import FitsSource
 from specvit.spectrum.types import Header, Spectrum
 
 SENTINEL = -9999
@@ -44,6 +46,33 @@ def whole(value: Any) -> int | None:
 def first(*values: float | None) -> float | None:
     """Return the first value that is known."""
     return next((value for value in values if value is not None), None)
+
+
+def log_linear(source: FitsSource, pixels: int) -> NDArray[np.float64]:
+    """log10 wavelength (A) of an image's pixels: COEFF0 + COEFF1 i, shape (pixels,)."""
+    start, step = number(source.get(0, "COEFF0")), number(source.get(0, "COEFF1"))
+    if start is None or step is None or step <= 0:
+        raise SpectrumError(f"no wavelength scale: COEFF0 = {start}, COEFF1 = {step}")
+    return _even(start, step, pixels)
+
+
+@lru_cache(maxsize=64)
+def _even(start: float, step: float, pixels: int) -> NDArray[np.float64]:
+    # Read-only: the spectra of a survey share a few of these.
+    loglam = start + step * np.arange(pixels, dtype=np.float64)
+    loglam.flags.writeable = False
+    return loglam
+
+
+def vacuum(air: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Vacuum wavelength (A) of a wavelength in standard air, any shape.
+
+    Ciddor (1996, Appl. Opt. 35, 1566), evaluated at the air wavelength: off by less than 1e-4 A.
+    """
+    sigma2 = (1e4 / air) ** 2
+    index = 1 + 5.792105e-2 / (238.0185 - sigma2) + 1.67917e-3 / (57.362 - sigma2)
+    converted: NDArray[np.float64] = air * index
+    return converted
 
 
 def build(

@@ -20,6 +20,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 # A full SDSS file has a few MB; a few kB of gzip can unpack to as many GB.
 MAX_BYTES = 32 * 2**20
 MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # no fault of a file
+SHOWN_COLUMNS = 6
 SHOWN = 24  # characters of a wrong file that its reason quotes
 
 T = TypeVar("T")
@@ -66,17 +67,25 @@ def recognised(source: FitsSource) -> tuple[Survey[Any], Reader, str]:
 
     Told by structure, not by release or name. SpectrumError where no survey knows it.
     """
-    found = None
     for survey in surveys().values():
         reader = survey.reader
-        # All are asked: one may refuse what another would take for a file of its own.
         layout = reader.recognise(source)
-        if layout is not None and found is None:
-            found = survey, reader, layout
-    if found is not None:
-        return found
-    titles = [survey.title for survey in surveys().values()]
-    raise SpectrumError(f"FITS, but no spectrum of {' or '.join(titles)}")
+        if layout is not None:
+            return survey, reader, layout
+    titles = " or ".join(survey.title for survey in surveys().values())
+    raise SpectrumError(f"FITS, but no spectrum of {titles}: {_described(source)}")
+
+
+def _described(source: FitsSource) -> str:
+    """What a file holds that is no survey's."""
+    names = source.names(1)
+    if names:
+        shown = ", ".join(sorted(names)[:SHOWN_COLUMNS]) + (", ..." * (len(names) > SHOWN_COLUMNS))
+        return f"a table ({shown}) that does not say whose it is"
+    if source.get(0, "NAXIS") == 2:
+        width, height = source.get(0, "NAXIS1"), source.get(0, "NAXIS2")
+        return f"an image of {width} x {height} pixels that does not say whose it is"
+    return f"neither a table nor an image of spectra in its first {min(source.count, 2)} parts"
 
 
 def plain_bytes(data: bytes) -> bytes:

@@ -43,7 +43,7 @@ class Located(Protocol):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Listing:
     """What a list for bulk transfer is made of."""
 
     release: str
@@ -123,15 +123,15 @@ class Survey(Collection[S]):
         """The survey's web page of a spectrum; None where there is none."""
         return None
 
-    def transfer(self, form: str, wanted: Wanted) -> tuple[list[str], str]:
+    def transfer(self, form: str, listing: Listing) -> tuple[list[str], str]:
         """Lines of a list for bulk transfer in one of its forms, and how to use it."""
-        return self.urls(wanted.paths, wanted)
+        return self.urls(listing.paths, listing)
 
-    def urls(self, paths: Sequence[str], wanted: Wanted) -> tuple[list[str], str]:
+    def urls(self, paths: Sequence[str], listing: Listing) -> tuple[list[str], str]:
         """Addresses of single files on the survey's own server."""
         server = self.settings.model_fields["base_url"].default
         if not isinstance(server, str):
             raise DataError(f"{self.title} has no server that everybody can ask: mirror it by hand")
         return [server + path for path in paths], (
-            f"Fetch with: wget -c -x -nH -i {wanted.listed}; then set base_url to that folder"
+            f"Fetch with: wget -c -x -nH -i {listing.listed}; then set base_url to that folder"
         )

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from sky_helpers import equivalent_width
 
+from specvit.spectrum.values import vacuum
 from specvit.surveys.simulated.absorbers import draw_absorbers
 from specvit.surveys.simulated.atmosphere import Atmosphere, hydrogen_lines
 from specvit.surveys.simulated.galaxies import emission_lines
-from specvit.surveys.simulated.lines import LINE, hydrogen, vacuum
+from specvit.surveys.simulated.lines import LINE, hydrogen
 from specvit.surveys.simulated.objects import (
     GALAXY,
     OBJECT,

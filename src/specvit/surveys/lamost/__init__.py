@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
 from specvit.config.select import STELLAR_LABELS, Select, SurveySettings
-from specvit.surveys.survey import Fetch, Located, Reader, Survey, Wanted
+from specvit.surveys.survey import Fetch, Listing, Located, Reader, Survey
 
 if TYPE_CHECKING:
     from specvit.surveys.lamost.catalogue import LamostCatalogue
@@ -16,12 +18,18 @@ if TYPE_CHECKING:
 PAGE = "https://www.lamost.org/{place}/spectrum/view?obsid={obsid}"
 # An obsid stays the same in later releases: used where a file does not name its release.
 LATEST = "dr10/v2.0"
-# Releases whose catalogues are not called {dr}_{version}_LRS_{kind}.csv.gz.
-OLD_NAMES = {
-    ("dr5", "v3"): {"catalogue": "dr5_v3", "stellar": "dr5_v3_stellar"},
-    ("dr7", "v1.3"): {"catalogue": "dr7_v1.3_catalogue_LRS", "stellar": "dr7_v1.3_stellar_LRS"},
-    ("dr8", "v1.0"): {"catalogue": "dr8_v1.0_catalogue_LRS", "stellar": "dr8_v1.0_stellar_LRS"},
+# Names of the general and the stellar catalogue of releases before dr10, after LAMOST's own client
+# (pylamost). Of those that are not here, names differ between sources, or there is no version.
+_OLD, _TURNED = ("{0}", "{0}_stellar"), ("{0}_catalogue_LRS", "{0}_stellar_LRS")
+_NEW = ("{0}_LRS_catalogue", "{0}_LRS_stellar")
+NAMES = {
+    **dict.fromkeys((("dr4", "v2"), ("dr5", "v1"), ("dr5", "v2"), ("dr5", "v3")), _OLD),
+    **dict.fromkeys((("dr7", "v1"), ("dr7", "v1.1"), ("dr7", "v1.2")), _OLD),
+    **dict.fromkeys((("dr7", "v1.3"), ("dr8", "v1.0")), _TURNED),
+    **dict.fromkeys((("dr7", "v2.0"), ("dr8", "v1.1"), ("dr8", "v2.0")), _NEW),
+    **dict.fromkeys((("dr9", "v1.0"), ("dr9", "v1.1"), ("dr9", "v2.0")), _NEW),
 }
+FIRST_REGULAR = 10  # the first release of which every version has the names of _NEW
 _RELEASE = re.compile(r"(dr[0-9]+) (v[0-9.]+)")
 _NIGHT = re.compile(r"(\d{8})/")
 _DENIAL = re.compile(r"token|permission|denied|forbidden|unauthori|log ?in", re.IGNORECASE)
@@ -54,6 +62,10 @@ class LamostSettings(SurveySettings):
     """Paths of spectra: as on the server (by obsid), or as in the unpacked nightly tars."""
     stellar_parameters: bool = False
     """Also fetch the stellar catalogue, for the tasks teff, logg and feh."""
+    catalogue: str | None = None
+    """A file of one's own for the general catalogue (CSV, plain or gzipped); null: the server's."""
+    stellar_catalogue: str | None = None
+    """A file of one's own for the stellar catalogue; null: the server's."""
     select: LamostSelect = LamostSelect()
     """Which rows are taken."""
 
@@ -61,6 +73,21 @@ class LamostSettings(SurveySettings):
     def _tree_has_layout(self) -> LamostSettings:
         if self.layout == "nightly" and not self.base_url.startswith("file:/"):
             raise ValueError("layout: nightly needs the unpacked tars, as base_url: file:///path")
+        return self
+
+    @model_validator(mode="after")
+    def _catalogues_are_known(self) -> LamostSettings:
+        if _names(self.release, self.version) is not None:
+            return self
+        asked = {"catalogue": True, "stellar_catalogue": self.has_stellar_labels}
+        for key, needed in asked.items():
+            if needed and getattr(self, key) is None:
+                known = ", ".join(" ".join(one) for one in NAMES)
+                raise ValueError(
+                    f"release {self.release}, version {self.version}: what its catalogue is called "
+                    f"is not known, as it is for {known} and all from dr{FIRST_REGULAR} on; fetch "
+                    f"it by hand and name the file as {key}"
+                )
         return self
 
     @property
@@ -74,11 +101,23 @@ class LamostSettings(SurveySettings):
         return self.stellar_parameters or bool(set(self.select.require) & set(STELLAR_LABELS))
 
 
-def catalogue_path(settings: LamostSettings, kind: str) -> str:
-    """Path of a catalogue below the base URL; `kind` is catalogue (general) or stellar."""
-    old = OLD_NAMES.get((settings.release, settings.version))
-    name = old[kind] if old else f"{settings.release}_{settings.version}_LRS_{kind}"
-    return f"{settings.release}/{settings.version}/catdl?name={name}.csv.gz"
+def _names(release: str, version: str) -> tuple[str, str] | None:
+    """Names of the general and the stellar catalogue; None where they are not known."""
+    patterns = NAMES.get((release, version))
+    if patterns is None and int(release.removeprefix("dr")) >= FIRST_REGULAR:
+        patterns = _NEW
+    if patterns is None:
+        return None
+    general, stellar = (name.format(f"{release}_{version}") for name in patterns)
+    return general, stellar
+
+
+def catalogue_paths(release: str, version: str) -> tuple[str, str]:
+    """Paths of the general and the stellar catalogue below the base URL, where they are known."""
+    names = _names(release, version)
+    assert names is not None  # or the settings name files
+    general, stellar = (f"{release}/{version}/catdl?name={name}.csv.gz" for name in names)
+    return general, stellar
 
 
 class Lamost(Survey[LamostSettings]):
@@ -94,10 +133,13 @@ class Lamost(Survey[LamostSettings]):
         """Open the general catalogue, with the stellar one where its numbers are asked for."""
         from specvit.surveys.lamost.catalogue import LamostCatalogue
 
-        general = fetch(catalogue_path(settings, "catalogue"))
-        stellar = None
-        if settings.has_stellar_labels:
-            stellar = fetch(catalogue_path(settings, "stellar"))
+        def file(own: str | None, kind: int) -> Path:
+            if own is not None:
+                return Path(os.path.expandvars(own))
+            return fetch(catalogue_paths(settings.release, settings.version)[kind])
+
+        general = file(settings.catalogue, 0)
+        stellar = file(settings.stellar_catalogue, 1) if settings.has_stellar_labels else None
         return LamostCatalogue(general, settings, stellar)
 
     @property
@@ -128,15 +170,15 @@ class Lamost(Survey[LamostSettings]):
         place = f"{named[1]}/{named[2]}" if named else LATEST
         return PAGE.format(place=place, obsid=identity)
 
-    def transfer(self, form: str, wanted: Wanted) -> tuple[list[str], str]:
+    def transfer(self, form: str, listing: Listing) -> tuple[list[str], str]:
         """Addresses of single files, or of one tar.gz a night where paths are of nightly tars."""
-        nights = {match[1] for path in wanted.paths if (match := _NIGHT.match(path))}
+        nights = {match[1] for path in listing.paths if (match := _NIGHT.match(path))}
         if not nights:
-            return self.urls(wanted.paths, wanted)
-        folder = f"{wanted.release.replace(' ', '/')}/tar/lrs-fits"
-        lines, _ = self.urls([f"{folder}/{night}.tar.gz" for night in sorted(nights)], wanted)
+            return self.urls(listing.paths, listing)
+        folder = f"{listing.release.replace(' ', '/')}/tar/lrs-fits"
+        lines, _ = self.urls([f"{folder}/{night}.tar.gz" for night in sorted(nights)], listing)
         return lines, (
-            f"Fetch with: wget -c -i {wanted.listed}; unpack with: tar -xzf, in the folder of "
+            f"Fetch with: wget -c -i {listing.listed}; unpack with: tar -xzf, in the folder of "
             "base_url"
         )
 

@@ -25,7 +25,8 @@ from specvit.surveys.lamost import LamostSettings
 
 BLOCK_BYTES = 4 << 20  # the reader holds some thirty blocks at a time
 STELLAR_COLUMNS = ("teff", "logg", "feh")
-_TEXT, _FLOAT, _INT = pa.string(), pa.float64(), pa.int64()
+# Text as bytes: some release has a name with a letter that is not ASCII, in whatever encoding.
+_TEXT, _FLOAT, _INT = pa.binary(), pa.float64(), pa.int64()
 # Quantity -> (type, names it has had, whether it must be there).
 GENERAL: dict[str, tuple[pa.DataType, tuple[str, ...], bool]] = {
     "obsid": (_INT, ("obsid",), True),
@@ -62,8 +63,8 @@ class CsvTable:
         self, path: Path, quantities: Mapping[str, tuple[pa.DataType, tuple[str, ...], bool]]
     ) -> None:
         self.path = path
-        self.delimiter, header = _first_line(path)
-        by_name = {name.strip().lower(): name for name in header}
+        self.delimiter, self.header, self.quote = _first_line(path)
+        by_name = {name.strip().lower(): name for name in self.header}
         self.names: dict[str, str] = {}
         self.types: dict[str, pa.DataType] = {}
         for quantity, (kind, names, needed) in quantities.items():
@@ -80,11 +81,12 @@ class CsvTable:
             with pa.input_stream(str(self.path), "gzip" if zipped else None) as stream:
                 reader = pacsv.open_csv(
                     stream,
-                    read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES),
+                    # The names as they were understood here, quoted or not.
+                    read_options=pacsv.ReadOptions(
+                        block_size=BLOCK_BYTES, column_names=self.header, skip_rows=1
+                    ),
                     parse_options=pacsv.ParseOptions(
-                        delimiter=self.delimiter,
-                        # Comments in |-separated catalogues hold single quotes of their own.
-                        quote_char='"' if self.delimiter == "," else False,
+                        delimiter=self.delimiter, quote_char=self.quote
                     ),
                     convert_options=pacsv.ConvertOptions(
                         include_columns=list(self.types), column_types=self.types
@@ -107,7 +109,8 @@ def _is_gzip(path: Path) -> bool:
         return handle.read(2) == b"\x1f\x8b"
 
 
-def _first_line(path: Path) -> tuple[str, list[str]]:
+def _first_line(path: Path) -> tuple[str, list[str], str | bool]:
+    """Delimiter, names of columns, and what quotes cells (False: nothing)."""
     try:
         with open_plain(path) as stream:
             line = stream.readline(100_000).decode("utf-8", "replace").strip("\ufeff\r\n")
@@ -117,13 +120,19 @@ def _first_line(path: Path) -> tuple[str, list[str]]:
     names = [name.strip('"') for name in line.split(delimiter)]
     if len(names) < 2:
         raise DataError(f"{path} is no CSV table (starts with {line[:40]!r})")
-    return delimiter, names
+    # Comments in |-separated catalogues hold quotes of their own, unless all cells are quoted.
+    return delimiter, names, '"' if delimiter == "," or '"' in line else False
+
+
+def _ascii(word: bytes) -> bytes:
+    """The word as it is, or with ? for what is not ASCII."""
+    return word if word.isascii() else word.decode("ascii", "replace").encode("ascii", "replace")
 
 
 def _array(column: pa.Array) -> NDArray[Any]:
-    if column.type == pa.string():
-        coded = column.fill_null("").dictionary_encode()  # most columns repeat a few words
-        words = coded.dictionary.to_numpy(zero_copy_only=False).astype("S")
+    if column.type == _TEXT:
+        coded = column.fill_null(b"").dictionary_encode()  # most columns repeat a few words
+        words = np.array([_ascii(word) for word in coded.dictionary.to_pylist()] or [b""])
         texts: NDArray[Any] = np.strings.strip(words)[np.asarray(coded.indices)]
         return texts
     if column.type == pa.int64():
@@ -166,13 +175,14 @@ class LamostCatalogue(SurveyCatalogue):
         }
 
     def own_cuts(self) -> list[Cut]:
-        """None: what SDSS cuts on, LAMOST's catalogue does not have."""
-        return []
+        """Rows without an obsid name no file."""
+        return [Cut("has an obsid", lambda columns: columns["obsid"] > 0)]
 
     def is_listed(self, columns: Columns, wanted: frozenset[str]) -> NDArray[np.bool_]:
         """By obsid or spectrum_id."""
         texts = (text.removeprefix("lamost-") for text in wanted)
-        obsids = np.array([int(text) for text in texts if text.isdecimal()], np.int64)
+        numbers = (int(text) for text in texts if text.isdecimal())
+        obsids = np.array([number for number in numbers if number < 2**63], np.int64)
         return np.isin(columns["obsid"], obsids)
 
     def sort_keys(self, columns: Columns) -> tuple[NDArray[Any], ...]:

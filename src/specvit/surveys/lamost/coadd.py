@@ -6,7 +6,7 @@ HDU 0 (flux, inverse variance, wavelength, and-mask, or-mask), or a one-row tabl
 
 from __future__ import annotations
 
-from functools import lru_cache
+import re
 from typing import Any
 
 import numpy as np
@@ -16,25 +16,32 @@ from specvit.errors import SpectrumError
 from specvit.spectrum.fits import FitsSource
 from specvit.spectrum.fits_layout import Value
 from specvit.spectrum.types import Header, Spectrum
-from specvit.spectrum.values import build, first, number, text, whole
+from specvit.spectrum.values import build, first, log_linear, number, text, vacuum, whole
 
 IMAGE, TABLE = "lamost_image", "lamost_table"
 
 
+# Any of these in the primary header tells LAMOST's tables and images from others of that shape.
+ORIGIN_KEYS = ("OBSID", "PLANID", "LMJD")
+# Extensions of a medium-resolution file: coadds of an arm, and its single exposures.
+MEDIUM_RESOLUTION = re.compile(r"COADD_[BR]|[BR]-\d+")
+
+
 def recognise(source: FitsSource) -> str | None:
     """See Reader: an image of spectrum rows, or a table with a vector for each quantity."""
-    if _is_medium_resolution(source):
-        raise SpectrumError("medium resolution (COADD_B, COADD_R), not a low-resolution spectrum")
-    rows = source.get(0, "NAXIS2") if source.get(0, "NAXIS") == 2 else 0
-    if isinstance(rows, int) and rows >= 2 and source.get(0, "COEFF0") is not None:
+    card = source.values(0, (*ORIGIN_KEYS, "TELESCOP", "NAXIS", "NAXIS2", "COEFF0"))
+    is_lamost = any(card[key] is not None for key in ORIGIN_KEYS)
+    is_lamost |= str(card["TELESCOP"]).startswith("LAMOST")
+    # The arms may stand in any order; without LAMOST's own keys a look at the first is enough.
+    names = (source.get(hdu, "EXTNAME") for hdu in range(1, source.count if is_lamost else 2))
+    if any(MEDIUM_RESOLUTION.fullmatch(str(name)) for name in names):
+        raise SpectrumError("LAMOST medium resolution (an arm each), not a low-resolution spectrum")
+    if not is_lamost:
+        return None
+    rows = card["NAXIS2"] if card["NAXIS"] == 2 else 0
+    if isinstance(rows, int) and rows >= 2 and card["COEFF0"] is not None:
         return IMAGE
     return TABLE if source.names(1) >= {"FLUX", "IVAR", "WAVELENGTH"} else None
-
-
-def _is_medium_resolution(source: FitsSource) -> bool:
-    """Whether the file has a spectrum for each arm (COADD_B, COADD_R)."""
-    names = [str(source.get(hdu, "EXTNAME") or "") for hdu in range(1, min(source.count, 3))]
-    return any(name in ("COADD_B", "COADD_R") for name in names)
 
 
 NAMING_KEYS = ("OBSID", "LMJD", "PLANID", "SPID", "FIBERID")
@@ -82,21 +89,6 @@ def _identity(card: dict[str, Value]) -> str:
     return f"{night}-{plan}_sp{spectrograph:02d}-{fiber:03d}"
 
 
-def _log_linear(source: FitsSource, pixels: int) -> NDArray[np.float64]:
-    start, step = number(source.get(0, "COEFF0")), number(source.get(0, "COEFF1"))
-    if start is None or step is None or step <= 0:
-        raise SpectrumError(f"no wavelength scale: COEFF0 = {start}, COEFF1 = {step}")
-    return _even(start, step, pixels)
-
-
-@lru_cache(maxsize=64)
-def _even(start: float, step: float, pixels: int) -> NDArray[np.float64]:
-    # Read-only: the spectra of a survey share a few of these.
-    loglam = start + step * np.arange(pixels, dtype=np.float64)
-    loglam.flags.writeable = False
-    return loglam
-
-
 def _vector(source: FitsSource, name: str) -> NDArray[Any]:
     """The one row of a column, whose length may be the column's or its own."""
     column = source.column(1, name).ravel()
@@ -106,15 +98,23 @@ def _vector(source: FitsSource, name: str) -> NDArray[Any]:
 def read(source: FitsSource, layout: str, row: int = 0) -> Spectrum:
     """Read either layout; a flux of exactly 0 is no data even where ivar > 0 (also between arms).
 
-    Row 3 of an image is not used, since in DR1 it is something else.
+    Row 3 of an image is not used, since in DR1 it is something else. Wavelengths are in vacuum and
+    heliocentric; a file whose VACUUM says no is converted, since the formula is exact and needs
+    nothing else, one whose HELIO says no is refused, since its velocity is not known for sure.
     """
+    if source.get(0, "HELIO") is False:
+        raise SpectrumError("wavelengths are not heliocentric (HELIO = F)")
+    in_air = source.get(0, "VACUUM") is False
     if layout == IMAGE:
         image = source.image(0)
         flux, ivar = image[0], image[1]
-        loglam = _log_linear(source, image.shape[1])
+        loglam = log_linear(source, image.shape[1])
+        wave = 10**loglam if in_air else None
     else:
         names = ("FLUX", "IVAR", "WAVELENGTH")
         flux, ivar, wave = (_vector(source, name) for name in names)
+    if wave is not None:
         with np.errstate(divide="ignore", invalid="ignore"):
-            loglam = np.log10(wave.astype(np.float64))
+            wave = wave.astype(np.float64)
+            loglam = np.log10(vacuum(wave) if in_air else wave)
     return build(header(source, layout), loglam, flux, ivar, masked=flux == 0)

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from specvit.config.select import STELLAR_LABELS, Select, SurveySettings
 from specvit.surveys.sdss.paths import CATALOGUE_PATHS, alternatives
-from specvit.surveys.survey import Fetch, Located, Reader, Survey, Wanted
+from specvit.surveys.survey import Fetch, Listing, Located, Reader, Survey
 
 if TYPE_CHECKING:
     from specvit.surveys.sdss.catalogue import SdssCatalogue
@@ -82,37 +82,37 @@ class Sdss(Survey[SdssSettings]):
     @property
     def reader(self) -> Reader:
         """See Survey."""
-        from specvit.surveys.sdss import coadd
+        from specvit.surveys.sdss import reader
 
-        return coadd
+        return reader
 
     def locations(self, row: Located) -> list[str]:
         """See Survey."""
         return [row.path, *alternatives(row.path)]
 
     def page(self, release: str, identity: str) -> str | None:
-        """DR17's page of plate, MJD and fiber; DR19's spectra have none."""
+        """DR17's page of plate, MJD and fiber; spectra of SDSS-V have none."""
         parts = identity.split("-")
-        if len(parts) != 3 or release == "dr19":
+        if len(parts) != 3 or release == "dr19" or release.startswith("v6_"):
             return None
         return PAGE.format(plate=parts[0], mjd=parts[1], fiber=parts[2])
 
-    def transfer(self, form: str, wanted: Wanted) -> tuple[list[str], str]:
+    def transfer(self, form: str, listing: Listing) -> tuple[list[str], str]:
         """For rsync: paths below the release; for Globus: pairs of paths; or addresses."""
-        listed, target = wanted.listed, wanted.target
+        listed, target = listing.listed, listing.target
         if form == "rsync":
-            release = wanted.paths[0].split("/", 1)[0]
+            release = listing.paths[0].split("/", 1)[0]
             command = f"rsync -aL --files-from={listed} {RSYNC}/{release} {target}/{release}"
-            return [path.removeprefix(f"{release}/") for path in wanted.paths], (
+            return [path.removeprefix(f"{release}/") for path in listing.paths], (
                 f"Fetch with: {command}; then set base_url: file://{target}/"
             )
         if form == "globus":
-            return [f"{path} {path}" for path in wanted.paths], (
+            return [f"{path} {path}" for path in listing.paths], (
                 "Fetch with: globus transfer SDSS_COLLECTION:/ MY_COLLECTION:/MIRROR/ --batch "
                 f"{listed}, where the first path is the one that shows dr17; then set base_url: "
                 "file:///MIRROR/"
             )
-        return self.urls(wanted.paths, wanted)
+        return self.urls(listing.paths, listing)
 
 
 SURVEY = Sdss()

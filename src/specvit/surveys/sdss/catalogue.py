@@ -40,12 +40,27 @@ def _listed(columns: Columns, names: tuple[str, str, str], wanted: frozenset[str
     for text in wanted:
         parts = text.removeprefix("sdss-").split("-")
         if len(parts) == 3 and all(part.isdecimal() for part in parts):
-            triples.add(tuple(int(part) for part in parts))
+            numbers = tuple(int(part) for part in parts)
+            if max(numbers) < 2**63:
+                triples.add(numbers)
     found = np.zeros(len(columns[names[0]]), np.bool_)
     first = np.array([triple[0] for triple in triples], np.int64)
     places = np.flatnonzero(np.isin(columns[names[0]], first))
     rows = zip(*(columns[name][places].tolist() for name in names), strict=True)
     found[places] = [row in triples for row in rows]
+    return found
+
+
+def _listed_by_number(column: NDArray[Any], wanted: frozenset[str]) -> NDArray[np.bool_]:
+    """Rows whose 64-bit identifier (text or number, signed or not) is listed."""
+    found: NDArray[np.bool_]
+    if column.dtype.kind == "S":
+        texts = np.array([text.encode() for text in wanted] or [b""])
+        found = np.isin(column, texts) & (column != b"")
+    else:
+        numbers = (int(text) for text in wanted if text.isdecimal())
+        known = np.array([number for number in numbers if number < 2**64], np.uint64)
+        found = np.isin(column.astype(np.uint64), known)
     return found
 
 
@@ -144,9 +159,8 @@ class SpecObj(SdssCatalogue):
 
     def is_listed(self, columns: Columns, wanted: frozenset[str]) -> NDArray[np.bool_]:
         """By plate-mjd-fiber, spectrum_id or specObjID."""
-        texts = np.array([text.encode() for text in wanted if text.isdecimal()])
         by_name: NDArray[np.bool_] = _listed(columns, ("plate", "mjd", "fiber"), wanted)
-        return by_name | (np.isin(columns["specobjid"], texts) if len(texts) else False)
+        return by_name | _listed_by_number(columns["specobjid"], wanted)
 
     def sort_keys(self, columns: Columns) -> tuple[NDArray[Any], ...]:
         """Plate, MJD, fiber."""
@@ -196,11 +210,15 @@ class SpAllLite(SdssCatalogue):
             }
             yield own | _common(piece, "RACAT", "DECCAT")
 
+    def own_cuts(self) -> list[Cut]:
+        """Fibers without a target (negative CATALOGID) have no file of their own name."""
+        assigned = Cut("has a catalogid", lambda columns: columns["catalogid"] > 0)
+        return [assigned, *super().own_cuts()]
+
     def is_listed(self, columns: Columns, wanted: frozenset[str]) -> NDArray[np.bool_]:
         """By field-mjd-catalogid, spectrum_id or SPECOBJID."""
-        texts = np.array([text.encode() for text in wanted])
         by_name: NDArray[np.bool_] = _listed(columns, ("field", "mjd", "catalogid"), wanted)
-        return by_name | (np.isin(columns["specobjid"], texts) if len(texts) else False)
+        return by_name | _listed_by_number(columns["specobjid"], wanted)
 
     def sort_keys(self, columns: Columns) -> tuple[NDArray[Any], ...]:
         """Field, MJD, catalogid."""

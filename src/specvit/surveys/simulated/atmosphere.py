@@ -17,7 +17,8 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from specvit.surveys.simulated.lines import hydrogen, vacuum
+from specvit.spectrum.values import vacuum
+from specvit.surveys.simulated.lines import hydrogen
 from specvit.surveys.simulated.objects import LIGHT_SPEED, Floats
 
 # Species -> log10 abundance by number relative to H (Asplund et al. 2009), ionisation energies of

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from specvit.surveys.simulated.objects import Floats
-
 SPZLINE: tuple[tuple[str, float], ...] = (
     ("Ly_alpha", 1215.67),
     ("N_V 1240", 1240.81),
@@ -51,14 +47,3 @@ RYDBERG_WAVE = 911.76334
 def hydrogen(lower: int, upper: int) -> float:
     """Vacuum wavelength (A) of a hydrogen line by Rydberg's formula, good to 0.1 A."""
     return RYDBERG_WAVE / (1 / lower**2 - 1 / upper**2)
-
-
-def vacuum(air: Floats) -> Floats:
-    """Vacuum wavelength (A) of a wavelength in standard air.
-
-    Ciddor (1996, Appl. Opt. 35, 1566), evaluated at the air wavelength: off by less than 1e-4 A.
-    """
-    sigma2 = (1e4 / np.asarray(air, float)) ** 2
-    index = 1 + 5.792105e-2 / (238.0185 - sigma2) + 1.67917e-3 / (57.362 - sigma2)
-    converted: Floats = np.asarray(air * index)
-    return converted

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from specvit.spectrum.values import vacuum
 from specvit.surveys.simulated.atmosphere import (
     Atmosphere,
     hydrogen_lines,
@@ -16,7 +17,7 @@ from specvit.surveys.simulated.atmosphere import (
 )
 from specvit.surveys.simulated.deposit import LN10_STEP, add_gaussians, add_wings
 from specvit.surveys.simulated.instrument import STEP
-from specvit.surveys.simulated.lines import LINE, vacuum
+from specvit.surveys.simulated.lines import LINE
 from specvit.surveys.simulated.objects import LIGHT_SPEED, Floats, Generator
 from specvit.surveys.simulated.seeds import generator
 
