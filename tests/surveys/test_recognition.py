@@ -189,10 +189,12 @@ def _with_mask(form: str, mask: np.ndarray) -> bytes:
 @pytest.mark.parametrize("make", [sdss_file, lamost_image_file, lamost_table_file])
 def test_only_the_padding_may_be_missing(make) -> None:
     whole = make(FLUX[:3801], **({"loglam": LOGLAM[:3801]} if make is sdss_file else {}))
-    data = whole.rstrip(b"\0")
-    data += b"\0" * 8  # zeros that the last value may end in
-    assert len(data) < len(whole)
+    padding = -fits.HDUList.fromstring(whole)[-1].size % 2880
+    assert padding
+    data = whole[:-padding]
     np.testing.assert_array_equal(read_spectrum(data).flux, read_spectrum(whole).flux)
+    with pytest.raises(SpectrumError, match="truncated"):
+        read_spectrum(data[:-1])
 
 
 # --- inputs that lie beside the project

@@ -77,7 +77,8 @@ class _Hdu:
     def names(self) -> frozenset[str]:
         """Columns of a binary table; none for any other HDU."""
         if self._names is None:
-            is_table = self.header.text.startswith(b"XTENSION= 'BINTABLE'")
+            first = self.header.text[:CARD]
+            is_table = first.startswith(b"XTENSION=") and b"'BINTABLE" in first
             self._names = _names(self.header.text) if is_table else frozenset()
         return self._names
 
