@@ -35,9 +35,7 @@ def recognise(source: FitsSource) -> str | None:
     # The arms may stand in any order; without LAMOST's own keys a look at the first is enough.
     names = (source.get(hdu, "EXTNAME") for hdu in range(1, source.count if is_lamost else 2))
     if any(MEDIUM_RESOLUTION.fullmatch(str(name)) for name in names):
-        raise SpectrumError(
-            "medium resolution (LAMOST, arm by arm), not a low-resolution one"
-        )
+        raise SpectrumError("medium resolution (LAMOST, arm by arm), not a low-resolution one")
     if not is_lamost:
         return None
     rows = card["NAXIS2"] if card["NAXIS"] == 2 else 0
