@@ -12,7 +12,7 @@ import pytest
 from specvit.config import Config, validate
 from specvit.config.select import Select
 from specvit.spectrum.fits_table import Columns
-from specvit.surveys.catalogue import Cut, SurveyCatalogue, codes_of, stellar_codes
+from specvit.surveys.catalogue import Cut, Found, SurveyCatalogue, codes_of, find_by, stellar_codes
 from specvit.tasks import CLASSES
 
 
@@ -43,8 +43,9 @@ class ArraySurvey(SurveyCatalogue):
     def own_cuts(self) -> list[Cut]:
         return []
 
-    def is_listed(self, columns: Columns, wanted: frozenset[str]) -> Any:
-        return np.isin(columns["number"], [int(text) for text in wanted])
+    def find(self, columns: Columns, wanted: frozenset[str]) -> Found:
+        numbers = {text: int(text) for text in wanted if text.isdecimal()}
+        return find_by(numbers, columns["number"])
 
     def sort_keys(self, columns: Columns) -> tuple[Any, ...]:
         return (columns["number"],)

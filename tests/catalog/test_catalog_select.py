@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,29 @@ def test_lists_that_cannot_be_read_are_refused(
         run({"number": [1]}, ids=str(tmp_path / "nothing.txt"))
     (tmp_path / "ids.txt").write_text("2\n3 # both\n")
     assert numbers(run({"number": [1, 2, 3]}, ids=str(tmp_path / "ids.txt"))) == [2, 3]
+
+
+def test_a_list_may_have_a_mark_and_comments_of_any_encoding(
+    tmp_path: Path, run: Callable[..., Selection]
+) -> None:
+    path = tmp_path / "ids.txt"
+    path.write_bytes(b"\xef\xbb\xbf1\n2 # caf\xe9\n")
+    assert numbers(run({"number": [1, 2, 3]}, ids=str(path))) == [1, 2]
+
+
+def test_ids_that_are_in_no_catalogue_are_told(
+    tmp_path: Path, run: Callable[..., Selection], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "ids.txt"
+    path.write_bytes(b"3\n77\nno-such\nno-s\xfcch\n1\n")
+    logging.getLogger("specvit").addHandler(caplog.handler)
+    run({"number": [1, 2, 3]}, ids=str(path))
+    assert f"3 of the 5 ids in {path} are not in the catalogue, the first: 77" in caplog.text
+    caplog.clear()
+    path.write_text("3\n1\n")
+    run({"number": [1, 2, 3]}, ids=str(path))
+    assert "not in the catalogue" not in caplog.text
+    logging.getLogger("specvit").removeHandler(caplog.handler)
 
 
 def test_settings_survive_the_way_through_a_rules_command_line() -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.specobj import write_specobj
-from specvit.catalog.open import open_catalogue
+from servers.survey_server import SurveyServer
+from specvit.catalog.open import _edition, open_catalogue
 from specvit.config import Config, validate
+from specvit.config.surveys import Simulated
 from specvit.errors import DownloadError
 from specvit.surveys.lamost.catalogue import LamostCatalogue
 from specvit.surveys.sdss.catalogue import SpecObj
@@ -72,6 +74,24 @@ def test_simulated_catalogues_are_kept_apart_by_their_settings(tmp_path: Path) -
     assert open_catalogue(other, "sdss").rows == 30
     assert open_catalogue(one, "sdss").rows == 20
     assert len(list((tmp_path / "cache" / "sdss").iterdir())) == 2
+
+
+def test_each_server_has_a_cache_of_its_own(tmp_path: Path) -> None:
+    """The table of one server is not taken for that of another."""
+    path = "dr17/sdss/spectro/redux/specObj-dr17.fits"
+    rows = {}
+    for count in (10, 20):
+        write_specobj(tmp_path / str(count), count)
+        with SurveyServer({path: (tmp_path / str(count)).read_bytes()}) as server:
+            here = config(tmp_path, sdss={"base_url": server.base_url})
+            for _ in range(2):
+                catalogue = open_catalogue(here, "sdss")
+                rows[count] = catalogue.rows
+            assert server.count(path) == 1
+    assert rows == {10: 10, 20: 20}
+    usual = config(tmp_path, sdss={}).surveys.sdss
+    assert usual is not None
+    assert _edition(usual, Simulated()) == usual.edition  # what is fetched stays where it was
 
 
 def test_the_stellar_catalogue_is_fetched_only_when_asked_for(tmp_path: Path) -> None:

@@ -118,3 +118,18 @@ def test_an_experiment_changes_only_what_it_names() -> None:
     assert config.variant("vit").render == config.render
     assert list(config.renders) == ["stacked-64", "map-64"]
     assert config.model_names[:2] == ["vit", "vit-map"]
+
+
+@pytest.mark.parametrize(
+    ("survey", "url"),
+    [
+        ("sdss", "http://someone:Hidden93@host/"),
+        ("lamost", "https://Hidden93@host/sas/"),
+        ("files", "file://someone:Hidden93@host/"),
+    ],
+)
+def test_a_password_in_a_url_is_refused_and_not_repeated(survey: str, url: str) -> None:
+    said = rf"surveys\.{survey}\.base_url.*put them into ~/\.netrc"
+    with pytest.raises(ConfigError, match=said) as caught:
+        validate(with_values(surveys={survey: {"base_url": url}}))
+    assert "Hidden93" not in str(caught.value)

@@ -19,6 +19,7 @@ MakeRun = Callable[..., Run]
 def _own_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "BACKOFF_S", 0.02)
     monkeypatch.delenv("SPECVIT_LAMOST_TOKEN", raising=False)
+    monkeypatch.setenv("NETRC", "/nowhere")
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
 

@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -130,3 +131,27 @@ def test_retry_after():
     seconds = retry_after(later.strftime("%a, %d %b %Y %H:%M:%S GMT"))
     assert seconds is not None
     assert 85 < seconds <= 90
+
+
+def test_a_login_of_the_netrc_goes_to_its_host_alone(make_run, monkeypatch, tmp_path: Path):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone password Hidden93\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    spectra = [sdss(1), sdss(2)]
+    with SurveyServer(files_of(spectra)) as mirror, SurveyServer(files_of(spectra)) as server:
+        server.always(spectra[0].path, redirect(mirror.base_url + spectra[0].path))
+        run = make_run(spectra, server.base_url)
+        download_shard(run.config, SHARD)
+        sent = {request.headers.get("authorization") for request in server.requests}
+        assert sent == {aiohttp.encode_basic_auth("someone", "Hidden93")}
+        assert [request.headers.get("authorization") for request in mirror.requests] == [None]
+    for path in run.tar.parent.iterdir():
+        assert b"Hidden93" not in path.read_bytes()
+
+
+def test_a_netrc_that_cannot_be_read_is_named(make_run, monkeypatch, tmp_path: Path):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone passwort Hidden93\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with pytest.raises(DownloadError, match=r"cannot be read as a \.netrc") as caught:
+        download_shard(make_run([sdss(1)], "http://127.0.0.1:9/").config, SHARD)
+    assert "Hidden93" not in str(caught.value)

@@ -17,6 +17,7 @@ from servers.survey_server import (
     broken_body,
     cut_file,
     no_answer,
+    other_file,
     status,
     web_page,
 )
@@ -26,7 +27,8 @@ from specvit.download import disk, fetch_file
 from specvit.errors import DownloadError, MachineError
 
 PATH = "dr17/sdss/spectro/redux/specObj-dr17.fits"
-DATA = random.Random(1).randbytes(3_000_000)
+DATA = b"SIMPLE  = " + random.Random(1).randbytes(2_999_990)
+CHANGED = b"SIMPLE  = " + DATA[:9:-1]
 SETTINGS = Download(attempts=3, timeout_s=2.0)
 
 
@@ -83,10 +85,10 @@ def test_a_file_that_changed_meanwhile_starts_anew(tmp_path: Path):
         with pytest.raises(DownloadError):
             _fetch(server, target)
         assert not target.exists()
-        server.etag, server.files = '"2"', {PATH: DATA[::-1]}
+        server.etag, server.files = '"2"', {PATH: CHANGED}
         server._faults.clear()
         _fetch(server, target)
-        assert target.read_bytes() == DATA[::-1]
+        assert target.read_bytes() == CHANGED
         assert server.requests[-1].headers["range"] == "bytes=1500000-"
         assert server.requests[-1].headers["if-range"] == '"1"'
 
@@ -105,12 +107,14 @@ def test_a_server_without_ranges_starts_anew(tmp_path: Path):
         (status(403), "HTTP 403 Forbidden"),
         (status(500), "HTTP 500 Internal Server Error"),
         (web_page(), "not a table: starts with <!DOCTYPE html>"),
+        (other_file(b"Server busy, come back later"), "not a table: starts with Server busy, come"),
+        (other_file(b"\n\n <html>"), "not a table: starts with <html>"),
         (cut_file(0.0), "empty file"),
         (broken_body(0.0), "connection broken after 0 of 3000000 bytes"),
     ],
 )
 def test_failures_say_why_and_leave_no_file(tmp_path: Path, fault, reason: str):
-    target = tmp_path / "file"
+    target = tmp_path / "specObj-dr17.fits"
     with SurveyServer({PATH: DATA}) as server:
         server.always(PATH, fault)
         with pytest.raises(DownloadError) as caught:
@@ -214,3 +218,16 @@ def test_simulated_catalogue(tmp_path: Path):
     assert target.read_bytes().startswith(b"SIMPLE  =")
     with pytest.raises(DownloadError, match="the simulated sky has no dr17/nothing"):
         fetch_file("simulated:", "dr17/nothing", target, SETTINGS, sky)
+
+
+def test_what_is_no_table_does_not_stay(tmp_path: Path):
+    """Neither as a finished file nor as the beginning of one; an old one is named."""
+    target = tmp_path / "specObj-dr17.fits"
+    with SurveyServer({PATH: DATA}) as server:
+        server.fail(PATH, other_file(b"busy"))
+        _fetch(server, target)
+        assert target.read_bytes() == DATA
+        assert "range" not in server.requests[-1].headers
+        target.write_bytes(b"busy")
+        with pytest.raises(DownloadError, match="not a table: starts with busy: remove it"):
+            _fetch(server, target)

@@ -114,7 +114,7 @@ def test_paths_in_unpacked_nightly_tars(tmp_path: Path) -> None:
 
 
 def test_lists_of_obsids(tmp_path: Path) -> None:
-    (tmp_path / "ids.txt").write_text("101013\nlamost-1247301005\n5\n")
+    (tmp_path / "ids.txt").write_text("101013\nlamost-1247301005\n5\n11997690149582688256\n")
     survey = settings(select={"ids": str(tmp_path / "ids.txt")})
     frame = rows(LamostCatalogue(general(tmp_path), survey), survey)
     assert frame.index.tolist() == ["101013", "1247301005"]

@@ -171,6 +171,9 @@ def test_lists_name_spectra_in_every_usual_way(tmp_path: Path) -> None:
         "# mine\n0266-51602-0001\nsdss-03586-55181-1000  # padded\n\n11997690149582688256\n1-2-3\n"
     )
     assert ids(specobj(tmp_path), ids=str(tmp_path / "ids.txt")) == [ALL[0], ALL[2], ALL[3]]
+    with (tmp_path / "ids.txt").open("a") as more:
+        more.write("11997690149582688256\n99999999999999999999-1-1\n")
+    assert ids(specobj(tmp_path), ids=str(tmp_path / "ids.txt")) == [ALL[0], ALL[2], ALL[3]]
 
 
 def test_a_spectrum_listed_twice_is_taken_once(tmp_path: Path) -> None:

@@ -46,4 +46,7 @@ def _edition(survey: SurveySettings, simulated: Simulated) -> str:
     """Folder of the cache, so that files of different content never share a name."""
     if survey.base_url == "simulated:":
         return f"simulated-{stable_hash(simulated.model_dump())}"
-    return survey.edition
+    usual = type(survey).model_fields["base_url"].default
+    # Another server may have another table of the same name.
+    mirror = "" if survey.base_url == usual else f"-{stable_hash(survey.base_url)}"
+    return survey.edition + mirror

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,6 +78,9 @@ def _cut(catalogue: SurveyCatalogue, settings: Select, ladder: Ladder, label: st
                 if name in piece:
                     parts.setdefault(name, []).append(piece[name][keep])
             tick.advance(len(keep))
+    for cut in cuts:
+        if isinstance(cut.keep, Wanted):
+            cut.keep.report(label)
     total = int(counts[0]) if catalogue.rows is None else catalogue.rows
     ladder.add(catalogue.listed, total, total)
     if total != counts[0]:
@@ -130,9 +134,8 @@ def common_cuts(settings: Select, catalogue: SurveyCatalogue) -> list[Cut]:
     if settings.cone is not None:
         cuts.append(_cone_cut(settings.cone))
     if settings.ids is not None:
-        wanted = read_ids(Path(os.path.expandvars(settings.ids)))
-        name = f"listed in {Path(settings.ids).name}"
-        cuts.append(Cut(name, lambda columns: catalogue.is_listed(columns, wanted)))
+        wanted = Wanted(Path(os.path.expandvars(settings.ids)), catalogue)
+        cuts.append(Cut(f"listed in {Path(settings.ids).name}", wanted))
     cuts += [Cut(f"has a label for {name}", _label_cut(name)) for name in settings.require]
     return cuts
 
@@ -182,13 +185,41 @@ def _label_cut(task: str) -> Callable[[Columns], NDArray[np.bool_]]:
     return lambda columns: np.isfinite(columns[column])
 
 
+class Wanted:
+    """The cut to the spectra of a list, which remembers what it has not found yet."""
+
+    def __init__(self, path: Path, catalogue: SurveyCatalogue) -> None:
+        self._path, self._catalogue = path, catalogue
+        self._wanted = read_ids(path)
+        self._left = set(self._wanted)
+
+    def __call__(self, columns: Columns) -> NDArray[np.bool_]:
+        """Whether each row is listed."""
+        found = self._catalogue.find(columns, self._wanted)
+        self._left -= found.names
+        return found.rows
+
+    def report(self, label: str) -> None:
+        """Say what is in no row, once all rows have been seen."""
+        if self._left:
+            log.warning(
+                "%s: %d of the %d ids in %s are not in the catalogue, the first: %s",
+                *(label, len(self._left), len(self._wanted), self._path, min(self._left)),
+            )
+
+
 def read_ids(path: Path) -> frozenset[str]:
-    """Identifiers of a list, one a line; blank lines and what follows # do not count."""
+    """Identifiers of a list, one a line; blank lines and what follows # do not count.
+
+    UTF-8 with or without a byte-order mark; comments may be in any encoding.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
     except OSError as error:
         raise DataError(f"select.ids: {path}: {error.strerror}") from error
-    wanted = frozenset(line.split("#", 1)[0].strip() for line in lines) - {""}
+    # What is no UTF-8 is no id either, and so is reported as not found.
+    texts = (line.split(b"#", 1)[0].decode("utf-8", "replace").strip() for line in lines)
+    wanted = frozenset(texts) - {""}
     if not wanted:
         raise DataError(f"select.ids: {path} names no spectrum")
     return wanted

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -136,6 +137,11 @@ class SurveySettings(Section):
     @field_validator("base_url")
     @classmethod
     def _is_url(cls, value: str) -> str:
+        if "@" in urlsplit(value).netloc:
+            raise ValueError(
+                "must have no user or password, which would stand in every ledger and log: put "
+                "them into ~/.netrc (machine HOST login USER password PASSWORD)"
+            )
         if value == "simulated:" or value.startswith(("https://", "http://", "file:/")):
             return value if value.endswith(("/", ":")) else value + "/"
         raise ValueError("must be 'simulated:', or start with https://, http:// or file:/")

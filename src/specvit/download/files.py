@@ -25,6 +25,7 @@ from specvit.logs import get_logger, progress
 from specvit.paths import folder_of
 
 MB = 1_000_000
+SHOWN = 80  # bytes that tell a table, and that a reason repeats
 
 log = get_logger(__name__)
 
@@ -52,6 +53,10 @@ def fetch_file(
             raise DownloadError(f"{folder_of(base_url) / path} does not exist")
         return found
     if destination.exists():
+        with destination.open("rb") as file:
+            wrong = not_a_table(destination.name, file.read(SHOWN))
+        if wrong:
+            raise DownloadError(f"{destination} is {wrong}: remove it, to fetch it again")
         log.info("%s is there already", destination)
         return destination
     with _Part(destination, base_url + path) as part:
@@ -124,6 +129,12 @@ class _Part:
         with disk_full_says(self.path.parent, kept):
             write_at(self._file, self.size, chunk)
 
+    def check(self) -> None:
+        """Refuse what servers send in place of a table. Raises CorruptError, and keeps nothing."""
+        if found := not_a_table(self.destination.name, os.pread(self._file, SHOWN, 0)):
+            os.ftruncate(self._file, 0)
+            raise CorruptError(found)
+
     def finish(self) -> None:
         """Give the whole file its name."""
         os.fsync(self._file)
@@ -172,21 +183,28 @@ async def _continue(host: HttpHost, part: _Part) -> None:
         total = part.start(size if continues else 0, body)
         with _progress(part.destination.name, total, part.size) as advance:
             async for chunk in body.chunks():
-                if part.size == 0:
-                    _check_start(chunk)
                 part.append(chunk)
+                if part.size - len(chunk) < SHOWN <= part.size:
+                    part.check()
                 advance(len(chunk))
     if total is not None and part.size != total:
         raise AgainError(f"{part.size} of {total} bytes arrived", Blame.FILE)
     if part.size == 0:
         raise CorruptError("empty file")
+    part.check()
 
 
-def _check_start(chunk: bytes) -> None:
-    """Refuse what servers send in place of a table. Raises CorruptError."""
-    if chunk.lstrip()[:1] in (b"<", b"{"):
-        shown = " ".join(chunk[:80].decode("utf-8", "replace").split())
-        raise CorruptError(f"not a table: starts with {shown}")
+def not_a_table(name: str, start: bytes) -> str | None:
+    """What a file of this name is, by its first bytes, if it is no table; else None.
+
+    Servers answer with pages and messages. Compressed or not is all one, whatever the name says.
+    """
+    ending = name.lower().removesuffix(".gz")
+    if start.startswith((b"\x1f\x8b", b"SIMPLE  =")):
+        return None
+    if ending.endswith((".fits", ".fit")) or start.lstrip()[:1] in (b"<", b"{", b"["):
+        return f"not a table: starts with {' '.join(start.decode('utf-8', 'replace').split())}"
+    return None
 
 
 @contextmanager

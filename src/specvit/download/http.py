@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from netrc import NetrcParseError, netrc
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -23,6 +25,7 @@ from specvit.config.data import Download
 from specvit.download.gate import AgainError, Blame, Gate, GivenUpError
 from specvit.download.ledger import CorruptError, NotThereError, RefusedError
 from specvit.download.token import with_token
+from specvit.errors import DownloadError
 
 USER_AGENT = f"specvit/{__version__} (astronomical spectra for machine learning)"
 MAX_REDIRECTS = 5
@@ -58,6 +61,21 @@ def proxy_of(base_url: str) -> str | None:
     # Not aiohttp's trust_env: that also looks for a .netrc at every request, in another thread.
     parts = urlsplit(base_url)
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+
+
+def login_of(host: str) -> dict[str, str]:
+    """The header that logs in to a host by the user's .netrc ($NETRC, ~/.netrc), as curl does."""
+    path = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+    try:
+        found = netrc(path).authenticators(host)
+    except FileNotFoundError:
+        return {}
+    except (NetrcParseError, OSError, UnicodeDecodeError) as error:
+        # Not the error's own text: it may quote the file.
+        raise DownloadError(f"{path} cannot be read as a .netrc: {type(error).__name__}") from None
+    if found is None:
+        return {}
+    return {"Authorization": aiohttp.encode_basic_auth(found[0], found[2] or "")}
 
 
 class Memory:
@@ -121,7 +139,9 @@ class HttpHost:
         parts, self._base_url = urlsplit(base_url), base_url
         self._settings, self._token, self._hint = settings, token, hint
         self._memory = Memory()
-        self.gate = Gate(parts.netloc.rpartition("@")[2], settings.connections)
+        self._origin = URL(base_url).origin()
+        self._login = login_of(parts.hostname or "")
+        self.gate = Gate(parts.netloc, settings.connections)
 
     async def __aenter__(self) -> HttpHost:
         wait = self._settings.timeout_s
@@ -180,8 +200,10 @@ class HttpHost:
         """The response behind the redirects, of status 200 or 206."""
         target = with_token(url, self._token)
         for _ in range(MAX_REDIRECTS + 1):
+            address = URL(target, encoded=True)
+            login = self._login if address.origin() == self._origin else {}
             async with self._session.get(
-                URL(target, encoded=True), headers=headers, allow_redirects=False
+                address, headers={**headers, **login}, allow_redirects=False
             ) as response:
                 if response.status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
                     yield response
@@ -214,8 +236,7 @@ class HttpHost:
         match error:
             case aiohttp.ClientConnectorError():
                 # A redirect may have led to another host.
-                base = URL(self._base_url)
-                here = (error.host, error.port) == (base.host, base.port)
+                here = (error.host, error.port) == (self._origin.host, self._origin.port)
                 blame = Blame.HOST if here else Blame.UNCLEAR
                 return AgainError(f"cannot connect: {_os_reason(error.os_error)}", blame)
             case aiohttp.ConnectionTimeoutError():

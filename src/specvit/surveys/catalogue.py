@@ -10,7 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -81,6 +81,37 @@ def labelled(columns: Columns, class_text: NDArray[Any], subclass: NDArray[Any])
     return {**columns, "class": class_codes, "subclass": text, "stellar_type": types}
 
 
+class Found(NamedTuple):
+    """What a list of names is in some rows of a catalogue."""
+
+    rows: NDArray[np.bool_]
+    """Whether each row is named."""
+    names: frozenset[str]
+    """The names that name one."""
+
+
+def is_int64(text: str) -> bool:
+    """Whether the text is a whole number that a catalogue's integers can hold."""
+    return text.isdecimal() and int(text) < 2**63
+
+
+def find_by(names: Mapping[str, Any], values: NDArray[Any]) -> Found:
+    """Find rows by one column: `names` gives the value that each name stands for."""
+    if not names:
+        return Found(np.zeros(len(values), np.bool_), frozenset())
+    # Numbers of the column's own kind: a list of some beyond 2^63 would become floats.
+    kind = values.dtype if values.dtype.kind in "iu" else None
+    rows = np.isin(values, np.array(list(names.values()), kind))
+    there = set(values[rows].tolist())
+    return Found(rows, frozenset(name for name, value in names.items() if value in there))
+
+
+def either(*found: Found) -> Found:
+    """Rows and names that any of several ways found."""
+    rows = np.logical_or.reduce([one.rows for one in found])
+    return Found(rows, frozenset().union(*(one.names for one in found)))
+
+
 class SurveyCatalogue(ABC):
     """One survey's catalogue.
 
@@ -114,8 +145,8 @@ class SurveyCatalogue(ABC):
         """Cuts that only this survey has."""
 
     @abstractmethod
-    def is_listed(self, columns: Columns, wanted: frozenset[str]) -> NDArray[np.bool_]:
-        """Whether each row is named in `wanted`, by any identifier that users of it know."""
+    def find(self, columns: Columns, wanted: frozenset[str]) -> Found:
+        """Rows that `wanted` names by any identifier that users of the survey know."""
 
     @abstractmethod
     def sort_keys(self, columns: Columns) -> tuple[NDArray[Any], ...]:

@@ -102,7 +102,7 @@ class Toy(Survey[ToySettings]):
 
 
 def _catalogue(path: Path) -> Any:
-    from specvit.surveys.catalogue import SurveyCatalogue, labelled
+    from specvit.surveys.catalogue import SurveyCatalogue, find_by, labelled
 
     class ToyCatalogue(SurveyCatalogue):
         kept = ("number",)
@@ -118,8 +118,8 @@ def _catalogue(path: Path) -> Any:
         def own_cuts(self) -> list[Any]:
             return []
 
-        def is_listed(self, columns: Any, wanted: frozenset[str]) -> Any:
-            return np.isin(columns["number"].astype(str), sorted(wanted))
+        def find(self, columns: Any, wanted: frozenset[str]) -> Any:
+            return find_by({name: name for name in wanted}, columns["number"].astype(str))
 
         def sort_keys(self, columns: Any) -> tuple[Any, ...]:
             return (columns["number"],)

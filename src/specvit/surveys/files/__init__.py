@@ -45,10 +45,10 @@ class FilesSettings(SurveySettings):
 
     @field_validator("base_url")
     @classmethod
-    def _is_url(cls, value: str) -> str:
+    def _is_folder(cls, value: str) -> str:
         if not value.startswith("file:/"):
             raise ValueError("must start with file:/ (a folder on this machine)")
-        return value if value.endswith("/") else value + "/"
+        return value
 
     @property
     def has_stellar_labels(self) -> bool:

@@ -17,7 +17,15 @@ from specvit.io import as_text
 from specvit.logs import progress
 from specvit.spectrum import Header
 from specvit.spectrum.fits_table import Columns
-from specvit.surveys.catalogue import Cut, SurveyCatalogue, labelled, without_placeholders
+from specvit.surveys.catalogue import (
+    Cut,
+    Found,
+    SurveyCatalogue,
+    either,
+    find_by,
+    labelled,
+    without_placeholders,
+)
 from specvit.surveys.files import FilesSettings
 from specvit.surveys.files.find import find_spectra
 from specvit.surveys.read import read_bytes, read_header
@@ -76,11 +84,11 @@ class FilesCatalogue(SurveyCatalogue):
             return []
         return [Cut("ZWARNING = 0 or none", lambda columns: ~(columns["zwarning"] > 0))]
 
-    def is_listed(self, columns: Columns, wanted: frozenset[str]) -> NDArray[np.bool_]:
+    def find(self, columns: Columns, wanted: frozenset[str]) -> Found:
         """By spectrum_id, path below the folder, or the survey's identity."""
-        names = np.array(sorted(wanted))
-        by_id, by_path = np.isin(columns["spectrum_id"], names), np.isin(columns["path"], names)
-        return by_id | by_path | np.isin(columns["identity"], names)
+        names = {name: name for name in wanted}
+        keys = ("spectrum_id", "path", "identity")
+        return either(*(find_by(names, columns[key]) for key in keys))
 
     def sort_keys(self, columns: Columns) -> tuple[NDArray[Any], ...]:
         """The spectrum_id itself."""

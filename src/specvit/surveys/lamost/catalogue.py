@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 
 from specvit.errors import DataError
 from specvit.spectrum.fits_table import Columns, open_plain
-from specvit.surveys.catalogue import Cut, SurveyCatalogue, labelled, numbers
+from specvit.surveys.catalogue import (
+    Cut,
+    Found,
+    SurveyCatalogue,
+    find_by,
+    is_int64,
+    labelled,
+    numbers,
+)
 from specvit.surveys.lamost import LamostSettings
 
 BLOCK_BYTES = 4 << 20  # the reader holds some thirty blocks at a time
@@ -178,12 +186,11 @@ class LamostCatalogue(SurveyCatalogue):
         """Rows without an obsid name no file."""
         return [Cut("has an obsid", lambda columns: columns["obsid"] > 0)]
 
-    def is_listed(self, columns: Columns, wanted: frozenset[str]) -> NDArray[np.bool_]:
+    def find(self, columns: Columns, wanted: frozenset[str]) -> Found:
         """By obsid or spectrum_id."""
-        texts = (text.removeprefix("lamost-") for text in wanted)
-        numbers = (int(text) for text in texts if text.isdecimal())
-        obsids = np.array([number for number in numbers if number < 2**63], np.int64)
-        return np.isin(columns["obsid"], obsids)
+        texts = {name: name.removeprefix("lamost-") for name in wanted}
+        obsids = {name: int(text) for name, text in texts.items() if is_int64(text)}
+        return find_by(obsids, columns["obsid"])
 
     def sort_keys(self, columns: Columns) -> tuple[NDArray[Any], ...]:
         """Obsid."""

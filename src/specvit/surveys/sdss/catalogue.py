@@ -14,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specvit.spectrum.fits_table import Columns, FitsTable
-from specvit.surveys.catalogue import Cut, SurveyCatalogue, labelled, numbers
+from specvit.surveys.catalogue import (
+    Cut,
+    Found,
+    SurveyCatalogue,
+    either,
+    find_by,
+    is_int64,
+    labelled,
+    numbers,
+)
 from specvit.surveys.sdss import SdssSelect, SdssSettings
 from specvit.surveys.sdss.paths import legacy_path, sdss5_path
 
@@ -34,34 +43,30 @@ def _whole(column: NDArray[Any]) -> NDArray[np.int64]:
     return column.astype(np.int64)
 
 
-def _listed(columns: Columns, names: tuple[str, str, str], wanted: frozenset[str]) -> Any:
-    """Rows named by three numbers (plate-mjd-fiber, also padded or with `sdss-` before)."""
-    triples = set()
+def _find(columns: Columns, names: tuple[str, str, str], wanted: frozenset[str]) -> Found:
+    """By three numbers (plate-mjd-fiber, also padded or with `sdss-` before), or by specObjID."""
+    triples: dict[str, tuple[int, ...]] = {}
     for text in wanted:
         parts = text.removeprefix("sdss-").split("-")
-        if len(parts) == 3 and all(part.isdecimal() for part in parts):
-            numbers = tuple(int(part) for part in parts)
-            if max(numbers) < 2**63:
-                triples.add(numbers)
-    found = np.zeros(len(columns[names[0]]), np.bool_)
-    first = np.array([triple[0] for triple in triples], np.int64)
+        if len(parts) == 3 and all(is_int64(part) for part in parts):
+            triples[text] = tuple(int(part) for part in parts)
+    first = np.array([triple[0] for triple in triples.values()], np.int64)
     places = np.flatnonzero(np.isin(columns[names[0]], first))
-    rows = zip(*(columns[name][places].tolist() for name in names), strict=True)
-    found[places] = [row in triples for row in rows]
-    return found
+    rows = list(zip(*(columns[name][places].tolist() for name in names), strict=True))
+    asked, there = set(triples.values()), set(rows)
+    named = np.zeros(len(columns[names[0]]), np.bool_)
+    named[places] = [row in asked for row in rows]
+    found = frozenset(text for text, triple in triples.items() if triple in there)
+    return either(Found(named, found), _find_by_number(columns["specobjid"], wanted))
 
 
-def _listed_by_number(column: NDArray[Any], wanted: frozenset[str]) -> NDArray[np.bool_]:
-    """Rows whose 64-bit identifier (text or number, signed or not) is listed."""
-    found: NDArray[np.bool_]
+def _find_by_number(column: NDArray[Any], wanted: frozenset[str]) -> Found:
+    """By a 64-bit identifier, which is text or a number, signed or not."""
     if column.dtype.kind == "S":
-        texts = np.array([text.encode() for text in wanted] or [b""])
-        found = np.isin(column, texts) & (column != b"")
-    else:
-        numbers = (int(text) for text in wanted if text.isdecimal())
-        known = np.array([number for number in numbers if number < 2**64], np.uint64)
-        found = np.isin(column.astype(np.uint64), known)
-    return found
+        return find_by({text: text.encode() for text in wanted if text.isascii()}, column)
+    numbers = {text: int(text) for text in wanted if text.isdecimal()}
+    known = {text: number for text, number in numbers.items() if number < 2**64}
+    return find_by(known, column.astype(np.uint64))
 
 
 def _rows(columns: Columns, *names: str) -> Iterator[Any]:
@@ -157,10 +162,9 @@ class SpecObj(SdssCatalogue):
             }
             yield own | _common(piece, "PLUG_RA", "PLUG_DEC")
 
-    def is_listed(self, columns: Columns, wanted: frozenset[str]) -> NDArray[np.bool_]:
+    def find(self, columns: Columns, wanted: frozenset[str]) -> Found:
         """By plate-mjd-fiber, spectrum_id or specObjID."""
-        by_name: NDArray[np.bool_] = _listed(columns, ("plate", "mjd", "fiber"), wanted)
-        return by_name | _listed_by_number(columns["specobjid"], wanted)
+        return _find(columns, ("plate", "mjd", "fiber"), wanted)
 
     def sort_keys(self, columns: Columns) -> tuple[NDArray[Any], ...]:
         """Plate, MJD, fiber."""
@@ -215,10 +219,9 @@ class SpAllLite(SdssCatalogue):
         assigned = Cut("has a catalogid", lambda columns: columns["catalogid"] > 0)
         return [assigned, *super().own_cuts()]
 
-    def is_listed(self, columns: Columns, wanted: frozenset[str]) -> NDArray[np.bool_]:
+    def find(self, columns: Columns, wanted: frozenset[str]) -> Found:
         """By field-mjd-catalogid, spectrum_id or SPECOBJID."""
-        by_name: NDArray[np.bool_] = _listed(columns, ("field", "mjd", "catalogid"), wanted)
-        return by_name | _listed_by_number(columns["specobjid"], wanted)
+        return _find(columns, ("field", "mjd", "catalogid"), wanted)
 
     def sort_keys(self, columns: Columns) -> tuple[NDArray[Any], ...]:
         """Field, MJD, catalogid."""
