@@ -71,7 +71,7 @@ def command(
     from specvit.train.ranks import join_ranks
 
     with tempfile.TemporaryDirectory() as folder:
-        config = validate({**merge(DEFAULTS, read_source(over)), "results_dir": folder})
+        config = validate({**merge(DEFAULTS, read_source(over)), "results_dir": folder}).settled()
         shards = [config.paths.shard(config.render[0].label, n) for n in config.shard_names()]
         train = [path for path in shards if path.name.startswith("train")]
         samples = max(4096, 8 * config.train.batch_size)

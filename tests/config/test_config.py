@@ -133,3 +133,34 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(survey: str, url: str) 
     with pytest.raises(ConfigError, match=said) as caught:
         validate(with_values(surveys={survey: {"base_url": url}}))
     assert "Hidden93" not in str(caught.value)
+
+
+SCRATCH, WEIGHTS = (1e-3, 1.0, 64), (1e-4, 0.75, 16)
+FROM_WEIGHTS = {"model": {"pretrained": True}}
+
+
+@pytest.mark.parametrize(
+    ("over", "network", "recipe"),
+    [
+        ({}, "vit", SCRATCH),
+        (FROM_WEIGHTS, "vit", WEIGHTS),
+        ({"model": {"pretrained": True, "weights": "w.pth"}}, "vit", WEIGHTS),
+        ({**FROM_WEIGHTS, "train": {"freeze_backbone": True}}, "vit", SCRATCH),
+        ({**FROM_WEIGHTS, "train": {"lr": 0.01}}, "vit", (0.01, *WEIGHTS[1:])),
+        ({"experiments": [{"name": "x", **FROM_WEIGHTS}]}, "x", WEIGHTS),
+        ({"experiments": [{"name": "x", **FROM_WEIGHTS}]}, "vit", SCRATCH),
+        (
+            {**FROM_WEIGHTS, "experiments": [{"name": "x", "model": {"pretrained": False}}]},
+            *("x", SCRATCH),
+        ),
+    ],
+)
+def test_the_recipe_follows_from_weights(over: dict, network: str, recipe: tuple) -> None:
+    train = validate(with_values(**over)).variant(network).train
+    assert (train.lr, train.layer_decay, train.batch_size) == recipe
+
+
+def test_a_batch_of_the_recipe_is_checked_too() -> None:
+    shards = {"split": {"shards": {"train": 9}}}
+    with pytest.raises(ConfigError, match=r"batch_size = 16 must be divisible by .* = 3"):
+        validate(with_values(**shards, **FROM_WEIGHTS, train={"gpus": 3}))

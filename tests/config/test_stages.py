@@ -25,7 +25,11 @@ SURVEYS: dict[str, Any] = {
     "lamost": {"select": SELECT},
     "files": {"base_url": "file:///spectra", "select": SELECT},
 }
-CONFIG = validate(merge(DEMO, {"surveys": SURVEYS, "baselines": {"models": BASELINES}}))
+CONFIG = validate(
+    merge(
+        DEMO, {"surveys": SURVEYS, "baselines": {"models": BASELINES}, "train": {"batch_size": 64}}
+    )
+)
 
 # Each rule (or job) by the settings that it records.
 JOBS: dict[str, tuple[str, dict[str, str]]] = {

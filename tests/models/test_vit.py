@@ -122,6 +122,24 @@ def test_losses_of_parts_with_the_whole_steps_counts_add_up_to_the_whole():
     assert sum(parts).item() == pytest.approx(whole.item(), rel=1e-6)
 
 
+def test_weights_of_labels_scale_what_a_spectrum_of_that_label_costs():
+    model = build()
+    outputs = random_outputs(model)
+    _, plain = model.loss(outputs, LABELS, {})
+    weights = {"class": torch.tensor([2.0, 2.0, 2.0])}
+    _, doubled = model.loss(outputs, LABELS, {}, label_weights=weights)
+    assert doubled["class"].item() == pytest.approx(2 * plain["class"].item())
+    assert doubled["redshift"] == plain["redshift"]
+    (label,) = LABELS["class"][LABELS["class"] >= 0][:1].tolist()
+    one = torch.zeros(3)
+    one[label] = 1.0
+    _, only = model.loss(outputs, LABELS, {}, label_weights={"class": one})
+    chosen = {**LABELS, "class": torch.where(LABELS["class"] == label, LABELS["class"], -1)}
+    of_label = (LABELS["class"] == label).sum() / (LABELS["class"] >= 0).sum()
+    alone = model.loss(outputs, chosen, {})[1]["class"] * of_label
+    assert only["class"].item() == pytest.approx(alone.item())
+
+
 def test_label_smoothing_raises_the_loss_of_a_sure_right_answer_of_classes_only():
     model = build()
     outputs = random_outputs(model)

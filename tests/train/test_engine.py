@@ -76,7 +76,10 @@ def test_a_run_writes_what_others_need(configure: Configure, straight):
     assert summary["epochs"] == 3
     assert summary["steps"] == 3 * STEPS
     assert summary["samples"] == {"train": 30, "val": 11}
-    assert summary["best"]["loss"] == min(record["loss"] for record in summary["history"])
+    watched = [record["relative_loss"] for record in summary["history"]]
+    assert summary["best"]["relative_loss"] == min(watched) < 1
+    assert summary["settings"]["lr"] == 1e-3  # of the recipe
+    assert summary["doubts"][0].startswith(f"only {3 * STEPS} steps")
     assert summary["pictures_per_s"] > 0
     assert 0 <= summary["data_wait"] <= 1
     assert (folder / "log.jsonl").read_text().count('"event": "epoch"') == 3

@@ -10,6 +10,7 @@ import types
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score
@@ -21,11 +22,12 @@ from specvit.models import LabelStats, build_model
 from specvit.tasks import TASKS, tasks_of
 from specvit.train import launch
 from specvit.train.checkpoint import generator_states, restore_generators
+from specvit.train.doubts import confounding, doubts_after
 from specvit.train.hardware import flops_per_picture, peak_flops, use_bfloat16
-from specvit.train.metrics import watch
+from specvit.train.metrics import relative_loss, watch
 from specvit.train.runlog import RunLog
 from specvit.train.schedule import lr_factor
-from specvit.train.step import moving_average
+from specvit.train.step import balanced, moving_average
 
 CPU = torch.device("cpu")
 
@@ -78,7 +80,7 @@ def test_every_figure_has_a_name_the_configuration_knows():
     none = np.array([], dtype=float)
     for name, task in TASKS.items():
         named = monitors([name])
-        assert {"loss", f"{name}_loss", *watch(task, none, none)} == set(named)
+        assert {"loss", "relative_loss", f"{name}_loss", *watch(task, none, none)} == set(named)
 
 
 def test_flops_are_those_of_the_architecture():
@@ -154,3 +156,47 @@ def test_agents_of_several_nodes_meet_on_the_first(monkeypatch):
     step = {"SLURM_STEP_NUM_NODES": "2", "SLURM_STEP_NUM_TASKS": "2", "SLURM_JOB_ID": "1234567"}
     both = launch.meeting_of({**step, "SLURM_STEP_NODELIST": "n[1-2]"})
     assert both == launch.Meeting(2, "first of n[1-2]", 29400 + 567, "1234567")
+
+
+def test_no_task_dominates_the_relative_loss():
+    untrained = {"class": 1.0, "redshift": 8.0}
+    assert relative_loss({"class": 0.5, "redshift": 4.0}, untrained, {}) == pytest.approx(0.5)
+    # A tenth of what there is to learn of either counts the same.
+    other = relative_loss({"class": 0.4, "redshift": 4.0}, untrained, {})
+    assert other == pytest.approx(relative_loss({"class": 0.5, "redshift": 3.2}, untrained, {}))
+    weighted = relative_loss({"class": 0.5, "redshift": 8.0}, untrained, {"redshift": 0.0})
+    assert weighted == pytest.approx(0.5)
+    assert relative_loss({"class": 0.0}, {"class": 0.0}, {}) is None
+
+
+def test_balanced_labels_weigh_the_same():
+    counts = [90, 9, 1, 0]
+    weights = balanced(counts)
+    assert weights[3] == 0
+    assert torch.allclose(weights[:3] * torch.tensor(counts[:3]), torch.full((3,), 100 / 3))
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([("sdss", "QSO")] * 40 + [("lamost", "STAR")] * 60, True),
+        ([("sdss", "QSO")] * 40 + [("lamost", "STAR")] * 60 + [("sdss", "STAR")] * 5, True),
+        ([("sdss", "QSO"), ("lamost", "STAR"), ("sdss", "STAR"), ("lamost", "QSO")] * 20, False),
+        ([("sdss", "QSO")] * 40 + [("sdss", "STAR")] * 60, False),
+        ([("sdss", "QSO")] * 40 + [("lamost", None)] * 60, False),
+    ],
+)
+def test_surveys_that_give_the_class_away_are_told(rows, told):
+    surveys, classes = zip(*rows, strict=True)
+    found = confounding(pa.table({"survey": surveys, "class": classes}))
+    assert (found is not None) == told
+    if found is not None:
+        assert "lamost: 60 STAR" in found
+
+
+def test_one_label_for_all_is_told():
+    counts = {"class": [5, 5, 0], "stellar_type": [3, 0]}
+    best = {"class_labels_predicted": 1.0, "stellar_type_labels_predicted": 1.0}
+    (told,) = doubts_after(best, counts)
+    assert "task class" in told
+    assert doubts_after({**best, "class_labels_predicted": 2.0}, counts) == []

@@ -24,5 +24,11 @@ def command(sources: tuple[str, ...]) -> None:
     click.echo(f"  tasks: {', '.join(config.tasks)}")
     click.echo(f"  shards: {shards}")
     click.echo(f"  plots: {', '.join(config.renders)}")
+    for name in config.network_names:
+        train = config.variant(name).train
+        recipe = (
+            f"lr {train.lr:g}, layer_decay {train.layer_decay:g}, batch_size {train.batch_size}"
+        )
+        click.echo(f"  network {name}: {recipe}")
     click.echo(f"  models: {', '.join(config.model_names)}")
     click.echo(f"  outputs: {config.paths.root}/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from specvit.errors import ConfigError
@@ -44,3 +44,15 @@ result: no job runs again for it, and any stage may read it."""
 def is_how_only(field: FieldInfo) -> bool:
     """Whether a key is marked HowOnly."""
     return _HOW_ONLY in field.metadata
+
+
+# The type of a key whose null means "by the recipe": Config.settled() fills it in.
+if TYPE_CHECKING:
+    ByRecipe = Annotated[T, None]
+else:
+    ByRecipe = T | None
+
+
+def by_recipe(**limits: Any) -> Any:
+    """The default of a ByRecipe key, and the limits of a value that is given."""
+    return Field(None, **limits)

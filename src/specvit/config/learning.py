@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from specvit.config.base import HowOnly, Section
+from specvit.config.base import ByRecipe, HowOnly, Section, by_recipe
 from specvit.tasks import TASKS, Kind
 
 # What can be watched on the validation split for each kind of task, and which way is better.
@@ -20,7 +20,7 @@ WATCHED: dict[Kind, dict[str, Literal["min", "max"]]] = {
 
 def monitors(tasks: Iterable[str]) -> dict[str, Literal["min", "max"]]:
     """Names that `train.monitor` may have with these tasks, and which way each is better."""
-    named: dict[str, Literal["min", "max"]] = {"loss": "min"}
+    named: dict[str, Literal["min", "max"]] = {"relative_loss": "min", "loss": "min"}
     for task in tasks:
         named |= {f"{task}_{name}": way for name, way in WATCHED[TASKS[task].kind].items()}
     return named
@@ -68,21 +68,29 @@ class Model(Section):
         return self
 
 
+# What `null` stands for in `train`. Measured on 418 real spectra with DINOv2 ViT-S/14: with the
+# first, validation stayed at one class; with the second it reached 0.89.
+FROM_SCRATCH: dict[str, Any] = {"lr": 1e-3, "layer_decay": 1.0, "batch_size": 64}
+FROM_WEIGHTS: dict[str, Any] = {"lr": 1e-4, "layer_decay": 0.75, "batch_size": 16}
+
+
 class Train(Section):
-    """Fine-tuning."""
+    """Fine-tuning; null: by the recipe, which follows from whether weights are given."""
 
     seed: int = Field(1, ge=0, le=2**31 - 1)
     """Seed of a network's initial weights and of the order in which it sees the spectra."""
     epochs: int = Field(10, ge=1, le=10_000)
     """Passes over the train split."""
-    batch_size: int = Field(64, ge=1, le=65_536)
-    """Spectra a step, over all GPUs and accumulation steps together."""
+    batch_size: ByRecipe[int] = by_recipe(ge=1, le=65_536)
+    """Spectra a step, over all GPUs and accumulation steps together; null: 64, or 16 where the
+    backbone starts from weights (model.pretrained) and is not frozen."""
     accumulate: int = Field(1, ge=1, le=1024)
     """Forward passes a step; the batch of one pass is batch_size / accumulate / GPUs."""
-    lr: float = Field(1e-3, gt=0, le=1)
-    """Highest learning rate (AdamW)."""
-    layer_decay: float = Field(1.0, gt=0, le=1)
-    """Factor on the learning rate from each block to the one below it."""
+    lr: ByRecipe[float] = by_recipe(gt=0, le=1)
+    """Highest learning rate (AdamW); null: 1e-3, or 1e-4 from weights."""
+    layer_decay: ByRecipe[float] = by_recipe(gt=0, le=1)
+    """Factor on the learning rate from each block to the one below it; null: 1, or 0.75 from
+    weights."""
     weight_decay: float = Field(0.05, ge=0, le=1)
     """Weight decay of matrices; biases and norms have none."""
     warmup_fraction: float = Field(0.05, ge=0, lt=1)
@@ -93,6 +101,8 @@ class Train(Section):
     """Decay of the moving average of the weights, which is then what is evaluated; 0: none."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Label smoothing of the classification losses."""
+    balance_classes: bool = False
+    """Let each class (or stellar type) weigh the same in its task's loss, however rare it is."""
     freeze_backbone: bool = False
     """Train the heads only."""
     loss_weights: dict[str, float] = {}
@@ -107,9 +117,10 @@ class Train(Section):
     """Arithmetic of the forward pass; auto: bfloat16 where the hardware has it, else float32."""
     compile: bool = False
     """Compile the model with torch.compile."""
-    monitor: str = "loss"
-    """Validation figure that picks the best epoch: loss (the weighted sum of all tasks'), or of one
-    task, as in class_loss, class_accuracy, class_balanced_accuracy, redshift_nmad,
+    monitor: str = "relative_loss"
+    """Validation figure that picks the best epoch: relative_loss (each task's loss as a share of an
+    untrained network's, averaged, so that none dominates), loss (the weighted sum), or of one task,
+    as in class_loss, class_accuracy, class_balanced_accuracy, redshift_nmad,
     redshift_outlier_fraction, teff_mae."""
     patience: int | None = Field(None, ge=1)
     """Stop after this many epochs without a better `monitor`; null: never."""
@@ -127,6 +138,11 @@ class Train(Section):
     def _divides(self) -> Train:
         if self.gpus and self.ranks > 1:
             raise ValueError(f"ranks = {self.ranks} is for the CPU, but gpus = {self.gpus}")
+        if self.batch_size is not None:
+            self._check_batch()
+        return self
+
+    def _check_batch(self) -> None:
         together = self.accumulate * self.processes
         if self.batch_size % together:
             name = "gpus" if self.gpus else "ranks"
@@ -134,4 +150,12 @@ class Train(Section):
                 f"batch_size = {self.batch_size} must be divisible by accumulate x {name} = "
                 f"{together}"
             )
-        return self
+
+    def settled(self, pretrained: bool) -> Train:
+        """These settings with nulls filled in by the recipe; ValueError where that cannot be."""
+        recipe = FROM_WEIGHTS if pretrained and not self.freeze_backbone else FROM_SCRATCH
+        missing = {key: value for key, value in recipe.items() if getattr(self, key) is None}
+        settled = self.model_copy(update=missing)
+        if "batch_size" in missing:
+            settled._check_batch()
+        return settled

@@ -175,8 +175,9 @@ class Config(Section):
         """The configuration of one network: one set of plots, no further experiments."""
         over = next((e for e in self.experiments if e.name == network), None)
         if over is None:
-            return self.model_copy(update={"render": self.render[:1], "experiments": ()})
-        return self.model_copy(
+            own = self.model_copy(update={"render": self.render[:1], "experiments": ()})
+            return own.settled()
+        own = self.model_copy(
             update={
                 "render": (
                     _override(self.render[0], {"name": None, **over.render}, over, "render"),
@@ -189,6 +190,11 @@ class Config(Section):
                 "experiments": (),
             }
         )
+        return own.settled()
+
+    def settled(self) -> Config:
+        """The same with what the recipe fills in of `train` (where it is null)."""
+        return self.model_copy(update={"train": self.train.settled(self.model.pretrained)})
 
     def render_of(self, network: str) -> str:
         """Name of the set of plots that a network reads."""

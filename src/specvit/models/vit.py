@@ -100,6 +100,7 @@ class SpecViT(nn.Module):
         weights: Mapping[str, float],
         label_smoothing: float = 0.0,
         counts: Mapping[str, float] | None = None,
+        label_weights: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted sum of the tasks' mean losses over spectra with a label; also each, detached.
 
@@ -108,12 +109,15 @@ class SpecViT(nn.Module):
         `weights` may leave out tasks: those count 1. Each mean is the sum over this batch divided
         by `counts`, the labels of the task in this batch where it is not given: a part of a larger
         step gives that step's counts, so that the parts' gradients add up to the whole's.
+        `label_weights` gives each label of a classification task a weight, (labels,).
         """
         parts = {}
         for name, output in outputs.items():
             head, label = self.head(name), labels[name]
             known = head.known(label)
             each = head.losses(output, label, label_smoothing)
+            if label_weights is not None and name in label_weights:
+                each = each * label_weights[name][label.clamp(min=0)]
             count = known.sum().clamp(min=1) if counts is None else max(counts[name], 1)
             parts[name] = torch.where(known, each, 0.0).sum() / count
         total = torch.stack([weights.get(name, 1.0) * part for name, part in parts.items()]).sum()

@@ -122,8 +122,10 @@ def hashes(config: Config) -> dict[str, str]:
 
 
 def configuration_yaml(config: Config) -> str:
-    """The whole configuration, defaults included, as YAML."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """The whole configuration as YAML: defaults, and what the recipe filled in, included."""
+    return yaml.safe_dump(
+        config.settled().model_dump(mode="json"), sort_keys=False, allow_unicode=True
+    )
 
 
 def stage_times(run: Path) -> list[StageTime]:

@@ -207,6 +207,8 @@ def _trained_on(summaries: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str
         total = sum(seconds.values()) if isinstance(seconds, dict) else seconds
         on = summary.get("device") or f"{summary['threads']} processor threads"
         yield f"Trained: {model_name(name)}", f"{duration(total)} on {on}"
+        for doubt in summary.get("doubts", ()):
+            yield f"Warning: {model_name(name)}", doubt
 
 
 def _gallery(config: Config) -> list[dict[str, Any]]:

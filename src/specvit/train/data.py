@@ -28,10 +28,7 @@ def read_splits(config: Config) -> tuple[Samples, Samples]:
     if config.train.workers:
         reader_context()  # the readers' server loads its libraries beside what follows
     data, render = config.data, config.render[0].label
-    subsets = {
-        "train": Subset(data.train_surveys, data.train_fraction, config.split.seed),
-        "val": Subset(data.train_surveys),
-    }
+    subsets = {"train": train_subset(config), "val": Subset(data.train_surveys)}
     for split, subset in subsets.items():
         shards = [config.paths.shard(render, name) for name in config.shard_names(split)]
         samples = read_samples(shards, tasks_of(config.tasks), subset)
@@ -42,6 +39,11 @@ def read_splits(config: Config) -> tuple[Samples, Samples]:
             )
         found.append(samples)
     return found[0], found[1]
+
+
+def train_subset(config: Config) -> Subset:
+    """Which samples of the train split the network learns from."""
+    return Subset(config.data.train_surveys, config.data.train_fraction, config.split.seed)
 
 
 def without_unlearnable(samples: Samples, model: SpecViT) -> Samples:

@@ -40,10 +40,11 @@ from specvit.train.checkpoint import (
     save_checkpoint,
     save_weights,
 )
-from specvit.train.data import order_of, read_splits, without_unlearnable
+from specvit.train.data import order_of, read_splits, train_subset, without_unlearnable
+from specvit.train.doubts import doubts_after, doubts_before
 from specvit.train.hardware import flops_per_picture, peak_flops, peak_memory_mb
 from specvit.train.loader import Batch, evaluation_batches, train_batches
-from specvit.train.metrics import Figures, Validation
+from specvit.train.metrics import Figures, Validation, untrained_losses
 from specvit.train.ranks import Ranks, join_ranks
 from specvit.train.runlog import LINES, RunLog
 from specvit.train.step import Meter, Stepper, StepResult, fetch
@@ -97,6 +98,7 @@ class Run:
     """One training run on this rank: what it reads, where it stands, what it writes."""
 
     def __init__(self, config: Config, network: str, ranks: Ranks, stop: StopRequest) -> None:
+        config = config.settled()
         self.config, self.settings, self.ranks, self.stop = config, config.train, ranks, stop
         self.name = f"{config.run}/{network}"
         self.folder = config.paths.model_dir(network)
@@ -111,6 +113,7 @@ class Run:
         self.order = order_of(config, without_unlearnable(samples, self.model), ranks)
         self.steps = self.settings.epochs * self.order.steps_per_epoch
         self.stepper = Stepper(self.model, self.settings, ranks, self.steps)
+        self.untrained = untrained_losses(self.model, self.val_samples.labels)
         flops = flops_per_picture(self.model, ranks.device)
         self.meter = Meter(flops, peak_flops(ranks.device, self.stepper.bfloat16), ranks.size)
         torch.manual_seed(config.train.seed + 1 + ranks.rank)  # drop path differs between ranks
@@ -119,6 +122,8 @@ class Run:
             "data": stable_hash([samples.fingerprint, self.val_samples.fingerprint]),
             "ranks": ranks.size,
         }
+
+        self.doubts = doubts_before(config, self.steps, train_subset(config))
 
         # Where the run stands: all of it goes into the checkpoint.
         self.epoch = self.step = 0
@@ -271,7 +276,7 @@ class Run:
         Ranks share the split, and speak again only after it.
         """
         self.stepper.network.eval()
-        validation = Validation(self.stepper)
+        validation = Validation(self.stepper, self.untrained)
         batches = evaluation_batches(
             self.val_samples,
             self.config.render[0],
@@ -370,6 +375,8 @@ class Run:
             log = (self.checkpoints / LINES).read_text(encoding="utf-8")
             write_text(self.folder / LINES, log)
             write_json(self.folder / "training.json", self._summary())
+            for doubt in self._doubts():
+                LOG.warning("%s: %s", self.name, doubt)
         self.ranks.wait()
 
     def _summary(self) -> dict[str, Any]:
@@ -389,7 +396,13 @@ class Run:
             "peak_memory_mb": round(peak_memory_mb(self.ranks.device), 1),
             "samples": {"train": len(self.order.samples), "val": len(self.val_samples)},
             "bad_samples": self.bad,
+            "settings": network_settings(self.config)["train"],
+            "doubts": self._doubts(),
         }
+
+    def _doubts(self) -> list[str]:
+        assert self.best is not None
+        return [*self.doubts, *doubts_after(self.best, self.model.stats.counts)]
 
     def machine(self) -> dict[str, Any]:
         """What the run is computed on, and what MFU is measured against."""

@@ -57,6 +57,12 @@ class Stepper:
         self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, fused=True)
         self.parameters: list[nn.Parameter] = [p for group in groups for p in group["params"]]
         self.ema = moving_average(model, settings.ema_decay) if settings.ema_decay else None
+        self.label_weights = None
+        if settings.balance_classes:
+            self.label_weights = {
+                task: balanced(counts).to(ranks.device)
+                for task, counts in model.stats.counts.items()
+            }
         self.bfloat16 = use_bfloat16(settings.precision, ranks.device)
         # First compile, then DDP, which hooks into the compiled graph's backward pass. The moving
         # average and checkpoints are of `model` itself, whose names neither changes.
@@ -117,7 +123,9 @@ class Stepper:
             task: self.settings.loss_weights.get(task, 1.0) * self.ranks.size for task in outputs
         }
         smoothing, counts = self.settings.label_smoothing, batch.label_counts
-        loss, parts = self.model.loss(outputs, batch.labels, weights, smoothing, counts)
+        loss, parts = self.model.loss(
+            outputs, batch.labels, weights, smoothing, counts, self.label_weights
+        )
         loss.backward()  # type: ignore[no-untyped-call]
         each = [parts[task.name].double() for task in self.model.tasks]
         return torch.stack([loss.detach().double() / self.ranks.size, *each])
@@ -224,3 +232,10 @@ class Meter:
 def fetch(batches: Iterator[Batch], passes: int) -> list[Batch]:
     """The passes of the next step."""
     return [next(batches) for _ in range(passes)]
+
+
+def balanced(counts: Sequence[int]) -> Tensor:
+    """Weights (labels,) that let every label of the train split weigh the same, with mean 1."""
+    number = torch.tensor(counts, dtype=torch.float32)
+    seen = int((number > 0).sum())
+    return torch.where(number > 0, number.sum() / (number.clamp(min=1) * max(seen, 1)), 0.0)
