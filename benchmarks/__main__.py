@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, str] = {
     "download": "Fetching spectra from a local server.",
     "catalog": "Selecting from a survey's full catalogue table.",
     "shards": "FITS bytes to finished shard.",
+    "index": "Starting training of millions of samples.",
     "loader": "Shard to training batch.",
     "train": "Training from shards and from memory.",
     "baselines": "Classical models at growing size.",
