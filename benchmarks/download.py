@@ -16,6 +16,7 @@ import click
 from benchmarks.common import BenchResult, json_option
 from benchmarks.static_server import serving
 from specvit.machine import peak_rss_mb
+from specvit.plan import Plan
 
 DISTINCT = 64  # different files; the names repeat them
 FILE_BYTES = 197_000  # before header and padding: 200 kB in all
@@ -52,7 +53,7 @@ def _filled_up(data: bytes) -> bytes:
     return data + head + padded(bytes(4 * pixels))
 
 
-def _write_catalog(path: Path, files: int, identities: list[str]) -> None:
+def _write_catalog(path: Path, files: int, identities: list[str], plan: Plan) -> None:
     import pyarrow as pa
 
     from specvit.catalog.schema import CATALOG_SCHEMA
@@ -73,7 +74,7 @@ def _write_catalog(path: Path, files: int, identities: list[str]) -> None:
         }
         for number in range(files)
     ]
-    write_parquet(path, pa.Table.from_pylist(rows, schema=CATALOG_SCHEMA))
+    write_parquet(path, pa.Table.from_pylist(rows, schema=CATALOG_SCHEMA), plan.metadata)
 
 
 def _ours(folder: Path, port: int, files: int, identities: list[str], connections: int) -> None:
@@ -88,7 +89,7 @@ def _ours(folder: Path, port: int, files: int, identities: list[str], connection
             "download": {"connections": connections},
         }
     )
-    _write_catalog(config.paths.catalog, files, identities)
+    _write_catalog(config.paths.catalog, files, identities, Plan.dealt(config.split, ()))
     ledger = download_shard(config, SHARD)
     assert set(ledger["status"].to_pylist()) == {"ok"}
 

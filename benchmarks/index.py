@@ -57,16 +57,19 @@ def command(samples: int, json_path: Path | None) -> None:
 
 def write_indexes(folder: Path, samples: int) -> int:
     """Write the indexes of shards that are not there; return how many."""
+    from specvit.config.data import Split
     from specvit.io import write_parquet
+    from specvit.plan import Plan
     from specvit.shards.index import INDEX_SCHEMA, index_path
 
     shards = -(-samples // ROWS_A_SHARD)
-    rng = np.random.default_rng(1)
+    rng, plan = np.random.default_rng(1), Plan.dealt(Split(), ())
     for number in range(shards):
         rows = min(ROWS_A_SHARD, samples - number * ROWS_A_SHARD)
         table = pa.table(_columns(number, rows, rng), schema=INDEX_SCHEMA)
         tar = folder / f"train-{number:06d}.tar"
-        write_parquet(index_path(tar), table, {"tar_bytes": "0", "render": "made up"})
+        about = {"tar_bytes": "0", "render": "made up", **plan.metadata}
+        write_parquet(index_path(tar), table, about)
     return shards
 
 

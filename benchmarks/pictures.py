@@ -30,6 +30,8 @@ def write_shards(
     """
     from dataclasses import replace
 
+    from specvit.config.data import Split
+    from specvit.plan import Plan
     from specvit.shards.make import ShardWriter
     from specvit.shards.sample import Drawing
 
@@ -54,7 +56,7 @@ def write_shards(
                 row = sample.row | {"spectrum_id": f"s{number:07d}"}
                 writer.add(replace(sample, row=row))
             writer.close()
-        writer.index.write(path, path.stat().st_size, drawing.hash)
+        writer.index.write(path, path.stat().st_size, drawing.hash, Plan.dealt(Split(), ()))
     size = sum(len(sample.png) for sample in drawn) // len(drawn)
     kind = f"{len(drawn)} {'simulated' if spectra is None else 'real'} spectra"
     return f"{samples} {render.mode} plots of {render.size} x {render.size} from {kind}", size

@@ -15,7 +15,7 @@ import click
 
 from benchmarks.common import BenchResult, json_option
 from benchmarks.pictures import spectra_option
-from specvit.config.data import Grid, Render
+from specvit.config.data import Grid, Render, Split
 from specvit.errors import DataError, SpectrumError
 from specvit.machine import available_cores, peak_rss_mb
 
@@ -134,8 +134,9 @@ def _write_inputs(root: Path, files: list[bytes], count: int) -> None:
     from specvit.download.ledger import Entry, ledger_table
     from specvit.io import write_parquet
     from specvit.paths import RunPaths
+    from specvit.plan import Plan
 
-    paths = RunPaths(root)
+    paths, plan = RunPaths(root), Plan.dealt(Split(), ())
     rows = []
     for shard in SHARDS:
         ids = [f"{shard}-{number:06d}" for number in range(count)]
@@ -143,19 +144,19 @@ def _write_inputs(root: Path, files: list[bytes], count: int) -> None:
         write_archive(paths.spectra(shard), ids, contents.__getitem__)
         hashes = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
         ledger = [Entry(n, "", "ok", None, len(contents[n]), hashes[n], 1) for n in ids]
-        write_parquet(paths.ledger(shard), ledger_table(ledger))
+        write_parquet(paths.ledger(shard), ledger_table(ledger), plan.metadata)
         common = {"survey": "sdss", "class": "GALAXY", "z": 0.1, "simulated": True}
         places = {"split": "train", "shard": shard}
         rows += [{"spectrum_id": n, "object_id": n, **common, **places} for n in ids]
     frame = pd.DataFrame(rows, columns=CATALOG_SCHEMA.names)
-    write_parquet(paths.catalog, as_table(frame, CATALOG_SCHEMA))
+    write_parquet(paths.catalog, as_table(frame, CATALOG_SCHEMA), plan.metadata)
 
 
 def _job(root: Path, render: Render, shard: str) -> Any:
     from specvit.paths import RunPaths
     from specvit.shards import ShardJob
 
-    return ShardJob(RunPaths(root), shard, render, Grid())
+    return ShardJob(RunPaths(root), shard, render, Grid(), Split())
 
 
 def _make(root: Path, render: Render) -> int:

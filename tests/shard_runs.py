@@ -11,12 +11,13 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from spectrum_files import galaxy_flux, lamost_image_file, sdss_file
 from specvit.catalog.schema import CATALOG_SCHEMA, as_table
+from specvit.config.data import ShardCounts, Split
 from specvit.io import write_parquet
 from specvit.paths import RunPaths
+from specvit.plan import Plan
 from specvit.shards.make import ShardWriter
 from specvit.shards.sample import Sample
 
@@ -24,6 +25,10 @@ LEDGER = pa.schema([("spectrum_id", pa.string()), ("url", pa.string()), ("status
 for name, kind in (("reason", pa.string()), ("bytes", pa.int64()), ("sha256", pa.string())):
     LEDGER = LEDGER.append(pa.field(name, kind))
 LEDGER = LEDGER.append(pa.field("attempts", pa.int32()))
+
+SPLIT = Split(shards=ShardCounts(train=1, val=1, test=1))
+"""What the small runs are dealt by."""
+PLAN = Plan.dealt(SPLIT, ())
 
 
 def row(spectrum_id: str, shard: str = "train-000000", **over: Any) -> dict[str, Any]:
@@ -41,7 +46,9 @@ def add_member(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     archive.addfile(member, io.BytesIO(data))
 
 
-def write_shard(path: Path, samples: Iterable[Sample], render: str = "made up") -> None:
+def write_shard(
+    path: Path, samples: Iterable[Sample], render: str = "made up", plan: Plan = PLAN
+) -> None:
     """Write a shard of these samples and its index, as the shards stage does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as handle:
@@ -49,14 +56,14 @@ def write_shard(path: Path, samples: Iterable[Sample], render: str = "made up") 
         for sample in samples:
             writer.add(sample)
         writer.close()
-    writer.index.write(path, path.stat().st_size, render)
+    writer.index.write(path, path.stat().st_size, render, plan)
 
 
 def write_inputs(root: Path, entries: list[tuple[dict[str, Any], bytes | str]]) -> RunPaths:
     """Write catalogue, tars and ledgers; bytes are a file, text is why there is none."""
     paths = RunPaths(root)
     frame = pd.DataFrame([values for values, _ in entries])
-    write_parquet(paths.catalog, as_table(frame, CATALOG_SCHEMA))
+    write_parquet(paths.catalog, as_table(frame, CATALOG_SCHEMA), PLAN.metadata)
     for shard in sorted({values["shard"] for values, _ in entries}):
         members = sorted((v["spectrum_id"], d) for v, d in entries if v["shard"] == shard)
         paths.spectra(shard).parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +79,8 @@ def write_inputs(root: Path, entries: list[tuple[dict[str, Any], bytes | str]]) 
                 else:
                     line |= {"status": "missing", "reason": data, "bytes": 0}
                 ledger.append(line)
-        pq.write_table(pa.Table.from_pylist(ledger, schema=LEDGER), paths.ledger(shard))
+        table = pa.Table.from_pylist(ledger, schema=LEDGER)
+        write_parquet(paths.ledger(shard), table, PLAN.metadata)
     return paths
 
 

@@ -11,7 +11,7 @@ PACKAGE = SOURCES / "specvit"
 # From the bottom to the top. A module that stands apart from its package is named with it.
 ORDER = (
     *("errors", "locks", "tasks", "paths", "logs", "machine", "io", "tar"),
-    *("registry", "config", "predictions", "metrics", "spectrum", "surveys"),
+    *("registry", "config", "plan", "predictions", "metrics", "spectrum", "surveys"),
     # A catalogue's rows say what is downloaded; the survey's own catalogue is downloaded first.
     *("catalog.schema", "catalog.rows", "download", "catalog"),
     *("plot", "shards", "plot.gallery", "models", "train", "baselines", "predict", "evaluate"),

@@ -31,6 +31,7 @@ from specvit.metrics.groups import OVERALL, Group, make_groups
 from specvit.metrics.score import Estimate, Estimates, Scores, score
 from specvit.metrics.selective import Selective, aurc
 from specvit.metrics.values import OUTLIERS, ValueScores
+from specvit.plan import KEY, Plan, one_plan
 from specvit.predictions import check_predictions
 from specvit.tasks import Task, tasks_of
 
@@ -44,14 +45,17 @@ class Predictions:
 
     test: dict[str, pd.DataFrame]
     val: dict[str, pd.DataFrame]
+    plan: Plan
 
 
 def read_all(config: Config) -> Predictions:
     """Read test and val predictions of every model of the run.
 
     Raises DataError where a file is missing, or where two models were not given the same spectra
-    with the same labels: they could not be compared.
+    with the same labels, or not those of one plan: they could not be compared.
     """
+    files = [config.paths.predictions(n, s) for n in config.model_names for s in ("test", "val")]
+    plan = one_plan((path, Plan.of_parquet(path)) for path in files)
     splits = {}
     for split in ("test", "val"):
         frames = {
@@ -62,7 +66,7 @@ def read_all(config: Config) -> Predictions:
         }
         _check_same(frames, tasks_of(config.tasks), split)
         splits[split] = frames
-    return Predictions(splits["test"], splits["val"])
+    return Predictions(splits["test"], splits["val"], plan)
 
 
 def answers(frame: pd.DataFrame, task: Task) -> bool:
@@ -127,6 +131,7 @@ def evaluate(config: Config) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "run": config.run,
+        KEY: dict(predictions.plan.values),
         "simulated": config.is_simulated,
         "seed": config.split.seed,
         "bootstrap": config.evaluate.bootstrap,

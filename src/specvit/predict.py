@@ -84,11 +84,7 @@ def _refuse(bad: Sequence[BadSample]) -> None:
 
 def _check_shards(index: Index, split: str, plots: str) -> None:
     """Raise DataError for shards of another split or drawn otherwise than for training."""
-    for tar, render in zip(index.tars, index.renders, strict=True):
-        if render != plots:
-            raise DataError(
-                f"{tar} has plots {render}, not {plots} as the network needs: make the shards again"
-            )
+    index.check_plots(plots)
     other = index.table.filter(pc.not_equal(index.table["split"], split))
     if len(other):
         row = other.select(["spectrum_id", "split"]).slice(0, 1).to_pylist()[0]

@@ -18,6 +18,7 @@ import pandas as pd
 
 from specvit.errors import DataError
 from specvit.io import write_parquet
+from specvit.plan import Plan
 from specvit.tasks import Task
 
 COVERAGE = 0.68
@@ -53,8 +54,9 @@ def check_predictions(frame: pd.DataFrame, tasks: list[Task]) -> None:
                 raise DataError(f"probabilities of task {task.name} do not sum to 1")
 
 
-def write_predictions(path: Path, frame: pd.DataFrame, tasks: list[Task]) -> None:
+def write_predictions(path: Path, frame: pd.DataFrame, tasks: list[Task], plan: Plan) -> None:
     """Check and write, ordered by spectrum_id so that equal predictions give equal bytes."""
     check_predictions(frame, tasks)
     wanted = [*IDENTITY, *(column for task in tasks for column in task_columns(task))]
-    write_parquet(path, frame[wanted].sort_values("spectrum_id", ignore_index=True))
+    rows = frame[wanted].sort_values("spectrum_id", ignore_index=True)
+    write_parquet(path, rows, plan.metadata)

@@ -10,13 +10,17 @@ import numpy as np
 import shard_runs
 from specvit.baselines.rows import Rows, label_table
 from specvit.config import merge
-from specvit.config.data import Grid
+from specvit.config.data import Grid, Render, ShardCounts, Split
+from specvit.plan import Plan
+from specvit.plot import render_hash
 from specvit.shards.sample import Sample, npy_bytes
 from specvit.spectrum.grid import bin_centres
 
 PIXELS = 512
 GRID = Grid(pixels=PIXELS)
 TYPES = "AFGK"
+PLOTS = render_hash(Render(size=32, rows=4), GRID)
+PLAN = Plan.dealt(Split(shards=ShardCounts(train=3, val=1, test=1)), ())
 # Rest wavelength (A), strength, width (A).
 LINES = {
     "STAR": [(4102.9, -0.5, 14), (4341.7, -0.5, 14), (4862.7, -0.5, 14), (6564.6, -0.4, 14)],
@@ -78,7 +82,7 @@ def write_shard(path: Path, rows: list[dict[str, Any]], flux: np.ndarray) -> Non
     samples = (
         Sample(row, b"\x89PNG", npy_bytes(values)) for row, values in zip(rows, flux, strict=True)
     )
-    shard_runs.write_shard(path, samples)
+    shard_runs.write_shard(path, samples, PLOTS, PLAN)
 
 
 def configuration(folder: Path, **changes: Any) -> dict[str, Any]:

@@ -248,9 +248,15 @@ def test_a_task_that_cannot_be_learned_is_refused_with_a_sentence(tmp_path, chan
         run_baseline(config(tmp_path), "svm")
 
 
+def test_shards_of_another_plan_are_refused(tmp_path):
+    write_run(tmp_path)
+    with pytest.raises(DataError, match=r"another plan .* split\.shards\.train = 3, not 2"):
+        run_baseline(config(tmp_path, split={"shards": {"train": 2, "val": 1, "test": 1}}), "knn")
+
+
 def test_shards_of_another_grid_are_refused(tmp_path):
     write_run(tmp_path)
-    with pytest.raises(DataError, match=r"512 pixels a spectrum but grid\.pixels = 256"):
+    with pytest.raises(DataError, match="has other plots"):
         run_baseline(config(tmp_path, grid={"pixels": 256}), "svm")
 
 

@@ -219,7 +219,7 @@ def test_surveys_are_matched_within_the_angle_and_not_beyond(
     many["number"] = np.arange(8)
     many["dec"] = np.concatenate([[60.0] * 4, [-10.0, -11.0, -12.0, -13.0]])
     write_array_table(config, array_survey(**many), selection)
-    first = build.make_plan(config).first
+    first = build.deal_rows(config).first
     assert first.tolist() == [0, 0, 2, 3, 4, 5, 6, 7]
 
 

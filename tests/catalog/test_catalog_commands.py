@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shlex
 from collections import Counter
 from pathlib import Path
 
@@ -12,8 +14,10 @@ import pytest
 
 from specvit.cli import main
 from specvit.config import load_config, load_stage, validate
+from specvit.config.data import Split
 from specvit.errors import ConfigError
 from specvit.io import read_parquet
+from specvit.plan import Plan
 from specvit.surveys.sdss.paths import legacy_path
 
 
@@ -91,7 +95,13 @@ def test_the_command_says_what_it_read_and_refused(
     assert "refused 3 of 11 files" in printed
     assert "x.fits: truncated gzip" in printed
     assert "8 spectra of 8 objects" in printed
-    assert "go on with: snakemake" in printed
+    (command,) = re.findall("go on with: (.*)", printed)
+    assert shlex.split(command)[:4] == ["snakemake", "--cores", "all", "--config"]
+    over = dict(value.split("=", 1) for value in shlex.split(command)[4:])
+    assert over["run"] == "mine"
+    split = Split.model_validate_json(over["split"])
+    assert (split.shards.train, split.shards.val, split.shards.test) == (1, 1, 1)
+    Plan.of_parquet(Path("results/mine/catalog.parquet")).check_settings(split, tmp_path)
     assert len(read_parquet(Path("results/mine/catalog.parquet"))) == 8
 
 

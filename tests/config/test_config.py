@@ -31,7 +31,11 @@ def with_values(**over: object) -> dict[str, object]:
         ({"seed": 2}, ["seed = 2", "split.seed", "train.seed"]),
         ({"tasks": ["class", "mass"]}, ["tasks", '"mass"', "'redshift'"]),
         ({"tasks": ["class", "class"]}, ["tasks", "at most once"]),
-        ({"render": {"frame": "rest"}}, ["render.frame", "rest", "redshift"]),
+        ({"render": {"frame": "rest"}}, ["render.frame", "rest", "drop class and redshift"]),
+        (
+            {"render": {"frame": "rest"}, "tasks": ["class", "stellar_type"]},
+            ["render.frame", "rest", "drop class from tasks"],
+        ),
         ({"model": {"weights": "w.pth"}}, ["weights", "pretrained"]),
         ({"surveys": {"sdss": {"base_url": "ftp://x"}}}, ["surveys.sdss.base_url", "ftp://x"]),
         ({"surveys": {"sdss": None, "lamost": None}}, ["surveys", "at least one"]),

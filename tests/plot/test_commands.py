@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from shard_runs import SHARDS, small_run
+from shard_runs import SHARDS, SPLIT, small_run
 from spectrum_files import galaxy_flux, sdss_file
 from specvit.cli import main
 from specvit.config.data import Grid, Render
@@ -97,8 +97,8 @@ def test_plot_of_something_else_names_file_and_reason(
 def run(tmp_path: Path) -> Path:
     paths = small_run(tmp_path / "results" / "mine")
     for render in (Render(size=32, rows=4), Render(mode="overlap", size=200)):
-        make_shards([ShardJob(paths, shard, render, GRID) for shard in SHARDS])
-        write_summary(paths, render, GRID, SHARDS)
+        make_shards([ShardJob(paths, shard, render, GRID, SPLIT) for shard in SHARDS])
+        write_summary(paths, render, GRID, SPLIT, SHARDS)
     return paths.root
 
 

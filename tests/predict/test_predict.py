@@ -9,10 +9,11 @@ from click.testing import CliRunner
 import shard_runs
 from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.commands.predict import command
-from specvit.config.data import Grid, Render
+from specvit.config.data import Grid, Render, ShardCounts, Split
 from specvit.config.learning import Model, RedshiftBins
 from specvit.errors import DataError
 from specvit.models import LabelStats, build_model, save_model
+from specvit.plan import Plan
 from specvit.plot import render_hash
 from specvit.predict import check_plots, predict_split
 from specvit.predictions import check_predictions
@@ -22,6 +23,7 @@ from specvit.tasks import tasks_of
 TASKS = tasks_of(["class", "redshift", "teff"])
 RENDER = Render(size=32, rows=4)
 PLOTS = render_hash(RENDER, Grid())
+PLAN = Plan.dealt(Split(shards=ShardCounts(train=1, val=1, test=2)), ())
 STATS = LabelStats(
     counts={"class": [5, 3, 2]},
     mean={"redshift": 0.5, "teff": 5000.0},
@@ -48,13 +50,13 @@ def picture(number):
     return np.random.default_rng(number).integers(0, 256, (32, 32), dtype=np.uint8)
 
 
-def write_shard(path, rows, broken=(), render=PLOTS):
+def write_shard(path, rows, broken=(), render=PLOTS, plan=PLAN):
     samples = []
     for values in rows:
         number = int(values["spectrum_id"][-4:])
         png = b"<html>" if number in broken else png_bytes(picture(number))
         samples.append(Sample(values, png, b""))
-    shard_runs.write_shard(path, samples, render)
+    shard_runs.write_shard(path, samples, render, plan)
 
 
 @pytest.fixture
@@ -129,7 +131,7 @@ def test_other_plots_than_the_trained_ones_are_refused(model, shards):
     with pytest.raises(DataError, match=r"\(rows = 4 then, 8 now; wave_max = 9200.0 then, 9000"):
         check_plots(model, Render(size=32, rows=8), Grid(wave_max=9000.0))
     write_shard(shards[1], [row(14)], render="0123456789ab")
-    with pytest.raises(DataError, match=r"test-000001\.tar has plots 0123456789ab, not"):
+    with pytest.raises(DataError, match=r"test-000001\.tar has other plots \(0123456789ab\) than"):
         predict_split(model, shards, "test")
 
 
@@ -146,7 +148,7 @@ def run(model, tmp_path):
         "train": {"workers": 0},
     }
     folder = tmp_path / "results" / "small"
-    save_model(folder / "models" / "vit", model)
+    save_model(folder / "models" / "vit", model, {"plan": dict(PLAN.values)})
     shards = folder / "shards" / "stacked-32"
     write_shard(shards / "val-000000.tar", [row(i, "val") for i in range(40, 45)])
     write_shard(shards / "test-000000.tar", [row(i) for i in range(9)])
@@ -166,6 +168,20 @@ def test_the_command_writes_both_splits_and_the_same_bytes_again(run):
     CliRunner().invoke(command, [*options, "--split", "test"], catch_exceptions=False)
     assert bytes_ == (test.read_bytes(), val.read_bytes())
     assert isinstance(pd.read_parquet(test)["class_prob_QSO"].iloc[0], np.float32)
+
+
+def test_a_network_or_shards_of_another_plan_are_refused(run, model):
+    folder, options = run
+    other = dict(PLAN.values) | {"selection": "0123456789ab"}
+    save_model(folder / "models" / "vit", model, {"plan": other})
+    with pytest.raises(DataError, match=r"val-000000.* and .*model\.json are of different plans"):
+        CliRunner().invoke(command, [*options, "--split", "val"], catch_exceptions=False)
+    more = Plan.dealt(Split(shards=ShardCounts(train=1, val=3, test=2)), ())
+    path = folder / "shards" / "stacked-32" / "val-000000.tar"
+    write_shard(path, [row(40, "val")], plan=more)
+    with pytest.raises(DataError, match=r"configuration: split\.shards\.val = 3, not 1;"):
+        CliRunner().invoke(command, [*options, "--split", "val"], catch_exceptions=False)
+    assert not (folder / "predictions" / "val" / "vit.parquet").exists()
 
 
 def test_the_command_without_a_trained_model_is_a_sentence(run):

@@ -21,6 +21,7 @@ from specvit.catalog.schema import CATALOG_SCHEMA, as_table
 from specvit.cli import main
 from specvit.config import Config, load_config
 from specvit.io import write_json, write_parquet, write_text
+from specvit.plan import KEY, Plan
 from specvit.predictions import IDENTITY, prob_columns, write_predictions
 from specvit.shards.sample import Sample
 from specvit.tasks import CLASSES, STELLAR_TYPES, Task, tasks_of
@@ -36,6 +37,11 @@ SUBCLASSES = {
 SHARES = (0.4, 0.4, 0.2)
 
 
+def rewrite(path: Path, frame: pd.DataFrame) -> None:
+    """Write other rows to a table of the run, of the same plan."""
+    write_parquet(path, frame, Plan.of_parquet(path).metadata)
+
+
 @dataclass
 class MadeRun:
     """What to make; `root` is the folder of all runs."""
@@ -45,6 +51,7 @@ class MadeRun:
     settings: dict[str, Any] = field(default_factory=dict)
     simulated: bool = True
     seed: int = 0
+    plan: Plan = field(init=False)
 
     @property
     def inline(self) -> list[str]:
@@ -69,7 +76,8 @@ class MadeRun:
         config = load_config(self.inline)
         generator = np.random.default_rng(self.seed)
         catalog = self._catalog(config, generator)
-        write_parquet(config.paths.catalog, as_table(catalog, CATALOG_SCHEMA))
+        self.plan = Plan.dealt(config.split, ())
+        write_parquet(config.paths.catalog, as_table(catalog, CATALOG_SCHEMA), self.plan.metadata)
         lost = self._ledgers(config, catalog, generator)
         dropped = self._shards(config, catalog, lost)
         kept = catalog[~catalog["spectrum_id"].isin([*lost, *dropped])]
@@ -78,7 +86,7 @@ class MadeRun:
             for model in config.model_names:
                 frame = answers(rows, model, tasks_of(config.tasks), generator)
                 path = config.paths.predictions(model, split)
-                write_predictions(path, frame, tasks_of(config.tasks))
+                write_predictions(path, frame, tasks_of(config.tasks), self.plan)
         self._cuts(config, catalog)
         self._summaries(config)
         return config
@@ -155,7 +163,8 @@ class MadeRun:
         reasons = {"missing": "HTTP 404", "corrupt": "not a FITS file (starts with '<html')"}
         frame["reason"] = frame["status"].map(reasons)
         for shard, part in frame.groupby("shard"):
-            write_parquet(config.paths.ledger(str(shard)), part.drop(columns="shard"))
+            table = part.drop(columns="shard")
+            write_parquet(config.paths.ledger(str(shard)), table, self.plan.metadata)
         gone = frame[frame["status"] != "ok"]
         return dict(zip(gone["spectrum_id"], gone["reason"], strict=True))
 
@@ -170,10 +179,11 @@ class MadeRun:
             for shard, part in present.groupby("shard"):
                 rows = part.astype(object).where(part.notna(), None).to_dict("records")
                 samples = [Sample(row, picture(row, render.size), b"") for row in rows]
-                write_shard(config.paths.shard(label, str(shard)), samples)
+                write_shard(config.paths.shard(label, str(shard)), samples, plan=self.plan)
             counts = present["split"].value_counts()
             index = {
                 "label": label,
+                KEY: dict(self.plan.values),
                 "render": {"mode": render.mode, "size": render.size},
                 "counts": {"classes": present["class"].value_counts().to_dict()},
                 "shards": [{"shard": s, "split": s.split("-")[0]} for s in config.shard_names()],
@@ -201,6 +211,7 @@ class MadeRun:
                 write_text(folder / "model.safetensors", model)
             else:
                 summary = {"threads": 2, "seconds": {"read": 1.0, "fit": 9.0, "predict": 0.5}}
+            summary[KEY] = dict(self.plan.values)
             write_json(folder / "training.json", summary)
         header = "s\th:m:s\tmax_rss\tcpu_time\n"
         for name in ("survey/sdss", "catalog", "shard/stacked-64/train-000000", "train/vit"):

@@ -4,12 +4,13 @@ import json
 
 import pytest
 import sklearn.metrics as sk
-from made_run import MadeRun
+from made_run import MadeRun, rewrite
 
 from specvit.config import load_stage
 from specvit.errors import DataError
 from specvit.evaluate import evaluate
 from specvit.io import read_parquet, write_parquet
+from specvit.plan import Plan
 
 SMALL = {"train": 60, "val": 60, "test": 150}
 
@@ -108,7 +109,7 @@ def test_a_model_that_does_not_answer_a_task_is_left_out_of_it(small):
         path = config.paths.predictions("svm", split)
         frame = read_parquet(path)
         frame["redshift_pred"] = None
-        write_parquet(path, frame)
+        rewrite(path, frame)
     found = evaluated(small)["tasks"]
     assert "svm" not in found["redshift"]["models"]
     assert "svm" in found["class"]["models"]
@@ -116,12 +117,19 @@ def test_a_model_that_does_not_answer_a_task_is_left_out_of_it(small):
 
 def change(made, model, edit):
     path = load_stage(made.inline, "evaluate").paths.predictions(model)
-    write_parquet(path, edit(read_parquet(path)))
+    rewrite(path, edit(read_parquet(path)))
 
 
 def test_models_given_other_spectra_are_refused(small):
     change(small, "svm", lambda frame: frame.iloc[1:])
     with pytest.raises(DataError, match="vit and svm are not of the same spectra: 1 are in one"):
+        evaluated(small)
+
+
+def test_models_of_another_plan_are_refused(small):
+    path = load_stage(small.inline, "evaluate").paths.predictions("svm")
+    write_parquet(path, read_parquet(path), Plan({"selection": "0123456789ab"}).metadata)
+    with pytest.raises(DataError, match=r"svm\.parquet and .*vit\.parquet are of different plans"):
         evaluated(small)
 
 

@@ -3,11 +3,12 @@
 import csv
 
 import pytest
-from made_run import MadeRun
+from made_run import MadeRun, rewrite
 
 from specvit.config import load_config
 from specvit.errors import DataError
 from specvit.io import read_json, read_parquet, write_json, write_parquet
+from specvit.plan import KEY, Plan
 from specvit.report.flow import alike, follow
 
 SMALL = {"train": 60, "val": 60, "test": 600}
@@ -73,7 +74,7 @@ def test_counts_that_do_not_add_up_are_refused(config, file, message):
             index["splits"]["test"]["spectra"] -= 1
             write_json(path, index)
         else:
-            write_parquet(path, read_parquet(path).iloc[1:])
+            rewrite(path, read_parquet(path).iloc[1:])
         with pytest.raises(DataError, match=f"counts do not add up: [0-9]+ {message}"):
             follow(config)
     finally:
@@ -86,11 +87,40 @@ def test_an_object_in_two_splits_is_refused(config):
     catalog = read_parquet(path)
     catalog.loc[catalog.index[-1], "object_id"] = catalog["object_id"].iloc[0]
     try:
-        write_parquet(path, catalog)
+        rewrite(path, catalog)
         with pytest.raises(DataError, match="an object is in two splits"):
             follow(config)
     finally:
         path.write_bytes(before)
+
+
+@pytest.mark.parametrize("file", ["catalog", "ledger", "shards", "training", "predictions"])
+def test_a_file_of_another_plan_is_refused(config, file):
+    paths = config.paths
+    path = {
+        "catalog": paths.catalog,
+        "ledger": paths.ledger("test-000001"),
+        "shards": paths.shards_summary("stacked-64"),
+        "training": paths.model_dir("svm") / "training.json",
+        "predictions": paths.predictions("svm"),
+    }[file]
+    before = path.read_bytes()
+    other = Plan({**Plan.of_parquet(paths.catalog).values, "split.seed": 5})
+    try:
+        if path.suffix == ".json":
+            write_json(path, read_json(path) | {KEY: dict(other.values)})
+        else:
+            write_parquet(path, read_parquet(path), other.metadata)
+        with pytest.raises(DataError, match=r"of different plans: split\.seed = "):
+            follow(config)
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_run_of_another_plan_than_the_configuration_is_refused(template):
+    config = load_config([*template.inline, '{"split": {"shards": {"test": 3}}}'])
+    with pytest.raises(DataError, match=r"split\.shards\.test = 2, not 3|test-000002.* not exist"):
+        follow(config)
 
 
 @pytest.mark.parametrize(

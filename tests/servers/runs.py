@@ -17,6 +17,7 @@ from servers.fits_files import lamost_file, sdss5_file, sdss_file
 from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.config import Config, validate
 from specvit.io import write_parquet
+from specvit.plan import Plan
 
 SHARD = "train-000000"
 
@@ -116,7 +117,8 @@ class Run:
             for spectrum in spectra
         ]
         table = pa.Table.from_pylist(rows, schema=CATALOG_SCHEMA)
-        write_parquet(self.config.paths.catalog, table)
+        plan = Plan.dealt(self.config.split, ())
+        write_parquet(self.config.paths.catalog, table, plan.metadata)
 
     @property
     def tar(self) -> Path:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import webdataset
 
-from shard_runs import SHARDS, row, small_run, write_inputs
+from shard_runs import SHARDS, SPLIT, row, small_run, write_inputs
 from spectrum_files import galaxy_flux, sdss_file
 from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.config.data import Grid, Render
@@ -39,8 +39,8 @@ Samples = dict[str, dict[str, bytes]]
 
 
 def make(paths: RunPaths, render: Render = RENDER, processes: int = 1) -> dict[str, Any]:
-    make_shards([ShardJob(paths, shard, render, GRID) for shard in SHARDS], processes)
-    return write_summary(paths, render, GRID, SHARDS)
+    make_shards([ShardJob(paths, shard, render, GRID, SPLIT) for shard in SHARDS], processes)
+    return write_summary(paths, render, GRID, SPLIT, SHARDS)
 
 
 def samples_of(path: Path) -> Samples:
@@ -119,7 +119,7 @@ def test_gaps_are_nan_and_extremes_are_cut_not_infinite(tmp_path: Path) -> None:
     mask = np.zeros(len(flux), int)
     mask[2000:2300] = 1 << 23
     paths = write_inputs(tmp_path, [(row("one"), sdss_file(flux, and_mask=mask))])
-    make_shard(ShardJob(paths, "train-000000", RENDER, GRID))
+    make_shard(ShardJob(paths, "train-000000", RENDER, GRID, SPLIT))
     sample = samples_of(paths.shard("stacked-32", "train-000000"))["one"]
     array = np.load(io.BytesIO(sample["npy"]))
     assert 35 < np.isnan(array).sum() < 45
@@ -129,7 +129,7 @@ def test_gaps_are_nan_and_extremes_are_cut_not_infinite(tmp_path: Path) -> None:
 def test_colour_pictures_keep_their_channels(tmp_path: Path) -> None:
     paths = write_inputs(tmp_path, [(row("one"), sdss_file(galaxy_flux()))])
     render = Render(mode="overlap", size=48)
-    make_shard(ShardJob(paths, "train-000000", render, GRID))
+    make_shard(ShardJob(paths, "train-000000", render, GRID, SPLIT))
     sample = samples_of(paths.shard("overlap-48", "train-000000"))["one"]
     picture = webdataset.autodecode.imagehandler("rgb8")("x.png", sample["png"])
     expected = draw(read_spectrum(sdss_file(galaxy_flux())), render, GRID)
@@ -184,7 +184,7 @@ def test_plain_webdataset_streams_them(run: RunPaths, server: str, where: str) -
 def test_a_rest_frame_plot_without_redshift_is_dropped(tmp_path: Path) -> None:
     data = sdss_file(galaxy_flux())
     paths = write_inputs(tmp_path, [(row("one", z=None), data), (row("two", z=0.1), data)])
-    stats = make_shard(ShardJob(paths, "train-000000", Render(size=32, frame="rest"), GRID))
+    stats = make_shard(ShardJob(paths, "train-000000", Render(size=32, frame="rest"), GRID, SPLIT))
     assert stats["spectra"] == 1
     assert "needs a redshift" in stats["dropped"][0]["reason"]
 
@@ -195,7 +195,7 @@ def test_a_cut_tar_is_an_error_not_a_smaller_shard(tmp_path: Path) -> None:
     tar = paths.spectra("train-000000")
     tar.write_bytes(tar.read_bytes()[:150_000])
     with pytest.raises(DataError, match="cut off"):
-        make_shard(ShardJob(paths, "train-000000", RENDER, GRID))
+        make_shard(ShardJob(paths, "train-000000", RENDER, GRID, SPLIT))
     # The old shard is whole, but its statistics are gone: it is not mistaken for a new one.
     assert len(samples_of(paths.shard("stacked-32", "train-000000"))) == 5
     assert not paths.shard_stats("stacked-32", "train-000000").exists()
@@ -205,7 +205,7 @@ def test_a_cut_tar_is_an_error_not_a_smaller_shard(tmp_path: Path) -> None:
 def test_inputs_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     paths = small_run(tmp_path / "a")
     other = write_inputs(tmp_path / "b", [(row("galaxy-2"), sdss_file(galaxy_flux()))])
-    job = ShardJob(paths, "train-000000", RENDER, GRID)
+    job = ShardJob(paths, "train-000000", RENDER, GRID, SPLIT)
     ledger = paths.ledger("train-000000").read_bytes()
     paths.ledger("train-000000").write_bytes(other.ledger("train-000000").read_bytes())
     with pytest.raises(DataError, match=r"other spectra than the catalogue has .*\(1 and 6\)"):
@@ -223,18 +223,18 @@ def test_the_summary_refuses_what_does_not_add_up(tmp_path: Path) -> None:
     paths = small_run(tmp_path)
     make(paths)
     with pytest.raises(DataError, match="other settings"):
-        write_summary(paths, RENDER, Grid(pixels=256), SHARDS)
+        write_summary(paths, RENDER, Grid(pixels=256), SPLIT, SHARDS)
     stats = paths.shard_stats("stacked-32", "val-000000")
     stats.write_text(stats.read_text().replace('"rows": 2', '"rows": 3'))
     with pytest.raises(DataError, match="3 rows, but 2 spectra and 0 dropped"):
-        write_summary(paths, RENDER, GRID, SHARDS)
+        write_summary(paths, RENDER, GRID, SPLIT, SHARDS)
     stats.unlink()
     with pytest.raises(DataError, match=r"val-000000\.stats\.json does not exist"):
-        write_summary(paths, RENDER, GRID, SHARDS)
+        write_summary(paths, RENDER, GRID, SPLIT, SHARDS)
 
 
 def test_a_split_without_any_spectrum_says_why(tmp_path: Path) -> None:
     paths = write_inputs(tmp_path, [(row("a"), "HTTP 404"), (row("b"), "HTTP 404")])
-    make_shard(ShardJob(paths, "train-000000", RENDER, GRID))
+    make_shard(ShardJob(paths, "train-000000", RENDER, GRID, SPLIT))
     with pytest.raises(DataError, match=r"train has no spectrum .* 2 x download missing: HTTP 404"):
-        write_summary(paths, RENDER, GRID, ["train-000000"])
+        write_summary(paths, RENDER, GRID, SPLIT, ["train-000000"])

@@ -10,10 +10,23 @@ import cv2
 import numpy as np
 
 from shard_runs import write_shard
+from specvit.config.data import Grid, Render, ShardCounts, Split
+from specvit.plan import Plan
+from specvit.plot import render_hash
 from specvit.shards.sample import Sample, npy_bytes
 from specvit.tasks import CLASSES
 
 SIZE = 16
+
+PLOTS = render_hash(Render(size=SIZE, rows=4), Grid())
+
+
+def plan_of(train: int, val: int) -> Plan:
+    """The plan of a run with so many shards of each split, and one of test."""
+    return Plan.dealt(Split(shards=ShardCounts(train=train, val=val, test=1)), ())
+
+
+PLAN = plan_of(3, 2)
 
 # A run whose network and shards are as small as they can be. float32: some processors would take
 # bfloat16, whose rounding hides what the tests compare.
@@ -80,6 +93,7 @@ def write_shards(
     *,
     split: str = "train",
     first: int = 0,
+    plan: Plan = PLAN,
     edit: Callable[[int, Sample], Sample] = lambda number, sample: sample,
     **options: Any,
 ) -> list[Path]:
@@ -89,5 +103,5 @@ def write_shards(
     for i, (start, count) in enumerate(zip(starts, counts, strict=False)):
         paths.append(folder / f"{split}-{i:06d}.tar")
         numbers = range(int(start), int(start) + count)
-        write_shard(paths[-1], [edit(n, sample(n, **options)) for n in numbers])
+        write_shard(paths[-1], [edit(n, sample(n, **options)) for n in numbers], PLOTS, plan)
     return paths

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import torch
 from forked import ended, fork, run_ranks
-from made_shards import TINY, write_shards
+from made_shards import TINY, plan_of, write_shards
 
 from specvit.config import Config, validate
-from specvit.errors import Preempted, TrainingError
+from specvit.errors import DataError, Preempted, TrainingError
 from specvit.models import load_model
 from specvit.shards.sample import Sample
 from specvit.train import checkpoint, engine
@@ -278,8 +278,8 @@ def test_two_ranks_that_are_signalled_go_on_together(configure: Configure, monke
 
 
 def test_the_network_can_learn_64_pictures_by_heart(configure: Configure, tmp_path: Path):
-    write_shards(tmp_path / "heart", [32, 32])
-    write_shards(tmp_path / "heart", [64], split="val")
+    write_shards(tmp_path / "heart", [32, 32], plan=plan_of(2, 1))
+    write_shards(tmp_path / "heart", [64], split="val", plan=plan_of(2, 1))
     config = configure(
         shards=tmp_path / "heart",
         tasks=["class", "redshift"],
@@ -393,5 +393,11 @@ def test_what_cannot_be_trained_is_a_sentence(configure: Configure, tmp_path: Pa
     write_shards(tmp_path / "none", [0, 0], split="val")
     with pytest.raises(TrainingError, match="train split has no spectra in 3 shards"):
         train(configure("none", shards=tmp_path / "none"))
+    for over, told in (
+        ({"split": {"shards": {"train": 2}}}, r"split\.shards\.train = 3, not 2"),
+        ({"render": {"rows": 2}}, "has other plots"),
+    ):
+        with pytest.raises(DataError, match=told):
+            train(configure("other", **over))
     config = configure("odd", train={"batch_size": 9})
     assert run_ranks(2, lambda: train(config)) == [TrainingError.exit_code] * 2

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shard_runs import SHARDS, small_run, write_shard
+from shard_runs import PLAN, SHARDS, SPLIT, small_run, write_shard
 from specvit.cli import main
 from specvit.config.data import Grid, Render
 from specvit.errors import DataError
-from specvit.io import read_json, sha256_file, write_json
+from specvit.io import read_json, sha256_file, write_json, write_parquet
 from specvit.paths import RunPaths
 from specvit.shards import ShardJob, make_shards, write_summary
 from specvit.shards.index import INDEX_SCHEMA, KINDS, read_index
@@ -34,8 +34,8 @@ TRAIN = SHARDS[0]
 def run(tmp_path: Path) -> RunPaths:
     paths = small_run(tmp_path / "run")
     for render in RENDERS:
-        make_shards([ShardJob(paths, shard, render, GRID) for shard in SHARDS])
-        write_summary(paths, render, GRID, SHARDS)
+        make_shards([ShardJob(paths, shard, render, GRID, SPLIT) for shard in SHARDS])
+        write_summary(paths, render, GRID, SPLIT, SHARDS)
     return paths
 
 
@@ -214,9 +214,19 @@ def test_a_missing_or_changed_index_is_found(run: RunPaths) -> None:
 def test_an_object_in_two_splits_is_found(run: RunPaths) -> None:
     catalog = pd.read_parquet(run.catalog)
     catalog.loc[catalog["spectrum_id"].isin(["galaxy-0", "galaxy-6"]), "object_id"] = "both"
-    catalog.to_parquet(run.catalog)
+    write_parquet(run.catalog, catalog, PLAN.metadata)
     problem = verify_run(run.root)[0]
     assert problem == ("object both is in more than one split: galaxy-0 in train, galaxy-6 in val")
+
+
+def test_a_file_of_another_plan_is_found(run: RunPaths) -> None:
+    ledger = run.ledger(TRAIN)
+    other = {"plan": json.dumps({**PLAN.values, "split.seed": 5})}
+    pq.write_table(pq.read_table(ledger).replace_schema_metadata(other), ledger)
+    assert (
+        f"{ledger} and {run.catalog} are of different plans: split.seed = 5 and 1"
+        in only_problem(run)
+    )
 
 
 def test_missing_and_unknown_shards_are_found(run: RunPaths) -> None:

@@ -24,11 +24,15 @@ from specvit.baselines.rows import (
 )
 from specvit.config import Config
 from specvit.config.baselines import registered
-from specvit.errors import DataError, TrainingError
+from specvit.errors import TrainingError
 from specvit.io import sha256_file, write_json
 from specvit.logs import get_logger, progress
 from specvit.machine import available_threads, peak_rss_mb
+from specvit.paths import SPLITS
+from specvit.plan import KEY
+from specvit.plot import render_hash
 from specvit.predictions import IDENTITY, write_predictions
+from specvit.shards.index import read_index
 from specvit.shards.subset import Subset
 from specvit.tasks import Task, tasks_of
 
@@ -45,6 +49,9 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
     """
     start = time.monotonic()
     tasks = tasks_of(config.tasks)
+    every = [path for split in SPLITS for path in _shards(config, split)]
+    plots = render_hash(config.render[0], config.grid)
+    plan = read_index(every, ()).check(config.split, plots)
     train, val = (
         read_rows(_shards(config, split), f"{name}, {split}", _subset(config, split))
         for split in ("train", "val")
@@ -73,10 +80,11 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
     predicted = {}
     for split in ("val", "test"):
         frame = predict_shards(model, _shards(config, split), answered, f"{name}, {split}")
-        write_predictions(config.paths.predictions(name, split), frame, answered)
+        write_predictions(config.paths.predictions(name, split), frame, answered, plan)
         predicted[split] = len(frame)
     summary = {
         "model": name,
+        KEY: dict(plan.values),
         "seed": config.split.seed,
         "spectra": counts,
         "predicted": predicted,
@@ -141,13 +149,7 @@ def _subset(config: Config, split: str) -> Subset:
 
 
 def _check(train: Rows, val: Rows, config: Config) -> None:
-    """Raise where a task has no labels to learn or to choose by, or the grid is another."""
-    for rows in (train, val):
-        if len(rows) and rows.flux.shape[1] != config.grid.pixels:
-            raise DataError(
-                f"the shards hold {rows.flux.shape[1]} pixels a spectrum but grid.pixels = "
-                f"{config.grid.pixels}: make the shards again"
-            )
+    """Raise where a task has no labels to learn or to choose by."""
     for task in tasks_of(config.tasks):
         for split, rows in (("train", train), ("val", val)):
             labels = labels_of(rows.table, task)

@@ -22,6 +22,7 @@ from specvit.errors import DataError
 from specvit.io import atomic_path, write_text
 from specvit.logs import get_logger, progress
 from specvit.paths import SPLITS, shard_name
+from specvit.plan import Plan
 
 ROWS_A_PIECE = 100_000
 
@@ -29,7 +30,7 @@ log = get_logger(__name__)
 
 
 @dataclass
-class Plan:
+class Deal:
     """What the stage decides for each row, rows in naming order: survey by survey, then by id."""
 
     starts: dict[str, int]
@@ -50,24 +51,26 @@ def build_catalog(config: Config) -> Counts:
     sky, over any number of spectra and surveys. Its object_id is the spectrum_id of its first
     spectrum in naming order. Raises DataError where a split or a shard would be empty.
     """
-    plan = make_plan(config)
-    counts = _count_shards(plan, config)
+    deal = deal_rows(config)
+    counts = _count_shards(deal, config)
     check_filled(counts)
-    with progress("catalogue", len(plan.first)) as tick, atomic_path(config.paths.catalog) as path:
+    with progress("catalogue", len(deal.first)) as tick, atomic_path(config.paths.catalog) as path:
         tally = Counts()
         sizes = [int(n) for split in SPLITS for n in counts[split]]
-        tables = _counted(config, plan, tally)
-        with pq.ParquetWriter(path, CATALOG_SCHEMA, compression="zstd") as writer:
+        tables = _counted(config, deal, tally)
+        surveys = (config.paths.survey_table(key) for key in config.surveys.active)
+        schema = CATALOG_SCHEMA.with_metadata(Plan.dealt(config.split, surveys).metadata)
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             for table in by_shard(tables, sizes, config.shard_names(), config.paths.root):
                 writer.write_table(table)
                 tick.advance(len(table))
-    tally.objects = _objects(plan)
+    tally.objects = _objects(deal)
     write_text(config.paths.catalog_stats, stats_csv(tally, config))
     log.info("catalogue: %s", tally.sentence())
     return tally
 
 
-def make_plan(config: Config) -> Plan:
+def deal_rows(config: Config) -> Deal:
     """Read what grouping needs of the survey tables, and decide object, split and shard."""
     keys = list(config.surveys.active)  # in naming order, which is the registry's
     parts = [_Rows.read(config, key) for key in keys]
@@ -81,7 +84,7 @@ def make_plan(config: Config) -> Plan:
     named, places = np.unique(first, return_inverse=True)
     split = split_codes(config.split.seed, _texts(ids.take(pa.array(named))), config.split)[places]
     shard = shard_codes(config.split.seed, _texts(ids), split, config.split)
-    return Plan(dict(zip(keys, starts[:-1], strict=True)), first, split, shard, ids)
+    return Deal(dict(zip(keys, starts[:-1], strict=True)), first, split, shard, ids)
 
 
 @dataclass
@@ -139,23 +142,23 @@ def _texts(column: pa.Array) -> Iterator[str]:
         yield from column[start : start + ROWS_A_PIECE].to_pylist()
 
 
-def _count_shards(plan: Plan, config: Config) -> dict[str, NDArray[np.int64]]:
+def _count_shards(deal: Deal, config: Config) -> dict[str, NDArray[np.int64]]:
     return {
-        name: np.bincount(plan.shard[plan.split == code], minlength=config.split.shards.of(name))
+        name: np.bincount(deal.shard[deal.split == code], minlength=config.split.shards.of(name))
         for code, name in enumerate(SPLITS)
     }
 
 
-def _counted(config: Config, plan: Plan, tally: Counts) -> Iterator[pa.Table]:
+def _counted(config: Config, deal: Deal, tally: Counts) -> Iterator[pa.Table]:
     """The finished rows of all surveys, counted on the way."""
-    for key in plan.starts:
-        for table in _finished(config, key, plan):
+    for key in deal.starts:
+        for table in _finished(config, key, deal):
             tally.add(key, table)
             yield table
 
 
-def _finished(config: Config, key: str, plan: Plan) -> Iterator[pa.Table]:
-    row = plan.starts[key]
+def _finished(config: Config, key: str, deal: Deal) -> Iterator[pa.Table]:
+    row = deal.starts[key]
     names = [[shard_name(s, i) for i in range(config.split.shards.of(s))] for s in SPLITS]
     offsets = np.cumsum([0, *(len(part) for part in names)])[:-1]
     shards = pa.array([name for part in names for name in part])
@@ -164,21 +167,21 @@ def _finished(config: Config, key: str, plan: Plan) -> Iterator[pa.Table]:
         for batch in file.iter_batches(ROWS_A_PIECE):
             rows = slice(row, row + len(batch))
             row += len(batch)
-            numbers = offsets[plan.split[rows]] + plan.shard[rows]
+            numbers = offsets[deal.split[rows]] + deal.shard[rows]
             table = pa.Table.from_batches([batch]).cast(SURVEY_SCHEMA)
             place = table.schema.get_field_index("object_id")
-            objects = plan.ids.take(pa.array(plan.first[rows]))
+            objects = deal.ids.take(pa.array(deal.first[rows]))
             table = table.set_column(place, SURVEY_SCHEMA.field("object_id"), objects)
-            table = table.append_column("split", splits.take(pa.array(plan.split[rows])))
+            table = table.append_column("split", splits.take(pa.array(deal.split[rows])))
             yield table.append_column("shard", shards.take(pa.array(numbers))).cast(CATALOG_SCHEMA)
 
 
-def _objects(plan: Plan) -> dict[str, list[int]]:
+def _objects(deal: Deal) -> dict[str, list[int]]:
     """Objects by split: all, those with several spectra, those seen by several surveys."""
-    named, places = np.unique(plan.first, return_inverse=True)
-    split = plan.split[named]
+    named, places = np.unique(deal.first, return_inverse=True)
+    split = deal.split[named]
     spectra = np.bincount(places)
-    starts = [*plan.starts.values(), len(places)]
+    starts = [*deal.starts.values(), len(places)]
     surveys = np.zeros(len(named), np.int64)
     for start, end in itertools.pairwise(starts):
         surveys += np.bincount(places[start:end], minlength=len(named)) > 0

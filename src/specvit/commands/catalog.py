@@ -60,5 +60,7 @@ def _from_files(sources: tuple[str, ...], folder: Path, run: str | None) -> None
     click.echo(describe_files(config))
     config = load_stage(sources, "catalog")
     click.echo(f"{build_catalog(config).sentence()} in {config.paths.catalog}")
-    settings = f"run={config.run} surveys={json.dumps(surveys)!r}"
-    click.echo(f"go on with: snakemake --cores all --config {settings}")
+    # The workflow has a config.yaml of its own, which may deal rows otherwise than was done here.
+    over = {"surveys": surveys, "split": config.split.model_dump(mode="json")}
+    settings = " ".join(f"{key}={json.dumps(value)!r}" for key, value in over.items())
+    click.echo(f"go on with: snakemake --cores all --config run={config.run} {settings}")

@@ -27,16 +27,24 @@ def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> Non
 
     import torch
 
+    from specvit.io import read_json
     from specvit.models import load_model
+    from specvit.plan import KEY, Plan
+    from specvit.plot import render_hash
     from specvit.predict import check_plots, predict_split
     from specvit.predictions import write_predictions
+    from specvit.shards.index import read_index
 
     model = load_model(config.paths.model_dir(name))
     render = config.render[0]
     check_plots(model, render, config.grid)
     on_gpu = config.train.gpus > 0 and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
+    description = config.paths.model_dir(name) / "model.json"
+    trained = Plan.of(read_json(description)["training"].get(KEY), description)
     for split in splits:
         shards = [config.paths.shard(render.label, shard) for shard in config.shard_names(split)]
+        plan = read_index(shards, ()).check(config.split, render_hash(render, config.grid))
+        plan.check_same(shards[0], trained, description)
         frame = predict_split(model, shards, split, device=device, workers=config.train.workers)
-        write_predictions(config.paths.predictions(name, split), frame, model.tasks)
+        write_predictions(config.paths.predictions(name, split), frame, model.tasks, plan)

@@ -47,11 +47,11 @@ def command(
     if not summary_only:
         wanted = names if shard is None else [shard]
         jobs = [
-            ShardJob(config.paths, name, render, config.grid)
+            ShardJob(config.paths, name, render, config.grid, config.split)
             for render in chosen
             for name in wanted
         ]
         make_shards(jobs, processes)
     if shard is None:
         for render in chosen:
-            write_summary(config.paths, render, config.grid, names)
+            write_summary(config.paths, render, config.grid, config.split, names)

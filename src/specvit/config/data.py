@@ -100,7 +100,8 @@ class Render(Section):
     derivatives: int = Field(0, ge=0, le=2)
     """Derivatives of flux drawn as further channels of `map`."""
     frame: Literal["observed", "rest"] = "observed"
-    """Wavelength frame; rest uses the catalogue's redshift and is refused for a redshift task."""
+    """Wavelength frame; rest uses the catalogue's redshift, which a plot then tells: refused
+    for the tasks class and redshift."""
 
     @property
     def label(self) -> str:

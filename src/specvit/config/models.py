@@ -109,10 +109,12 @@ class Config(Section):
         self.surveys.check_labels(self.tasks)
         variants = [self.variant(name) for name in self.network_names]
         renders = [*self.render, *(variant.render[0] for variant in variants)]
-        if "redshift" in self.tasks and any(render.frame == "rest" for render in renders):
+        told = [task for task in ("class", "redshift") if task in self.tasks]
+        if told and any(render.frame == "rest" for render in renders):
             raise ValueError(
-                "render.frame = 'rest' moves a plot by the true redshift, which the task redshift "
-                "would then read off it: use frame: observed or drop redshift from tasks"
+                "render.frame = 'rest' moves a plot by the true redshift, which can be read off it "
+                f"(where the data end), and with it the class: use frame: observed or drop "
+                f"{' and '.join(told)} from tasks"
             )
         by_label: dict[str, Render] = {}
         for render in renders:

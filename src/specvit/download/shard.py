@@ -22,6 +22,7 @@ from specvit.download.sources import Source, open_source
 from specvit.errors import DataError, DownloadError
 from specvit.io import write_parquet
 from specvit.logs import get_logger, progress
+from specvit.plan import Plan
 
 SHOWN_REASONS = 5
 ROW_COLUMNS = ["spectrum_id", "survey", "release", "path", "identity", "source"]
@@ -47,6 +48,8 @@ def download_shard(config: Config, shard: str, retry_missing: bool = False) -> p
     """
     paths = config.paths
     table = shard_rows(paths.catalog, shard, ROW_COLUMNS)
+    plan = Plan.of_parquet(paths.catalog)
+    plan.check_settings(config.split, paths.catalog)
     sources = _open_sources(config, table)
     working = paths.spectra(shard).with_name(f".{shard}.parts")
     with (
@@ -59,12 +62,11 @@ def download_shard(config: Config, shard: str, retry_missing: bool = False) -> p
         _judge(config, shard, ledger)
         wanted = ledger.filter(pc.equal(ledger["status"], "ok"))["spectrum_id"]
         if job.changes_nothing:
-            # Snakemake must see that the job ran, but nothing need be written again.
+            # Snakemake must see that the job ran, but the tar need not be written again.
             paths.spectra(shard).touch()
-            paths.ledger(shard).touch()
         else:
             write_archive(paths.spectra(shard), (name.as_py() for name in wanted), job.read)
-            write_parquet(paths.ledger(shard), ledger)
+        write_parquet(paths.ledger(shard), ledger, plan.metadata)
         journal.remove()
     _failed_ledger(config, shard).unlink(missing_ok=True)
     return ledger

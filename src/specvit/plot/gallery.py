@@ -12,6 +12,7 @@ from specvit import __version__
 from specvit.errors import DataError
 from specvit.io import read_json, write_text
 from specvit.paths import EXAMPLE_SHARDS, RunPaths
+from specvit.plan import KEY, Plan
 from specvit.shards.index import Index, read_index
 from specvit.tasks import CLASSES
 
@@ -28,7 +29,9 @@ def gallery_items(shards_dir: Path, per_class: int) -> list[dict[str, Any]]:
     `class`, `subclass`, `z`, `snr` and `simulated`. Raises DataError where shards are missing or
     damaged.
     """
-    summary = read_json(shards_dir / "shards.json")
+    listed = shards_dir / "shards.json"
+    summary = read_json(listed)
+    plan = Plan.of(summary.get(KEY), listed)
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in CLASSES}
     lacking = {name for name in CLASSES if summary["counts"]["classes"].get(name)}
     indexes: dict[str, Index] = {}
@@ -39,6 +42,7 @@ def gallery_items(shards_dir: Path, per_class: int) -> list[dict[str, Any]]:
         indexes[shard] = read_index(
             [shards_dir / f"{shard}.tar"], [*KEPT, "png_offset", "png_size"]
         )
+        indexes[shard].plan.check_same(indexes[shard].tars[0], plan, listed)
         for number, row in enumerate(indexes[shard].table.select(KEPT).to_pylist()):
             if row["class"] in lacking:
                 found[row["class"]].append({**row, "place": (shard, number)})

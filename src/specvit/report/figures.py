@@ -21,6 +21,7 @@ from specvit.metrics.calibration import calibrated
 from specvit.metrics.classification import ClassScores
 from specvit.metrics.definitions import METRICS, RANKING
 from specvit.metrics.values import ValueScores
+from specvit.plan import KEY, Plan
 from specvit.report import panels
 from specvit.report.names import TASK_NAMES, UNITS, figure_names, model_name, train_fractions
 from specvit.report.style import (
@@ -70,7 +71,11 @@ class Material:
     @classmethod
     def read(cls, config: Config) -> Material:
         """Read metrics.json and the predictions of the run."""
-        return cls(config, read_json(config.paths.metrics), read_all(config))
+        metrics, predictions = read_json(config.paths.metrics), read_all(config)
+        plan = Plan.of(metrics.get(KEY), config.paths.metrics)
+        made_from = config.paths.predictions(config.model_names[0])
+        plan.check_same(config.paths.metrics, predictions.plan, made_from)
+        return cls(config, metrics, predictions)
 
     @property
     def compared(self) -> list[str]:

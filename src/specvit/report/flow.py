@@ -13,6 +13,7 @@ from specvit.config.models import Config
 from specvit.errors import DataError
 from specvit.io import read_json, read_parquet
 from specvit.paths import SPLITS
+from specvit.plan import KEY, Plan, one_plan
 
 LEDGER_STATUSES = ("ok", "missing", "corrupt", "failed")
 
@@ -50,8 +51,10 @@ def follow(config: Config) -> Flow:
     """Count the spectra at every stage.
 
     The first set of plots is followed; the others are checked to have as many spectra. Raises
-    DataError naming the stage where the counts do not add up, or an object in two splits.
+    DataError naming the stage where the counts do not add up, an object in two splits, or a file of
+    another plan than the catalogue's.
     """
+    _check_plans(config)
     catalog = read_parquet(
         config.paths.catalog, columns=["spectrum_id", "object_id", "source", "split", "shard"]
     )
@@ -113,6 +116,25 @@ def _drawn(config: Config, ledgers: pd.DataFrame, reasons: Counter[tuple[str, st
                 reasons.update(("plots", alike(refused[name])) for name in lost["spectrum_id"])
             steps.append(Step("Drawn as plots", kept))
     return steps
+
+
+def _check_plans(config: Config) -> None:
+    """Raise DataError where what is counted is not all of the configuration's one plan.
+
+    Whether the metrics are of the predictions, `Material.read` checks.
+    """
+    paths = config.paths
+    tables = [paths.catalog, *(paths.ledger(shard) for shard in config.shard_names())]
+    tables += [paths.predictions(name) for name in config.model_names]
+    told = [paths.shards_summary(label) for label in config.renders]
+    told += [paths.model_dir(name) / "training.json" for name in config.model_names]
+    plan = one_plan(
+        [
+            *((path, Plan.of_parquet(path)) for path in tables),
+            *((path, Plan.of(read_json(path).get(KEY), path)) for path in told),
+        ]
+    )
+    plan.check_settings(config.split, paths.catalog)
 
 
 def alike(reason: str) -> str:

@@ -6,6 +6,7 @@ go through the tar. The sample of a row is called by its `spectrum_id`.
 
 from __future__ import annotations
 
+import json
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,8 +20,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from specvit.catalog.schema import CATALOG_SCHEMA
+from specvit.config.data import Split
 from specvit.errors import DataError
 from specvit.io import write_parquet
+from specvit.plan import KEY, Plan, one_plan
 
 KINDS = ("png", "npy", "json")
 """The members of a sample, in their order in the tar."""
@@ -55,10 +58,10 @@ class IndexWriter:
         }
         self.rows.append({**where, "png_crc32": zlib.crc32(png), **row})
 
-    def write(self, tar: Path, size: int, render: str) -> None:
+    def write(self, tar: Path, size: int, render: str, plan: Plan) -> None:
         """Write the index of a tar of this size whose pictures have this render hash."""
         table = pa.Table.from_pylist(self.rows, schema=INDEX_SCHEMA)
-        about = {"tar_bytes": str(size), "render": render}
+        about = {"tar_bytes": str(size), "render": render, **plan.metadata}
         write_parquet(index_path(tar), table, about)
 
 
@@ -73,8 +76,28 @@ class Index:
     """Size of each shard's tar."""
     renders: tuple[str, ...]
     """Render hash of each shard's pictures."""
+    plan: Plan
+    """The plan that all shards are of."""
     table: pa.Table
     """One row a sample, with the columns asked for."""
+
+    def check(self, dealt: Split, render: str) -> Plan:
+        """The shards' plan; DataError where it, or their plots, are of other settings than these.
+
+        `render` is the hash of the plots that are needed.
+        """
+        self.plan.check_settings(dealt, index_path(self.tars[0]))
+        self.check_plots(render)
+        return self.plan
+
+    def check_plots(self, render: str) -> None:
+        """Raise DataError where a shard has other plots than those of this render hash."""
+        for tar, found in zip(self.tars, self.renders, strict=True):
+            if found != render:
+                raise DataError(
+                    f"{tar} has other plots ({found}) than are needed ({render}): make the shards "
+                    "again"
+                )
 
     def contents(self, kind: str, rows: Iterable[int] | None = None) -> Iterator[bytes]:
         """Read one kind of member of all samples, or of some rows of the table.
@@ -115,8 +138,9 @@ def read_index(tars: Sequence[Path], columns: Iterable[str]) -> Index:
             fragment.ensure_complete_metadata()
             metadata = fragment.metadata
             sizes.append(metadata.num_rows)
-            about.append((int(metadata.metadata[b"tar_bytes"]), metadata.metadata[b"render"]))
+            about.append(metadata.metadata)
         table = files.to_table(columns=list(columns))
+        plan = _plan_of(tars, about)
     except FileNotFoundError as error:
         missing = next(path for path in paths if not Path(path).exists())
         raise DataError(f"{missing} does not exist: make it with specvit shards") from error
@@ -128,10 +152,18 @@ def read_index(tars: Sequence[Path], columns: Iterable[str]) -> Index:
     return Index(
         tars=tars,
         sizes=np.array(sizes, dtype=np.int64),
-        tar_bytes=tuple(size for size, _ in about),
-        renders=tuple(render.decode() for _, render in about),
+        tar_bytes=tuple(int(values[b"tar_bytes"]) for values in about),
+        renders=tuple(values[b"render"].decode() for values in about),
+        plan=plan,
         table=table,
     )
+
+
+def _plan_of(tars: Sequence[Path], about: Sequence[dict[bytes, bytes]]) -> Plan:
+    # Most often all have one, so that it is read once.
+    texts = [values.get(KEY.encode(), b"null") for values in about]
+    paths = {text: index_path(tar) for text, tar in zip(texts, tars, strict=True)}
+    return one_plan((path, Plan.of(json.loads(text), path)) for text, path in paths.items())
 
 
 def open_tar(tar: Path, size: int) -> int:

@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 
 from specvit.catalog.rows import shard_rows
 from specvit.catalog.schema import CATALOG_SCHEMA
+from specvit.config.data import Split
 from specvit.errors import DataError
 from specvit.paths import RunPaths
+from specvit.plan import Plan
 from specvit.tar import read_members
 
 BATCH = 512  # rows turned into Python objects at a time
@@ -36,10 +38,19 @@ class ShardInputs:
     tar: Path
     rows: pa.Table
     ledger: pa.Table
+    plan: Plan
 
     @classmethod
-    def of(cls, paths: RunPaths, shard: str) -> ShardInputs:
-        """Find a shard's inputs; DataError where catalogue and ledger have different rows."""
+    def of(cls, paths: RunPaths, shard: str, dealt: Split) -> ShardInputs:
+        """Find a shard's inputs.
+
+        Raises DataError where catalogue and ledger have different rows, or where they are not both
+        of a plan with these settings.
+        """
+        plan = Plan.of_parquet(paths.catalog)
+        plan.check_settings(dealt, paths.catalog)
+        ledger_plan = Plan.of_parquet(paths.ledger(shard))
+        ledger_plan.check_same(paths.ledger(shard), plan, paths.catalog)
         rows = shard_rows(paths.catalog, shard, CATALOG_SCHEMA.names)
         ledger = _read(paths.ledger(shard), ["spectrum_id", "status", "reason"])
         if rows["spectrum_id"].to_pylist() != ledger["spectrum_id"].to_pylist():
@@ -47,7 +58,7 @@ class ShardInputs:
                 f"{paths.ledger(shard)} has other spectra than the catalogue has in {shard} "
                 f"({len(ledger)} and {len(rows)}): run specvit download again"
             )
-        return cls(paths.spectra(shard), rows, ledger)
+        return cls(paths.spectra(shard), rows, ledger, plan)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -10,11 +10,12 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from specvit.config.data import Grid, Render
+from specvit.config.data import Grid, Render, Split
 from specvit.errors import DataError, MachineError, SpectrumError, blamed_on_the_file
 from specvit.io import atomic_path, sha256_file, write_json
 from specvit.logs import Ticker, progress
 from specvit.paths import RunPaths
+from specvit.plan import KEY
 from specvit.shards.index import IndexWriter, index_path
 from specvit.shards.inputs import Input, ShardInputs
 from specvit.shards.sample import Drawing, Sample
@@ -30,6 +31,8 @@ class ShardJob:
     shard: str
     render: Render
     grid: Grid
+    dealt: Split
+    """What the catalogue must have been dealt by."""
 
     @property
     def split(self) -> str:
@@ -70,7 +73,7 @@ def make_shard(job: ShardJob, tick: Ticker | None = None) -> dict[str, Any]:
     A spectrum that cannot be used is dropped with its reason. Returns the statistics. Raises
     DataError where catalogue, ledger and tar do not belong together.
     """
-    inputs = ShardInputs.of(job.paths, job.shard)
+    inputs = ShardInputs.of(job.paths, job.shard, job.dealt)
     drawing = Drawing(job.render, job.grid)
     counts = _Counts()
     path = job.paths.shard(job.render.label, job.shard)
@@ -88,11 +91,12 @@ def make_shard(job: ShardJob, tick: Ticker | None = None) -> dict[str, Any]:
         sha256, size = sha256_file(temporary), temporary.stat().st_size
     if counts.spectra + len(counts.dropped) != len(inputs):
         raise DataError(f"{path}: {len(inputs)} rows came in, {counts} went out")
-    writer.index.write(path, size, drawing.hash)
+    writer.index.write(path, size, drawing.hash, inputs.plan)
     stats = {
         "shard": job.shard,
         "split": job.split,
         "render": drawing.hash,
+        KEY: dict(inputs.plan.values),
         "sha256": sha256,
         "bytes": size,
         "index_sha256": sha256_file(index_path(path)),

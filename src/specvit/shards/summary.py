@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from specvit.config.data import Grid, Render
+from specvit.config.data import Grid, Render, Split
 from specvit.errors import DataError
 from specvit.io import read_json, write_json
 from specvit.logs import get_logger
 from specvit.paths import SPLITS, RunPaths
+from specvit.plan import KEY, Plan, one_plan
 from specvit.plot import render_hash
 from specvit.spectrum import bin_centres
 
@@ -19,7 +20,7 @@ FILES = ("sha256", "bytes", "index_sha256", "index_bytes")
 
 
 def write_summary(
-    paths: RunPaths, render: Render, grid: Grid, shards: Iterable[str]
+    paths: RunPaths, render: Render, grid: Grid, dealt: Split, shards: Iterable[str]
 ) -> dict[str, Any]:
     """Gather the statistics of all shards of a set of plots and write `shards.json`.
 
@@ -28,6 +29,12 @@ def write_summary(
     """
     drawn = render_hash(render, grid)
     stats = [_stats(paths, render.label, shard, drawn) for shard in shards]
+    plan = one_plan(
+        (path, Plan.of(one.get(KEY), path))
+        for one in stats
+        if (path := paths.shard_stats(render.label, one["shard"]))
+    )
+    plan.check_settings(dealt, paths.shard_stats(render.label, stats[0]["shard"]))
     splits = {split: _total(s for s in stats if s["split"] == split) for split in SPLITS}
     total = _total(stats)
     for split, sums in splits.items():
@@ -38,6 +45,7 @@ def write_summary(
         "label": render.label,
         "render": render.model_dump(mode="json"),
         "render_hash": drawn,
+        KEY: dict(plan.values),
         "channels": render.channels,
         "grid": {
             **grid.model_dump(mode="json"),

@@ -19,6 +19,7 @@ from specvit.errors import DataError, SpecvitError
 from specvit.io import read_json, read_parquet, sha256_file
 from specvit.logs import Ticker, progress
 from specvit.paths import RunPaths
+from specvit.plan import KEY, Plan
 from specvit.shards.index import INDEX_SCHEMA, KINDS, index_path, read_index
 from specvit.shards.sample import png_array
 from specvit.shards.summary import COUNTS
@@ -30,15 +31,16 @@ MAX_PROBLEMS = 20  # of one shard: a damaged one would otherwise list every samp
 def verify_run(root: Path) -> list[str]:
     """Return a sentence for each problem of a run's folder; an empty list if there is none.
 
-    Checks that no object is in two splits; that each download ledger has the catalogue's rows and
-    its tar their bytes; that each shard and its index have their hashes, their count, whole samples
-    of one key each, pictures of the right size and rows equal to the catalogue's; that the index
-    says where each member lies, and what it holds; that what came in went out or was dropped with a
-    reason. Raises DataError where there is nothing to check.
+    Checks that no object is in two splits; that every file is of the catalogue's plan; that each
+    download ledger has the catalogue's rows and its tar their bytes; that each shard and its index
+    have their hashes, their count, whole samples of one key each, pictures of the right size and
+    rows equal to the catalogue's; that the index says where each member lies, and what it holds;
+    that what came in went out or was dropped with a reason. Raises DataError where there is nothing
+    to check.
     """
     paths = RunPaths(root)
     catalog = read_parquet(paths.catalog).set_index("spectrum_id", drop=False)
-    problems = list(_catalog_problems(catalog))
+    problems = [*_catalog_problems(catalog), *_collect(_plan_problems, paths)]
     summaries = sorted(root.glob("shards/*/shards.json"))
     if not summaries:
         raise DataError(f"{root} has no shards.json: nothing is finished yet")
@@ -79,6 +81,23 @@ def _catalog_problems(catalog: pd.DataFrame) -> Iterator[str]:
     wrong = catalog["shard"].str.rpartition("-")[0] != catalog["split"]
     for row in catalog[wrong].head(MAX_PROBLEMS).itertuples():
         yield f"{row.spectrum_id} of split {row.split} is in shard {row.shard}"
+
+
+def _plan_problems(paths: RunPaths) -> Iterator[str]:
+    """Files of the run that were not made from its catalogue."""
+    plan = Plan.of_parquet(paths.catalog)
+    tables = [*paths.root.glob("spectra/*.ledger.parquet")]
+    tables += [*paths.root.glob("shards/*/*.index.parquet")]
+    tables += [*paths.root.glob("predictions/**/*.parquet")]
+    told = [*paths.root.glob("shards/*/shards.json"), *paths.root.glob("models/*/training.json")]
+    told += [paths.metrics] if paths.metrics.exists() else []
+    for path in sorted([*tables, *told]):
+        try:
+            is_table = path.suffix == ".parquet"
+            found = Plan.of_parquet(path) if is_table else Plan.of(read_json(path).get(KEY), path)
+            found.check_same(path, plan, paths.catalog)
+        except DataError as error:
+            yield str(error)
 
 
 def _download_problems(paths: RunPaths, shard: str, rows: pd.DataFrame) -> Iterator[str]:

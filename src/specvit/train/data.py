@@ -11,27 +11,34 @@ import torch
 from specvit.config import Config
 from specvit.errors import TrainingError
 from specvit.models.vit import SpecViT
+from specvit.plot import render_hash
+from specvit.shards.index import read_index
 from specvit.shards.subset import Subset
 from specvit.tasks import tasks_of
 from specvit.train.loader import TrainOrder
 from specvit.train.ranks import Ranks
 from specvit.train.readers import reader_context
-from specvit.train.samples import Samples, read_samples
+from specvit.train.samples import Samples
 
 
 def read_splits(config: Config) -> tuple[Samples, Samples]:
     """The train and validation samples of a network, as its `data` section narrows them.
 
-    Raises TrainingError for a split without samples.
+    Raises TrainingError for a split without samples, DataError for shards of another plan or other
+    plots than this configuration's.
     """
     found = []
     if config.train.workers:
         reader_context()  # the readers' server loads its libraries beside what follows
     data, render = config.data, config.render[0].label
+    plots, tasks = render_hash(config.render[0], config.grid), tasks_of(config.tasks)
     subsets = {"train": train_subset(config), "val": Subset(data.train_surveys)}
     for split, subset in subsets.items():
         shards = [config.paths.shard(render, name) for name in config.shard_names(split)]
-        samples = read_samples(shards, tasks_of(config.tasks), subset)
+        columns = dict.fromkeys([*Samples.columns(tasks), *subset.columns])
+        index = read_index(shards, columns)
+        index.check(config.split, plots)
+        samples = Samples.of(index, tasks, subset)
         if not len(samples):
             raise TrainingError(
                 f"the {split} split has no spectra in {len(shards)} shards of "

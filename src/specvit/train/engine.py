@@ -31,6 +31,7 @@ from specvit.machine import processor_name
 from specvit.models.labels import LabelStats
 from specvit.models.store import save_model
 from specvit.models.vit import build_model
+from specvit.plan import KEY
 from specvit.tasks import tasks_of
 from specvit.train.checkpoint import (
     generator_states,
@@ -107,6 +108,8 @@ class Run:
 
         prepare_torch(config.train.seed, ranks)
         samples, self.val_samples = read_splits(config)
+        self.plan = samples.plan
+        self.val_samples.plan.check_same(self.val_samples.tars[0], self.plan, samples.tars[0])
         labels = {task: torch.from_numpy(values) for task, values in samples.labels.items()}
         stats = LabelStats.measure(self.tasks, labels)
         self.model = build_model(config.model, self.tasks, config.render[0], stats, config.grid)
@@ -370,7 +373,8 @@ class Run:
         if self.ranks.is_main:
             assert self.best is not None
             load_weights(self.checkpoints, self.model)
-            save_model(self.folder, self.model, {"monitor": self.settings.monitor, **self.best})
+            made = {"monitor": self.settings.monitor, **self.best, KEY: dict(self.plan.values)}
+            save_model(self.folder, self.model, made)
             self._tell("finished", best_epoch=self.best["epoch"])
             log = (self.checkpoints / LINES).read_text(encoding="utf-8")
             write_text(self.folder / LINES, log)
@@ -383,6 +387,7 @@ class Run:
         assert self.best is not None
         return {
             "network": self.name,
+            KEY: dict(self.plan.values),
             "epochs": self.epoch,
             "steps": self.number,
             "monitor": self.settings.monitor,

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from specvit.errors import DataError
 from specvit.models.labels import encode
+from specvit.plan import Plan
 from specvit.shards.index import Index, open_tar, read_index
 from specvit.shards.subset import ALL, Subset
 from specvit.tasks import Task
@@ -42,6 +43,7 @@ class Samples:
 
     tars: tuple[Path, ...]
     tar_bytes: tuple[int, ...]
+    plan: Plan
     shard: npt.NDArray[np.int32]
     picture: npt.NDArray[np.int64]
     keys: npt.NDArray[np.bytes_]
@@ -71,6 +73,7 @@ class Samples:
         return cls(
             tars=index.tars,
             tar_bytes=index.tar_bytes,
+            plan=index.plan,
             shard=shard[taken],
             picture=picture[taken],
             keys=_fixed_width(table["spectrum_id"])[taken],
