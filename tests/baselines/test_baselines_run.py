@@ -264,4 +264,7 @@ def test_missing_shards_end_the_command_with_a_sentence(tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_:
         cli.main(["baselines", "--config", json.dumps(configuration(tmp_path))])
     assert exit_.value.code == DataError.exit_code
-    assert "train-000000.tar does not exist" in capsys.readouterr().err
+    assert (
+        "train-000000.index.parquet does not exist: make it with specvit shards"
+        in capsys.readouterr().err
+    )

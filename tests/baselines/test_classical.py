@@ -40,11 +40,11 @@ def noisy_line(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def blobs() -> Labelled:
-    return Labelled(*two_blobs(200, 1), *two_blobs(100, 2))
+    return Labelled(*two_blobs(200, 1), *two_blobs(100, 2), np.arange(200))
 
 
 def line() -> Labelled:
-    return Labelled(*noisy_line(400, 1), *noisy_line(400, 2))
+    return Labelled(*noisy_line(400, 1), *noisy_line(400, 2), np.arange(400))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -102,9 +102,9 @@ def test_nystroem_and_a_linear_machine_do_as_well_as_the_kernel():
     assert errors[1] < 1.2 * errors[0]
 
 
-def test_svm_probabilities_are_calibrated_on_val():
+def test_svm_probabilities_are_honest_for_spectra_not_seen():
     state, told = fit(Svm, CLASS, blobs())
-    assert told["probabilities"].endswith("fitted on val")
+    assert "5 folds by object" in told["probabilities"]
     X, y = two_blobs(2000, 4)
     prob = Svm.predict_task(CLASS, state, X).prob[:, CLASS.labels.index("QSO")]
     for low, high in ((0.05, 0.4), (0.6, 0.95)):
@@ -112,19 +112,41 @@ def test_svm_probabilities_are_calibrated_on_val():
         assert np.mean(y[chosen] == "QSO") == pytest.approx(prob[chosen].mean(), abs=0.15)
 
 
-def test_svm_probabilities_come_from_train_where_val_lacks_a_class():
+@pytest.mark.parametrize(("task", "data"), [(CLASS, blobs()), (TEFF, line())])
+def test_val_calibrates_no_svm(task, data):
+    """With one point in the grid there is nothing to choose: val of any labels changes nothing."""
+    one = SvmSettings(C=(1.0,), gamma=(1.0,), whiten=(False,))
+    other = Labelled(data.X, data.y, data.X_val[::-1], data.y_val, data.objects)
+    found = [
+        Svm.predict_task(task, fit(Svm, task, each, settings=one)[0], data.X_val)
+        for each in (data, other)
+    ]
+    field = "prob" if task is CLASS else "quantiles"
+    np.testing.assert_array_equal(*(getattr(each, field) for each in found))
+
+
+def test_svm_knows_a_class_that_val_lacks():
     data = blobs()
     only = data.y_val == "STAR"
-    data = Labelled(data.X, data.y, data.X_val[only], data.y_val[only])
-    state, told = fit(Svm, CLASS, data)
-    assert told["probabilities"].endswith("fitted on train")
+    data = Labelled(data.X, data.y, data.X_val[only], data.y_val[only], data.objects)
+    state, _ = fit(Svm, CLASS, data)
     prob = Svm.predict_task(CLASS, state, two_blobs(20, 3)[0]).prob
     assert prob[:, CLASS.labels.index("QSO")].max() > 0.5
 
 
+def test_a_class_of_one_object_is_still_learned():
+    data = blobs()
+    y = data.y.astype("<U6")
+    y[0] = "GALAXY"
+    X = data.X.copy()
+    X[0] = 30.0
+    state, _ = fit(Svm, CLASS, Labelled(X, y, data.X_val, data.y_val, data.objects))
+    assert list(state["logistic"].classes_) == ["GALAXY", "QSO", "STAR"]
+
+
 def test_a_forest_grown_in_steps_is_the_forest_grown_at_once():
     X, y = noisy_line(100, 1)
-    state, told = fit(RandomForest, TEFF, Labelled(X, y, *noisy_line(50, 2)))
+    state, told = fit(RandomForest, TEFF, Labelled(X, y, *noisy_line(50, 2), np.arange(100)))
     grown = state["model"]
     assert len(grown.estimators_) == told["trees"] == 60
     at_once = type(grown)(**{**grown.get_params(), "warm_start": False}).fit(X, y)
@@ -146,7 +168,7 @@ TWO = KnnSettings(whiten=(False,), k=(2,))
 def neighbours(y: np.ndarray, y_val: np.ndarray) -> Labelled:
     """Four train points on a line at 0, 1, 3, 7."""
     X = np.array([[0.0], [1.0], [3.0], [7.0]], dtype=np.float32)
-    return Labelled(X, y, X[:1], y_val)
+    return Labelled(X, y, X[:1], y_val, np.arange(4))
 
 
 def test_neighbours_vote_by_inverse_distance():
@@ -170,11 +192,18 @@ def test_neighbours_values_are_weighted_by_inverse_distance():
     np.testing.assert_allclose(answer.value, values[3], atol=1e-6)
 
 
-def test_whitening_is_chosen_when_noise_is_in_the_strongest_component():
+@pytest.mark.parametrize("method", [Svm, Knn])
+def test_whitening_is_chosen_when_noise_is_in_the_strongest_component(method):
     rng = np.random.default_rng(1)
     X, y = two_blobs(200, 1)
     X_val, y_val = two_blobs(200, 2)
     X[:, 1], X_val[:, 1] = 100 * rng.normal(size=(2, 200))
-    state, told = fit(Knn, CLASS, Labelled(X, y, X_val, y_val))
+    state, told = fit(method, CLASS, Labelled(X, y, X_val, y_val, np.arange(200)))
     assert told["chosen"]["whiten"] is True
-    np.testing.assert_allclose(state["scale"], X.std(axis=0), rtol=1e-5)
+    divisor = state["divisor" if method is Svm else "scale"]
+    np.testing.assert_allclose(divisor, X.std(axis=0), rtol=1e-5)
+
+
+def test_the_sample_of_each_tree_is_what_is_set():
+    _, told = fit(RandomForest, CLASS, blobs(), settings=RandomForestSettings(rows_each_tree=50))
+    assert told["rows_each_tree"] == 50

@@ -31,3 +31,17 @@ def test_losses_by_hand():
     # |dz| = 0.03 / 1.5 = 0.02, and 4, which counts as 0.15.
     found = loss(TASKS["redshift"], np.log1p(z), np.log1p(predicted))
     assert found == pytest.approx((0.02 + 0.15) / 2)
+
+
+def test_as_good_as_the_best_is_what_one_standard_error_cannot_tell():
+    scores = {1: 0.010, 2: 0.0065, 3: 0.0110, 4: 0.0120}
+    _, choice = search("test", [{"C": c} for c in scores], lambda p: (None, scores[p["C"]]))
+    # sqrt(0.0065 x 0.9935 / 309) = 0.0046.
+    assert choice.as_good_as_best(309) == [{"C": 2}, {"C": 1}, {"C": 3}]
+    assert choice.as_good_as_best(100_000) == [{"C": 2}]
+
+
+def test_a_perfect_score_on_few_rows_is_not_told_from_one_mistake():
+    scores = {1: 1 / 50, 2: 0.0, 3: 2 / 50}
+    _, choice = search("test", [{"C": c} for c in scores], lambda p: (None, scores[p["C"]]))
+    assert choice.as_good_as_best(50) == [{"C": 2}, {"C": 1}]

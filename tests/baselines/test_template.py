@@ -185,3 +185,14 @@ def test_damaged_settings_are_a_data_error(fitted, tmp_path):
     path.write_text(path.read_text().replace('"powers"', '"power"'))
     with pytest.raises(DataError, match="powers"):
         Template.load(tmp_path)
+
+
+def test_val_softens_nothing():
+    """With one number of templates there is nothing to choose: other val labels change no power."""
+    rows, flux = make(60, 2, 50)
+    train, one = as_rows(make(120, 1, 50)), TemplateSettings(templates=(3,))
+    wrong = [{**row, "z": other["z"]} for row, other in zip(rows, rows[::-1], strict=True)]
+    task = Setup(tasks_of(["class", "redshift"]), one, GRID, 1, 1)
+    told = [Template.fit(train, as_rows((each, flux)), task)[1] for each in (rows, wrong)]
+    assert told[0]["powers"] == told[1]["powers"]
+    assert told[0]["spectra_behind_powers"] < 40

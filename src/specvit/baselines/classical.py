@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from specvit.baselines.baseline import Setup
 from specvit.baselines.distributions import Array, Distribution, to_target
 from specvit.baselines.features import FILLING, SCALING, fit_features, transform
-from specvit.baselines.rows import Rows, known, labels_of
+from specvit.baselines.rows import Rows, known, labels_of, objects_of
 from specvit.baselines.store import SKOPS, load_skops, save_skops
 from specvit.errors import DataError
 from specvit.tasks import TASKS, Task
@@ -31,6 +31,8 @@ class Labelled:
     y: NDArray[Any]
     X_val: NDArray[np.float32]
     y_val: NDArray[Any]
+    objects: NDArray[Any]
+    """Of the train rows."""
 
 
 class Classical(ABC):
@@ -111,12 +113,16 @@ def _labelled(
     task: Task, X: NDArray[np.float32], train: Rows, X_val: NDArray[np.float32], val: Rows
 ) -> Labelled:
     """The rows with a label; a row without one is left out of this task's fit alone."""
-    parts: list[NDArray[Any]] = []
-    for features, rows in ((X, train), (X_val, val)):
-        labels = labels_of(rows.table, task)
-        keep = known(labels)
-        labels = labels[keep]
-        if task.kind == "classification":
-            labels = labels.astype(str)
-        parts += [features[keep], to_target(task, labels) if labels.dtype.kind == "f" else labels]
-    return Labelled(*parts)
+    train_rows, y = _known_targets(task, train)
+    val_rows, y_val = _known_targets(task, val)
+    objects = objects_of(train.table)[train_rows]
+    return Labelled(X[train_rows], y, X_val[val_rows], y_val, objects)
+
+
+def _known_targets(task: Task, rows: Rows) -> tuple[NDArray[np.bool_], NDArray[Any]]:
+    """Which rows have a label, and the targets of those."""
+    labels = labels_of(rows.table, task)
+    keep = known(labels)
+    if task.kind == "classification":
+        return keep, labels[keep].astype(str)
+    return keep, to_target(task, labels[keep])

@@ -24,8 +24,6 @@ from specvit.logs import progress
 from specvit.tasks import Task
 
 STEP = 25  # trees grown between two reports of progress
-MAX_TREE_ROWS = 20_000
-"""Rows drawn for each tree at most: bounds the size of the forest (nodes grow with rows)."""
 
 
 class RandomForest(Classical):
@@ -38,7 +36,7 @@ class RandomForest(Classical):
         """Choose on a quarter of the trees, then grow the chosen forest to all of them."""
         classify = task.kind == "classification"
         kind = RandomForestClassifier if classify else RandomForestRegressor
-        drawn = min(len(data.y), MAX_TREE_ROWS)
+        drawn = min(len(data.y), setup.settings.rows_each_tree)
         trees = setup.settings.trees
 
         def attempt(point: dict[str, Any]) -> tuple[Any, float]:

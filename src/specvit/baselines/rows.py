@@ -61,6 +61,11 @@ def labels_of(table: pd.DataFrame, task: Task) -> NDArray[Any]:
     return values
 
 
+def objects_of(table: pd.DataFrame) -> NDArray[Any]:
+    """Object of each spectrum, (n,); one that no object is known of is its own."""
+    return np.asarray(table["object_id"].fillna(table["spectrum_id"]), dtype=object)
+
+
 def known(labels: NDArray[Any]) -> NDArray[np.bool_]:
     """Which rows have a label, (n,)."""
     return np.asarray(pd.notna(labels), dtype=bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -29,6 +30,19 @@ class Choice:
 
     best: Point
     scores: list[dict[str, Any]]
+
+    def as_good_as_best(self, rows: int) -> list[Point]:
+        """Points whose share of wrong answers among `rows` is within a standard error of the best.
+
+        In the order of their scores, the first of equals first.
+        """
+        best = min(scored["score"] for scored in self.scores)
+        error = math.sqrt(max(best, 1 / rows) * (1 - best) / rows)
+        close = sorted(
+            (scored for scored in self.scores if scored["score"] <= best + error),
+            key=lambda scored: scored["score"],
+        )
+        return [{key: scored[key] for key in scored if key != "score"} for scored in close]
 
     def as_dict(self, task: Task) -> dict[str, Any]:
         """Plain values for training.json."""

@@ -7,8 +7,9 @@ its good pixels; the lowest chi-square names class and redshift (Tonry & Davis 1
 spectrum's own noise is the best fit's chi-square a degree of freedom.
 
 Eigen-templates are never complete, so differences of chi-square overstate what is known. They are
-softened by two powers fitted on val: one for class probabilities (highest likelihood), one for the
-redshift's posterior, flat in ln(1+z) over all classes (68 % intervals that hold 68 % of val).
+softened by two powers: one for class probabilities (highest likelihood), one for the redshift's
+posterior, flat in ln(1+z) over all classes (68 % intervals that hold 68 %). They are fitted on a
+fifth of train's objects, matched with templates of the others, so that val is left to calibrate.
 """
 
 from __future__ import annotations
@@ -26,18 +27,20 @@ from scipy.optimize import minimize_scalar
 
 from specvit.baselines.baseline import Setup
 from specvit.baselines.correlate import Correlator, refine
+from specvit.baselines.crossfit import folds
 from specvit.baselines.distributions import HIGH, LEVELS, LOW, Classes, Distribution, Numbers
 from specvit.baselines.eigen import eigen_templates
 from specvit.baselines.exemplars import (
     LONGEST_FILLED,
     MAX_SPECTRA,
+    MIN_SPECTRA,
     class_spectra,
     good_pixels,
     matchable,
     pixel_weights,
 )
 from specvit.baselines.features import FILLING, SCALING, batches, normalise
-from specvit.baselines.rows import Rows, labels_of
+from specvit.baselines.rows import Rows, known, labels_of, objects_of
 from specvit.baselines.search import loss, search
 from specvit.baselines.store import load_arrays, save_arrays
 from specvit.config.baselines import TemplateSettings
@@ -74,7 +77,7 @@ class Template:
     def fit(
         cls, train: Rows, val: Rows, setup: Setup[TemplateSettings]
     ) -> tuple[Template, dict[str, Any]]:
-        """Learn templates from train; choose their number and both powers on val."""
+        """Learn templates from train, whose number is chosen on val; fit both powers on train."""
         answered = [task.name for task in setup.tasks if task.name in ("class", "redshift")]
         if not answered:
             raise TrainingError("the template baseline answers only the tasks class and redshift")
@@ -84,19 +87,26 @@ class Template:
         weight = pixel_weights(normalise(train.flux[:MAX_SPECTRA]))
         chosen = matchable(val, list(sample), setup.seed)
 
-        def attempt(point: dict[str, int]) -> tuple[tuple[Template, _Match], float]:
+        def learn(spectra: dict[str, tuple[Array, int]], count: int) -> Template:
             classes = [
-                _templates(label, rest, last, weight, point["templates"], setup.seed)
-                for label, (rest, last) in sample.items()
+                _templates(label, rest, last, weight, count, setup.seed)
+                for label, (rest, last) in spectra.items()
             ]
-            model = cls(classes, step, (1.0, 1.0))
-            match = model._match(chosen.flux)
+            return cls(classes, step, (1.0, 1.0))
+
+        def attempt(point: dict[str, int]) -> tuple[Template, float]:
+            model = learn(sample, point["templates"])
             truth = np.log1p(labels_of(chosen.table, TASKS["redshift"]))
-            return (model, match), loss(TASKS["redshift"], truth, match.best * step)
+            return model, loss(TASKS["redshift"], truth, model._match(chosen.flux).best * step)
 
         grid = [{"templates": count} for count in setup.settings.templates]
-        (model, match), choice = search("template", grid, attempt)
-        model._soften(match, chosen.table)
+        model, choice = search("template", grid, attempt)
+        rest, held = _held_out(train, setup.seed)
+        spectra, _ = class_spectra(rest, step, setup.seed)
+        part = learn(spectra, choice.best["templates"])
+        softened_on = matchable(held, [c.label for c in part.classes], setup.seed)
+        part._soften(part._match(softened_on.flux), softened_on.table)
+        model.class_power, model.redshift_power = part.class_power, part.redshift_power
         return model, {
             **choice.as_dict(TASKS["redshift"]),
             "tasks": answered,
@@ -104,9 +114,10 @@ class Template:
             "classes_left_out": left_out,
             "spectra_each_class_at_most": MAX_SPECTRA,
             "val_spectra": len(chosen),
+            "spectra_behind_powers": len(softened_on),
             "powers": {"class": model.class_power, "redshift": model.redshift_power},
             "flux": f"{FILLING}; {SCALING}; gaps above {LONGEST_FILLED} pixels have no weight",
-            "interval": "posterior flat in ln(1+z), softened by a power fitted on val",
+            "interval": "posterior flat in ln(1+z), softened by a power fitted on objects held out",
         }
 
     def predict(self, flux: NDArray[np.float16]) -> dict[str, Distribution]:
@@ -183,7 +194,7 @@ class Template:
         return match.best * self.step, quantiles * self.step
 
     def _soften(self, match: _Match, table: pd.DataFrame) -> None:
-        """Fit both powers on val: the likelihood of the classes, the coverage of the intervals."""
+        """Fit both powers: the likelihood of the classes, the coverage of the intervals."""
         row = np.arange(len(table))
         true = np.array([TASKS["class"].labels.index(label) for label in table["class"]])
         true_y = np.log1p(table["z"].to_numpy(np.float64))
@@ -217,3 +228,20 @@ def _templates(
     label: str, rest: Array, last: int, weight: Array, count: int, seed: int
 ) -> Correlator:
     return Correlator(label, last, eigen_templates(rest, min(count, len(rest)), seed), weight)
+
+
+def _held_out(train: Rows, seed: int) -> tuple[Rows, Rows]:
+    """Train without a fold of its objects, and that fold; twice all of train where it is too small.
+
+    Only spectra with class and redshift are held out.
+    """
+    labels = labels_of(train.table, TASKS["class"])
+    usable = known(labels) & known(labels_of(train.table, TASKS["redshift"]))
+    strata = np.where(usable, labels, "")
+    counts = {label: int((strata == label).sum()) for label in set(strata.tolist())}
+    if all(count < 2 * MIN_SPECTRA for label, count in counts.items() if label):
+        return train, train
+    for rest, held in folds(strata, objects_of(train.table), seed):
+        if usable[held].any():
+            return train.take(rest), train.take(held[usable[held]])
+    return train, train

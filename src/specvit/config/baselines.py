@@ -61,6 +61,8 @@ class SvmSettings(Section):
     """Costs of an error that are tried."""
     gamma: tuple[Positive, ...] = Field((1.0, 2.0, 4.0), min_length=1)
     """Kernel widths that are tried, in units of 1 / (components x variance)."""
+    whiten: tuple[bool, ...] = Field((False, True), min_length=1)
+    """Whether each component is divided by its standard deviation in train: what is tried."""
 
 
 class RandomForestSettings(Section):
@@ -70,6 +72,8 @@ class RandomForestSettings(Section):
     """Principal components of flux on the common grid, fitted on the train split only."""
     trees: int = Field(200, ge=1, le=10_000)
     """Number of trees."""
+    rows_each_tree: int = Field(20_000, ge=1)
+    """Train spectra drawn for each tree at most: bounds the forest's size and its time."""
     max_features: tuple[Literal["sqrt", "log2"] | Annotated[float, Field(gt=0, le=1)], ...] = Field(
         ("sqrt", 0.33), min_length=1
     )

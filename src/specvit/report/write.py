@@ -24,6 +24,7 @@ from specvit.report.failures import worst
 from specvit.report.figures import Figure, Material, build, draw_panel
 from specvit.report.findings import findings
 from specvit.report.flow import Flow, follow
+from specvit.report.grids import COLUMNS, grid_rows
 from specvit.report.names import OVERVIEW, TASK_NAMES, UNITS, model_name
 from specvit.report.overview import draw_overview
 from specvit.report.pictures import examples, read_pictures
@@ -136,6 +137,8 @@ def _context(
         "versions": provenance.versions(),
         "machine": provenance.machine(),
         "trained_on": list(_trained_on(summaries)),
+        "grid_columns": COLUMNS,
+        "grids": grid_rows(summaries),
         "times": provenance.stage_times(config.paths.root),
         "hashes": provenance.hashes(config),
         "configuration": provenance.configuration_yaml(config),
