@@ -1,4 +1,13 @@
+from specvit.io import sha256_file
 from specvit.report.names import figure_names
+
+
+CLAIMS = workflow.source_path("../report/paper.yaml")
+
+
+def claims(wildcards, threads):
+    """The paper's claims, a copy in another place each time: not recorded, as `configuration`."""
+    return CLAIMS
 
 
 rule figures:
@@ -92,7 +101,8 @@ rule report:
     params:
         settings=settings("report"),
         config=configuration,
-        claims=workflow.source_path("../report/paper.yaml"),
+        claims=claims,
+        claimed=sha256_file(Path(CLAIMS)),
     shell:
         "python -m specvit report --config {params.config:q} --claims {params.claims:q}"
         " > {log} 2>&1"
