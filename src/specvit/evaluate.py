@@ -18,25 +18,25 @@ from specvit.errors import DataError
 from specvit.io import read_parquet
 from specvit.logs import progress
 from specvit.metrics.calibration import (
+    IntervalFactors,
     calibrated,
-    fit_interval_factor,
     fit_temperature,
     pit_distance,
     recalibrated_pit,
     widened,
 )
 from specvit.metrics.classification import ClassScores, confusion
-from specvit.metrics.definitions import COMPARED, SHARES
+from specvit.metrics.definitions import COMPARED, HEADLINE, METRICS, SHARES
 from specvit.metrics.groups import OVERALL, Group, make_groups
-from specvit.metrics.score import Estimate, Estimates, Scores, score
-from specvit.metrics.selective import Selective, aurc
+from specvit.metrics.score import Estimate, Estimates, Scores, holm, score
+from specvit.metrics.selective import Selective, aurc, threshold_for
 from specvit.metrics.values import OUTLIERS, ValueScores
 from specvit.plan import KEY, Plan, one_plan
 from specvit.predictions import check_predictions
 from specvit.tasks import Task, tasks_of
 
-FORMAT = 1
-Answers = ClassScores | ValueScores
+FORMAT = 2
+TaskScores = ClassScores | ValueScores
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def labelled(frame: pd.DataFrame, task: Task) -> pd.DataFrame:
     return frame[frame[f"{task.name}_true"].notna()].reset_index(drop=True)
 
 
-def scores_of(frame: pd.DataFrame, task: Task) -> Answers:
+def scores_of(frame: pd.DataFrame, task: Task) -> TaskScores:
     """The answers of one model, for the rows that have a label."""
     chosen = labelled(frame, task)
     return (ClassScores if task.kind == "classification" else ValueScores).of(chosen, task)
@@ -119,6 +119,8 @@ def evaluate(config: Config) -> dict[str, Any]:
     intervals, confusion matrix, calibration before and after a fit on val, selective prediction;
     and for each model but the ViT the paired differences ViT - model. Numbers have six digits;
     null stands where a number is undefined.
+
+    Differences that the report shows are one family: each has a p-value adjusted by Holm's method.
     """
     predictions = read_all(config)
     tasks = tasks_of(config.tasks)
@@ -127,6 +129,7 @@ def evaluate(config: Config) -> dict[str, Any]:
         for task in tasks:
             found[task.name] = _evaluate_task(config, task, predictions)
             ticker.advance()
+    shown = _adjust(found, config)
     first = next(iter(predictions.test.values()))
     return {
         "format": FORMAT,
@@ -137,6 +140,7 @@ def evaluate(config: Config) -> dict[str, Any]:
         "bootstrap": config.evaluate.bootstrap,
         "min_group": config.evaluate.min_group,
         "target_risk": config.evaluate.target_risk,
+        "comparisons": shown,
         "networks": config.network_names,
         "models": config.model_names,
         "test": {"spectra": len(first), "objects": int(first["object_id"].nunique())},
@@ -161,8 +165,8 @@ def _evaluate_task(config: Config, task: Task, predictions: Predictions) -> dict
     val = {name: scores_of(predictions.val[name], task) for name in answering}
     draw = _Draw(groups, objects, config.evaluate.bootstrap, config.split.seed)
     estimates = draw.score(scores)
-    extras = _calibration(draw, scores, val, estimates)
-    selective = _selective(draw, scores, config.evaluate.target_risk)
+    calibration = _calibration(draw, scores, val, estimates)
+    selective = _selective(draw, scores, val, config.evaluate.target_risk)
     return {
         "kind": task.kind,
         "labels": list(task.labels),
@@ -175,7 +179,7 @@ def _evaluate_task(config: Config, task: Task, predictions: Predictions) -> dict
                 "unanswered": _unanswered(scores[name]),
                 "groups": _nested(estimates[name], draw.sizes),
                 "confusion": _confusion(scores[name]),
-                "calibration": extras[name],
+                "calibration": calibration[name],
                 "selective": selective[name],
             }
             for name in answering
@@ -198,8 +202,9 @@ class _Draw:
         """Number of objects in each group."""
         return {(g.by, g.name): _distinct(self.objects[g.mask]) for g in self.groups}
 
-    def score(self, scores: Mapping[str, Scores], overall: bool = False) -> dict[str, Estimates]:
-        groups = [g for g in self.groups if (g.by, g.name) == OVERALL] if overall else self.groups
+    def score(self, scores: Mapping[str, Scores], by: tuple[str, ...] = ()) -> dict[str, Estimates]:
+        """Score in all groups, or only in those of some kinds."""
+        groups = [group for group in self.groups if not by or group.by in by]
         return score(scores, groups, self.objects, self.samples, self.seed)
 
 
@@ -208,30 +213,53 @@ def _differences(task: Task, estimates: Mapping[str, Estimates]) -> dict[str, An
     if MAIN_NETWORK not in estimates:
         return {}
     ours = estimates[MAIN_NETWORK]
-    return {
-        name: _nested(
-            {
-                key: {
-                    metric: ours[key][metric] - other
-                    for metric, other in by_metric.items()
-                    if key == OVERALL or metric in COMPARED[task.kind]
-                }
-                for key, by_metric in theirs.items()
-            },
-            dict.fromkeys(ours, 0),
-        )
-        for name, theirs in estimates.items()
-        if name != MAIN_NETWORK
-    }
+    differences: dict[str, Any] = {}
+    for name, theirs in estimates.items():
+        if name == MAIN_NETWORK:
+            continue
+        nested = differences.setdefault(name, {})
+        for (by, group), by_metric in theirs.items():
+            gaps = {
+                metric: ours[by, group][metric] - other
+                for metric, other in by_metric.items()
+                if (by, group) == OVERALL or metric in COMPARED[task.kind]
+            }
+            nested.setdefault(by, {})[group] = {
+                metric: {**_entry(gap), "p": gap.p_value} for metric, gap in gaps.items()
+            }
+    return differences
+
+
+def _adjust(tasks: Mapping[str, Any], config: Config) -> int:
+    """Adjust the p-values of the differences that the report shows; return how many there are.
+
+    Shown are those between the ViT and the baselines in metrics with a better direction; p is null
+    for all others.
+    """
+    family: list[dict[str, Any]] = []
+    for task in tasks.values():
+        for name, groups in task["differences"].items():
+            for by, by_group in groups.items():
+                names = HEADLINE[task["kind"]] if by == "all" else COMPARED[task["kind"]]
+                directed = {n for n in names if METRICS[n].better in ("higher", "lower")}
+                for metric, entry in ((m, e) for es in by_group.values() for m, e in es.items()):
+                    is_shown = metric in directed and name not in config.network_names
+                    if is_shown and math.isfinite(entry["p"]):
+                        family.append(entry)
+                    else:
+                        entry["p"] = None
+    for entry, p in zip(family, holm([entry["p"] for entry in family]), strict=True):
+        entry["p"] = rounded(p)
+    return len(family)
 
 
 def _calibration(
     draw: _Draw,
-    scores: Mapping[str, Answers],
-    val: Mapping[str, Answers],
+    scores: Mapping[str, TaskScores],
+    val: Mapping[str, TaskScores],
     estimates: Mapping[str, Estimates],
 ) -> dict[str, Any]:
-    """Calibration of each model over all spectra, before and after the fit on val."""
+    """Calibration of each model, before and after the fit on val; intervals by class too."""
     fitted: dict[str, Scores] = {}
     described: dict[str, dict[str, Any]] = {}
     for name, ours in scores.items():
@@ -241,52 +269,84 @@ def _calibration(
             fitted[name] = calibrated(ours, temperature)
             described[name] = {"temperature": rounded(temperature), "val": len(theirs.true)}
         elif isinstance(ours, ValueScores) and isinstance(theirs, ValueScores):
-            factor = fit_interval_factor(theirs)
-            fitted[name] = widened(ours, factor)
+            factors = IntervalFactors.fit(theirs)
+            fitted[name] = widened(ours, factors.of(ours))
             after = recalibrated_pit(ours.pit, theirs.pit)
             described[name] = {
-                "interval_factor": rounded(factor),
-                "val": int(np.isfinite(theirs.low).sum()),
+                "interval_factor": rounded(factors.common),
+                "by_class": {label: rounded(value) for label, value in factors.by_class.items()},
+                "val": factors.val,
                 "pit_ks": {
                     "before": rounded(pit_distance(ours.pit)),
                     "after": rounded(pit_distance(after)),
                 },
             }
-    after_fit = draw.score(fitted, overall=True)
+    after_fit = draw.score(fitted, by=("all", "class"))
     for name, description in described.items():
-        metrics = (
-            ("ece", "nll", "brier") if isinstance(scores[name], ClassScores) else ("coverage_68",)
-        )
-        for when, source in (("before", estimates), ("after", after_fit)):
-            overall = source[name][OVERALL]
-            n = draw.sizes[OVERALL]
-            description[when] = {
-                metric: _entry(overall[metric], n if metric in SHARES else 0) for metric in metrics
-            }
+        is_class = isinstance(scores[name], ClassScores)
+        for when, source in (("before", estimates[name]), ("after", after_fit[name])):
+            if is_class:
+                everything = source[OVERALL]
+                description[when] = {m: _entry(everything[m]) for m in ("ece", "nll", "brier")}
+            else:
+                description[when] = _coverages(draw, source)
     return described
 
 
-def _selective(draw: _Draw, scores: Mapping[str, Answers], target: float) -> dict[str, Any]:
-    """How many spectra must be refused for the rest to fail no more often than `target`."""
-    chosen = {
-        name: Selective(answer.confidence, answer.wrong, target)
-        for name, answer in scores.items()
-        if isinstance(answer, ClassScores) or answer.limit is not None
+def _coverages(draw: _Draw, estimates: Estimates) -> dict[str, Any]:
+    """Coverage of the 68 % intervals over all spectra and by the catalogue's class."""
+    return {
+        name: _entry(metrics["coverage_68"], draw.sizes[by, name])
+        for (by, name), metrics in estimates.items()
+        if by in ("all", "class")
     }
-    estimates = draw.score(chosen, overall=True)
-    found: dict[str, Any] = dict.fromkeys(scores)
+
+
+def fitted_calibration(metrics: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """What was fitted on val for one model, by task: to be applied to spectra without labels.
+
+    Probabilities p become p^(1/temperature), made to sum to 1; both sides of an interval are
+    multiplied by the factor of the predicted class, or by the common one where it has none.
+    """
+    keys = ("temperature", "interval_factor", "by_class", "val")
+    tasks = {}
+    for task, found in metrics["tasks"].items():
+        if model in found["models"]:
+            calibration = found["models"][model]["calibration"]
+            tasks[task] = {key: calibration[key] for key in keys if key in calibration}
+    return {"format": FORMAT, "run": metrics["run"], "model": model, "tasks": tasks}
+
+
+def _selective(
+    draw: _Draw, scores: Mapping[str, TaskScores], val: Mapping[str, TaskScores], target: float
+) -> dict[str, Any]:
+    """What refusing gives on test, below the confidence that reaches the target risk on val."""
+    chosen = {
+        name: Selective(
+            *(ours.confidence, ours.wrong),
+            threshold_for(val[name].confidence, val[name].wrong, target),
+        )
+        for name, ours in scores.items()
+        if (isinstance(ours, ClassScores) or ours.limit is not None)
+        and np.isfinite(ours.confidence).any()
+    }
+    estimates = draw.score(chosen, by=("all",))
+    described: dict[str, Any] = dict.fromkeys(scores)
     for name, selective in chosen.items():
-        if not np.isfinite(selective.confidence).any():
-            continue
-        kept = estimates[name][OVERALL]["coverage_at_target"]
+        found = estimates[name][OVERALL]
+        objects = {
+            "refused_at_target": _distinct(draw.objects),
+            "risk_at_target": _distinct(draw.objects[selective.accepted]),
+        }
         is_class = isinstance(scores[name], ClassScores)
-        found[name] = {
+        described[name] = {
             "failure": "wrong class" if is_class else f"|Δz| > {OUTLIERS[1]:g}",
             "risk": rounded(float(selective.wrong.mean()) if len(selective.wrong) else math.nan),
             "aurc": rounded(aurc(selective.confidence, selective.wrong)),
-            "refused_at_target": _entry(Estimate(1 - kept.value, 1 - kept.samples)),
+            "threshold": rounded(selective.threshold),
+            **{metric: _entry(found[metric], n) for metric, n in objects.items()},
         }
-    return found
+    return described
 
 
 def _describe(group: Group, objects: NDArray[np.int64], smallest: int) -> dict[str, Any]:
@@ -306,12 +366,12 @@ def _distinct(numbers: NDArray[np.int64]) -> int:
     return int(np.count_nonzero(np.bincount(numbers)))
 
 
-def _unanswered(answer: Answers) -> int:
+def _unanswered(answer: TaskScores) -> int:
     missing = answer.pred < 0 if isinstance(answer, ClassScores) else ~np.isfinite(answer.pred)
     return int(missing.sum())
 
 
-def _confusion(answer: Answers) -> list[list[int]] | None:
+def _confusion(answer: TaskScores) -> list[list[int]] | None:
     return confusion(answer).tolist() if isinstance(answer, ClassScores) else None
 
 

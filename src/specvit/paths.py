@@ -91,6 +91,10 @@ class RunPaths:
         """Weights (safetensors or skops), settings, logs and checkpoints of one model."""
         return self.root / "models" / model
 
+    def calibration(self, model: str) -> Path:
+        """What was fitted on val for one model: temperatures, factors on intervals."""
+        return self.model_dir(model) / "calibration.json"
+
     def predictions(self, model: str, split: str = "test") -> Path:
         """One row a spectrum of the split; test is the headline, val serves calibration."""
         folder = self.root / "predictions"

@@ -1,5 +1,7 @@
 """Calibration and selective prediction against known truths and brute force."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -8,6 +10,8 @@ import sklearn.metrics as sk
 from test_metric_values import class_scores, value_scores
 
 from specvit.metrics.calibration import (
+    MIN_FITTED,
+    IntervalFactors,
     calibrated,
     central_coverage,
     fit_interval_factor,
@@ -19,7 +23,7 @@ from specvit.metrics.calibration import (
     widened,
 )
 from specvit.metrics.classification import ClassScores
-from specvit.metrics.selective import Selective, aurc, risk_coverage
+from specvit.metrics.selective import Selective, aurc, risk_coverage, threshold_for
 from specvit.metrics.values import ValueScores
 
 
@@ -111,28 +115,85 @@ def test_interval_factor_restores_the_coverage():
     assert np.isnan(fit_interval_factor(ValueScores(nan, nan, nan, nan, nan, None)))
 
 
-def brute_force_coverage(confidence, wrong, target):
-    best = 0.0
-    for threshold in confidence:
-        accepted = confidence >= threshold
-        if wrong[accepted].mean() <= target:
-            best = max(best, accepted.mean())
-    return best
+def two_classes(seed, n=4000):
+    """Stars said three times too wide, quasars half as wide as they are."""
+    generator = np.random.default_rng(seed)
+    quasar = generator.random(n) < 0.3
+    true = generator.normal(size=n) * np.where(quasar, 2.0, 1 / 3)
+    half = np.full(n, scipy.stats.norm.ppf(0.84))
+    classes = np.where(quasar, "QSO", "STAR").astype(object)
+    classes[:10] = "GALAXY"
+    return ValueScores(true, np.zeros(n), -half, half, np.full(n, np.nan), None, classes)
+
+
+def covered(scores, label):
+    inside = (scores.low <= scores.true) & (scores.true <= scores.high)
+    return inside[scores.predicted_class == label].mean()
+
+
+def test_factors_by_predicted_class_mend_every_class_and_one_for_all_does_not():
+    val, test = two_classes(0), two_classes(1)
+    factors = IntervalFactors.fit(val)
+    assert factors.by_class["STAR"] == pytest.approx(1 / 3, rel=0.1)
+    assert factors.by_class["QSO"] == pytest.approx(2, rel=0.1)
+    after = widened(test, factors.of(test))
+    common = widened(test, factors.common)
+    for label in ("STAR", "QSO"):
+        assert covered(after, label) == pytest.approx(0.68, abs=0.03)
+        assert abs(covered(common, label) - 0.68) > 0.1
+
+
+def test_a_class_with_too_few_spectra_takes_the_common_factor():
+    val = two_classes(0)
+    assert (val.predicted_class == "GALAXY").sum() < MIN_FITTED
+    factors = IntervalFactors.fit(val)
+    assert "GALAXY" not in factors.by_class
+    assert factors.of(val)[0] == factors.common == fit_interval_factor(val)
+    nobody_says = replace(val, predicted_class=None)
+    assert IntervalFactors.fit(nobody_says).by_class == {}
+    assert (factors.of(nobody_says) == factors.common).all()
+
+
+def brute_force_threshold(confidence, wrong, target):
+    allowed = [
+        threshold for threshold in confidence if wrong[confidence >= threshold].mean() <= target
+    ]
+    return min(allowed, default=np.inf)
 
 
 @pytest.mark.parametrize("target", [0.0, 0.02, 0.1, 0.5])
-def test_coverage_at_target_agrees_with_every_threshold(target):
+def test_the_threshold_agrees_with_trying_every_one(target):
     generator = np.random.default_rng(1)
     confidence = generator.integers(0, 30, 300) / 30  # many ties
     wrong = (generator.random(300) > 0.7 + 0.3 * confidence).astype(float)
-    selective = Selective(confidence, wrong, target)
-    order = selective.order()
-    found = selective.metrics(order, np.ones((1, 300)))["coverage_at_target"][0]
-    assert found == pytest.approx(brute_force_coverage(confidence, wrong, target))
-    counts = generator.integers(0, 3, (1, 300)).astype(float)
-    rows = np.repeat(np.arange(300), counts[0].astype(int))
-    found = selective.metrics(order, counts[:, order])["coverage_at_target"][0]
-    assert found == pytest.approx(brute_force_coverage(confidence[rows], wrong[rows], target))
+    found = threshold_for(confidence, wrong, target)
+    expected = brute_force_threshold(confidence, wrong, target)
+    assert found == (-np.inf if expected == confidence.min() else expected)
+    assert threshold_for(confidence, np.ones(300), target) == np.inf
+
+
+def test_risk_and_refusals_are_those_of_other_spectra_than_chose_the_threshold():
+    """Val is easier than test: the target is reached there and missed here, and that is told."""
+    generator = np.random.default_rng(2)
+    confidence = generator.random((2, 2000))
+    wrong = (generator.random((2, 2000)) > np.array([[0.9], [0.7]]) + 0.1 * confidence) * 1.0
+    threshold = threshold_for(confidence[0], wrong[0], 0.02)
+    selective = Selective(confidence[1], wrong[1], threshold)
+    found = selective.metrics(selective.order(), np.ones((1, 2000)))
+    kept = confidence[1] >= threshold
+    assert found["refused_at_target"][0] == pytest.approx(1 - kept.mean())
+    assert found["risk_at_target"][0] == pytest.approx(wrong[1][kept].mean())
+    assert found["risk_at_target"][0] > 0.1
+    counts = generator.integers(0, 3, (1, 2000)).astype(float)
+    rows = np.repeat(np.arange(2000), counts[0].astype(int))
+    drawn = selective.metrics(selective.order(), counts)
+    assert drawn["risk_at_target"][0] == pytest.approx(wrong[1][rows][kept[rows]].mean())
+    nobody = Selective(np.append(confidence[1], np.nan), np.append(wrong[1], 1), np.inf)
+    found = nobody.metrics(nobody.order(), np.ones((1, 2001)))
+    assert found["refused_at_target"] == 1
+    assert np.isnan(found["risk_at_target"])
+    everybody = Selective(np.array([0.1, np.nan]), np.array([0.0, 1.0]), -np.inf)
+    assert everybody.accepted.tolist() == [True, False]
 
 
 def test_answers_without_confidence_are_refused_first():

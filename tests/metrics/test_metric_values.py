@@ -194,7 +194,8 @@ def test_every_metric_that_is_shown_is_described_and_computed():
             assert set(names) <= set(METRICS)
     assert set(RANKING.values()) <= set(METRICS)
     # The rest come from calibration and selective prediction, tested beside them.
-    derived = {"aurc", "interval_factor", "pit_ks", "refused_at_target", "risk", "temperature"}
+    derived = {"aurc", "interval_factor", "pit_ks", "risk", "temperature"}
+    derived |= {"refused_at_target", "risk_at_target"}
     assert set(METRICS) - set(computed) <= derived
 
 

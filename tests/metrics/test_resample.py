@@ -10,9 +10,10 @@ from test_metric_values import class_scores, once, value_scores
 
 from specvit.config.reporting import Evaluate
 from specvit.metrics import resample
+from specvit.metrics.classification import ClassScores
 from specvit.metrics.groups import Group, make_groups
 from specvit.metrics.resample import interval, object_draws, weighted_mad
-from specvit.metrics.score import score
+from specvit.metrics.score import Estimate, holm, score
 
 
 def everything(n):
@@ -130,11 +131,65 @@ def test_a_group_absent_from_many_draws_has_no_interval():
 
 
 def test_interval_of_the_calibration_error_holds_its_value():
-    # The ECE of a draw is larger than that of the data: not shifted, the interval would miss it.
+    # The ECE of a draw is larger than that of the data: not corrected, the interval would miss it.
     scores = class_scores(n=300)
     found = score({"m": scores}, everything(300), np.arange(300), 500, 1)["m"]["all", "all"]["ece"]
     low, high = found.interval
     assert low < found.value < high
+
+
+def drawn_answers(prob, generator):
+    """Answers of a model whose probability of the true label is `prob` for a label it says."""
+    said = np.column_stack([prob, 1 - prob])
+    true = (generator.random(len(prob)) > prob - OVERCONFIDENCE).astype(int)
+    return ClassScores(("STAR", "QSO"), true, np.zeros(len(prob), dtype=int), said)
+
+
+OVERCONFIDENCE = 0.02
+
+
+def test_estimate_and_interval_of_the_calibration_error_are_freed_of_the_same_bias():
+    """The truth is 0.02; the plain ECE of 300 spectra says more, on the average of 40 tries."""
+    plain, estimates, held = [], [], []
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        scores = drawn_answers(generator.uniform(0.6, 1.0, 300), generator)
+        metrics = scores.metrics(np.arange(300), np.ones((1, 300)))
+        plain.append(metrics["ece"][0])
+        models = {"m": scores}
+        found = score(models, everything(300), np.arange(300), 200, seed)["m"]["all", "all"]["ece"]
+        estimates.append(found.value)
+        low, high = found.interval
+        held.append(low <= OVERCONFIDENCE <= high)
+        assert low <= found.value <= high
+    bias = np.mean(plain) - OVERCONFIDENCE
+    assert bias > 0.01
+    assert abs(np.mean(estimates) - OVERCONFIDENCE) < 0.5 * bias
+    assert np.mean(held) > 0.8
+
+
+def test_holm_multiplies_by_what_is_left_and_never_falls():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_few_families_of_equal_models_have_a_decision():
+    generator = np.random.default_rng(0)
+    families = generator.random((400, 50))
+    without = np.mean([family.min() <= 0.05 for family in families])
+    adjusted = np.mean([min(holm(family)) <= 0.05 for family in families])
+    assert adjusted < 0.09 < 0.8 < without
+
+
+def test_p_value_is_that_of_a_mean():
+    generator = np.random.default_rng(0)
+    data = generator.normal(0.15, 1, 400)
+    draws = next(object_draws(400, 4000, 1)) @ data / 400
+    p = Estimate(data.mean(), draws).p_value
+    assert p == pytest.approx(scipy.stats.ttest_1samp(data, 0).pvalue, rel=0.3)
+    assert np.isnan(Estimate(0.1, np.full(50, np.nan)).p_value)
+    assert np.isnan(Estimate(0.1, np.full(50, 0.1)).p_value)
 
 
 def test_groups_hold_every_row_once_for_each_kind():

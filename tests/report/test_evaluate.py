@@ -9,7 +9,7 @@ from made_run import MadeRun, rewrite
 from specvit.config import load_stage
 from specvit.errors import DataError
 from specvit.evaluate import evaluate
-from specvit.io import read_parquet, write_parquet
+from specvit.io import read_json, read_parquet, write_parquet
 from specvit.plan import Plan
 
 SMALL = {"train": 60, "val": 60, "test": 150}
@@ -94,8 +94,56 @@ def test_calibration_is_fitted_on_val_and_helps(run):
         assert fitted["after"][metric]["value"] < fitted["before"][metric]["value"]
     redshift = run.metrics["tasks"]["redshift"]["models"]["vit"]["calibration"]
     assert redshift["interval_factor"] > 1, "the made-up intervals are too narrow"
-    before, after = (abs(redshift[k]["coverage_68"]["value"] - 0.68) for k in ("before", "after"))
-    assert after < before
+    before, after = (
+        {name: abs(entry["value"] - 0.68) for name, entry in redshift[when].items()}
+        for when in ("before", "after")
+    )
+    assert set(after) == {"all", "STAR", "GALAXY", "QSO"}
+    assert after["all"] < before["all"]
+    assert redshift["by_class"]["STAR"] > 1
+
+
+def test_what_was_fitted_lies_beside_each_model(run):
+    for model in run.config.model_names:
+        written = read_json(run.config.paths.calibration(model))
+        found = run.metrics["tasks"]
+        fitted = found["class"]["models"][model]["calibration"]["temperature"]
+        assert written["tasks"]["class"]["temperature"] == fitted
+        by_class = found["redshift"]["models"][model]["calibration"]["by_class"]
+        assert written["tasks"]["redshift"]["by_class"] == by_class
+        assert (written["run"], written["model"]) == ("made", model)
+
+
+def test_the_threshold_is_of_val_and_what_it_gives_of_test(run):
+    frame = read_parquet(run.config.paths.predictions("svm"))
+    found = run.metrics["tasks"]["class"]["models"]["svm"]["selective"]
+    columns = [f"class_prob_{label}" for label in run.metrics["tasks"]["class"]["labels"]]
+    kept = frame[frame[columns].max(axis=1) >= found["threshold"]]
+    assert found["refused_at_target"]["value"] == pytest.approx(
+        1 - len(kept) / len(frame), abs=0.01
+    )
+    wrong = (kept["class_true"] != kept["class_pred"]).mean()
+    assert found["risk_at_target"]["value"] == pytest.approx(wrong, abs=0.01)
+    val = read_parquet(run.config.paths.predictions("svm", "val"))
+    val = val[val[columns].max(axis=1) >= found["threshold"]]
+    assert (val["class_true"] != val["class_pred"]).mean() <= run.metrics["target_risk"]
+
+
+def test_differences_that_are_shown_are_one_family(run):
+    family = [
+        entry["p"]
+        for task in run.metrics["tasks"].values()
+        for by_group in task["differences"].values()
+        for groups in by_group.values()
+        for metrics in groups.values()
+        for entry in metrics.values()
+        if entry["p"] is not None
+    ]
+    assert len(family) == run.metrics["comparisons"] > 50
+    assert all(0 <= p <= 1 for p in family)
+    differences = run.metrics["tasks"]["class"]["differences"]
+    assert differences["vit-half"]["all"]["all"]["accuracy"]["p"] is None, "not in the report"
+    assert run.metrics["tasks"]["redshift"]["differences"]["svm"]["all"]["all"]["bias"]["p"] is None
 
 
 def test_made_twice_the_same_and_json_without_nan(small):

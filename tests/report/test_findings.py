@@ -18,6 +18,10 @@ def text_about(metrics, subject):
     return next(f.text for f in findings(metrics) if f.subject == subject)
 
 
+def gap(value, low, high):
+    return {"value": value, "lo": low, "hi": high, "p": 0.001}
+
+
 def test_random_forest_is_said_to_be_better_where_it_is(run):
     # The made-up Random Forest knows every star.
     text = text_about(run.metrics, "Class, Random Forest against the ViT")
@@ -37,7 +41,7 @@ def test_best_model_is_named_even_when_it_is_not_the_vit(run):
     assert "The best success rate is that of the ViT" in text_about(metrics, "Redshift")
     found = metrics["tasks"]["redshift"]
     found["models"]["svm"]["groups"]["all"]["all"]["success"] = {"value": 1, "lo": 0.99, "hi": 1}
-    found["differences"]["svm"]["all"]["all"]["success"] = {"value": -0.1, "lo": -0.2, "hi": -0.05}
+    found["differences"]["svm"]["all"]["all"]["success"] = gap(-0.1, -0.2, -0.05)
     text = text_about(metrics, "Redshift")
     assert "The best success rate is that of the SVM, 1.0000" in text
     assert "the ViT is behind with" in text
@@ -49,12 +53,12 @@ def test_a_better_value_within_the_interval_is_told_apart(run):
     for groups in metrics["tasks"]["class"]["differences"]["svm"].values():
         for values in groups.values():
             for entry in values.values():
-                entry.update(value=0.01, lo=-0.02, hi=0.04)
+                entry.update(value=0.01, lo=-0.02, hi=0.04, p=0.001)
     text = text_about(metrics, "Class, SVM against the ViT")
     assert text.startswith("Of ")
     assert "0 are decided for the ViT, none for SVM." in text
     # ECE is better where it is lower: the ViT's is higher.
-    assert "SVM has the better value, within the interval, in ECE (by 0.0100)." in text
+    assert "SVM has the better value, undecided, in ECE (by 0.0100)." in text
 
 
 def test_a_difference_keeps_the_power_of_ten_of_its_metric(run):
@@ -62,8 +66,8 @@ def test_a_difference_keeps_the_power_of_ten_of_its_metric(run):
     for groups in metrics["tasks"]["redshift"]["differences"]["svm"].values():
         for values in groups.values():
             for entry in values.values():
-                entry.update(value=0.0, lo=-0.1, hi=0.1)
-            values["sigma_nmad"].update(value=0.002, lo=0.001, hi=0.003)
+                entry.update(value=0.0, lo=-0.1, hi=0.1, p=0.001)
+            values["sigma_nmad"].update(value=0.002, lo=0.001, hi=0.003, p=0.001)
     text = text_about(metrics, "Redshift, SVM against the ViT")
     assert "SVM does better in σ_NMAD (by 2.00 × 10⁻³); σ_NMAD for" in text
 
@@ -73,7 +77,7 @@ def test_long_lists_are_cut_and_say_so(run):
     for groups in metrics["tasks"]["class"]["differences"]["svm"].values():
         for values in groups.values():
             for entry in values.values():
-                entry.update(value=-0.1, lo=-0.2, hi=-0.05)
+                entry.update(value=-0.1, lo=-0.2, hi=-0.05, p=0.001)
     text = text_about(metrics, "Class, SVM against the ViT")
     assert text.count("(by ") == 6
     assert re.search(r"and \d+ more \(all in metrics\.json\)", text)
@@ -93,9 +97,9 @@ def test_claims_follow_the_numbers(run):
             assert row.verdict == expected[decided("accuracy", difference.entry)]
     differences = metrics["tasks"]["class"]["differences"]
     for other in ("svm", "random_forest"):
-        differences[other]["all"]["all"]["accuracy"] = {"value": 0.1, "lo": 0.05, "hi": 0.2}
+        differences[other]["all"]["all"]["accuracy"] = gap(0.1, 0.05, 0.2)
     assert verdicts(metrics)[0] == "yes"
-    differences["svm"]["all"]["all"]["accuracy"] = {"value": 0.1, "lo": -0.05, "hi": 0.2}
+    differences["svm"]["all"]["all"]["accuracy"] = gap(0.1, -0.05, 0.2)
     assert verdicts(metrics)[0] == "undecided"
 
 
@@ -126,7 +130,7 @@ def test_a_class_where_the_vit_is_behind_breaks_the_third_claim(run):
         for model in ("svm", "random_forest"):
             for values in metrics["tasks"][task]["differences"][model]["class"].values():
                 for entry in values.values():
-                    entry.update(value=0.0, lo=-0.1, hi=0.1)
+                    entry.update(value=0.0, lo=-0.1, hi=0.1, p=0.001)
     assert verdicts(metrics)[2] == "yes"
     for group in metrics["tasks"]["class"]["groups"]:
         group["small"] = True

@@ -87,12 +87,26 @@ def test_best_of_each_column_is_bold_and_only_that(run):
         assert [cell.strong for cell in cells] == [value == best for value in values]
 
 
-def test_decided_follows_interval_and_direction():
-    better = {"value": 0.1, "lo": 0.05, "hi": 0.2}
+def test_decided_follows_interval_p_value_and_direction():
+    better = {"value": 0.1, "lo": 0.05, "hi": 0.2, "p": 0.01}
     assert tables.decided("accuracy", better) == 1
     assert tables.decided("sigma_nmad", better) == -1
-    assert tables.decided("accuracy", {"value": 0.1, "lo": -0.01, "hi": 0.2}) == 0
-    assert tables.decided("accuracy", {"value": 0.1, "lo": None, "hi": None}) == 0
+    assert tables.decided("accuracy", {**better, "p": 0.06}) == 0, "one of many comparisons"
+    assert tables.decided("accuracy", {**better, "p": None}) == 0
+    assert tables.decided("accuracy", {**better, "lo": -0.01}) == 0
+    assert tables.decided("accuracy", {**better, "lo": None, "hi": None}) == 0
+
+
+def test_calibration_is_shown_before_and_after_by_class(run):
+    rows = rows_of(run.config.paths.tables / "calibration_redshift.csv")
+    mine = [row for row in rows if row["Model"] == "ViT"]
+    assert [row["Class"] for row in mine] == ["all", "STAR", "GALAXY", "QSO"]
+    found = run.metrics["tasks"]["redshift"]["models"]["vit"]["calibration"]
+    for row in mine:
+        for when in ("before", "after"):
+            value = float(row[f"68_%_coverage_{when}"])
+            assert value == found[when][row["Class"]]["value"]
+    assert float(mine[1]["interval_factor"]) == found["by_class"]["STAR"]
 
 
 def test_experiments_say_what_differs(run):

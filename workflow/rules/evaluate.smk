@@ -4,6 +4,7 @@ rule evaluate:
     output:
         metrics=str(PATHS.metrics),
         tables=directory(str(PATHS.tables)),
+        calibrations=[str(PATHS.calibration(model)) for model in CFG.model_names],
     log:
         log_of("evaluate"),
     benchmark:

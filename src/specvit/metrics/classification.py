@@ -64,7 +64,7 @@ class ClassScores:
         - balanced_accuracy: mean recall over the classes present (Brodersen et al. 2010).
         - macro_f1: mean F1 over the classes present among labels or answers.
         - ece: sum over 15 equal bins of confidence of (share of spectra) |accuracy - mean
-          confidence| (Guo et al. 2017, eq. 3).
+          confidence| (Guo et al. 2017, eq. 3); `score` takes off the bias that noise gives it.
         - nll: mean of -ln p(true label). brier: mean of sum (p - onehot)^2 (Brier 1950).
         - recall_<LABEL>, precision_<LABEL>.
 

@@ -28,7 +28,13 @@ SCORED: dict[str, Metric] = {
     "macro_f1": Metric(
         "Macro F1", "Macro $F_1$", "higher", "mean over the classes of the F1 score"
     ),
-    "ece": Metric("ECE", "ECE", "lower", "expected calibration error, 15 bins (Guo et al. 2017)"),
+    "ece": Metric(
+        "ECE",
+        "ECE",
+        "lower",
+        "expected calibration error, 15 bins (Guo et al. 2017); value and interval less the bias "
+        "that noise in the bins gives them, estimated by the bootstrap",
+    ),
     "nll": Metric("Log loss", "Log loss", "lower", "mean of −ln p of the true class, in nats"),
     "brier": Metric(
         "Brier score", "Brier", "lower", "squared error of the probabilities (Brier 1950)"
@@ -97,7 +103,10 @@ DERIVED: dict[str, Metric] = {
     "risk": Metric("Failures of all", "Failures", "lower", "share of failures among all spectra"),
     "aurc": Metric("AURC", "AURC", "lower", "mean risk over all coverages (Geifman et al. 2019)"),
     "refused_at_target": Metric(
-        "Refused", "Refused", "lower", "share to put aside, least confident first, for the target"
+        "Refused", "Refused", "lower", "share below the confidence that reached the target on val"
+    ),
+    "risk_at_target": Metric(
+        "Failures of the rest", "Failures of rest", "lower", "share of failures among the accepted"
     ),
 }
 METRICS = {**SCORED, **DERIVED}

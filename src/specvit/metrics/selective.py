@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,35 +13,56 @@ from specvit.metrics.resample import Floats
 
 @dataclass(frozen=True)
 class Selective:
-    """Confidence and failure of each answer; spectra are accepted from the most confident down.
+    """Answers of which those with at least some confidence are accepted.
 
-    A spectrum without a confidence (nan) is refused first. Equal confidences are accepted
-    together, since no threshold could part them.
+    The threshold must come from other spectra than these (`threshold_for` the validation split's):
+    chosen on the labels that it is judged by, its risk would be the target by construction.
     """
 
     confidence: Floats
+    """(n,); a spectrum without one (nan) is refused."""
     wrong: Floats
     """(n,) 1 where the answer is an error or outlier, else 0."""
-    target: float
-    """Risk that has to be reached."""
+    threshold: float
+
+    @property
+    def accepted(self) -> NDArray[np.bool_]:
+        """(n,) which answers are accepted."""
+        return self.confidence >= self.threshold
 
     def order(self) -> NDArray[np.int64]:
-        """Rows from the most confident to the least."""
-        return np.argsort(-np.nan_to_num(self.confidence, nan=-np.inf), kind="stable")
+        """Rows in the order in which `metrics` wants them (any)."""
+        return np.arange(len(self.wrong))
 
     def metrics(self, rows: NDArray[np.int64], weights: Floats) -> dict[str, Floats]:
-        """Return `coverage_at_target`, (b,): largest share accepted at a risk up to the target.
+        """Share refused and risk (share of failures) among the accepted; each (b,).
 
-        The risk at a threshold is the share of failures among the accepted (El-Yaniv & Wiener
-        2010). 0 where even the most confident answers fail too often. `rows` as in `order`.
+        Coverage and selective risk of El-Yaniv & Wiener (2010); the risk is nan where none is
+        accepted.
         """
-        ends = tie_ends(self.confidence[rows])
-        accepted = np.cumsum(weights, axis=1)[:, ends]
-        failed = np.cumsum(weights * self.wrong[rows], axis=1)[:, ends]
-        total = weights.sum(axis=1)
+        accepted = self.accepted[rows].astype(float)
+        kept, failed = weights @ accepted, weights @ (accepted * self.wrong[rows])
         with np.errstate(invalid="ignore", divide="ignore"):
-            kept = np.where(failed <= self.target * accepted, accepted, 0.0)
-            return {"coverage_at_target": kept.max(axis=1, initial=0.0) / total}
+            return {
+                "refused_at_target": 1 - kept / weights.sum(axis=1),
+                "risk_at_target": failed / kept,
+            }
+
+
+def threshold_for(confidence: Floats, wrong: Floats, target: float) -> float:
+    """Lowest confidence down to which the risk is at most `target`.
+
+    Equal confidences are accepted together, since no threshold could part them. inf where even the
+    most confident fail too often; -inf where nothing need be refused.
+    """
+    order = np.argsort(-np.nan_to_num(confidence, nan=-np.inf), kind="stable")
+    ends = tie_ends(confidence[order])
+    reached = np.cumsum(wrong[order])[ends] <= target * (ends + 1)
+    if not reached.any():
+        return float("inf")
+    last = ends[np.flatnonzero(reached)[-1]]
+    lowest = confidence[order][last]
+    return -math.inf if last == len(order) - 1 else float(lowest)
 
 
 def tie_ends(confidence: Floats) -> NDArray[np.int64]:

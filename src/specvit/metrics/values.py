@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,6 +45,8 @@ class ValueScores:
     """Cumulative probability at the true value, nan where the model gives none."""
     limit: Floats | None
     """Velocity limit of success in km/s for a redshift; None for another number."""
+    predicted_class: NDArray[np.object_] | None = None
+    """(n,) class that the model answers beside the number; None where it answers none."""
 
     @classmethod
     def of(cls, frame: pd.DataFrame, task: Task) -> ValueScores:
@@ -53,7 +56,13 @@ class ValueScores:
             for part in ("true", "pred", "lo", "hi", "pit")
         )
         limit = velocity_limit(frame["class"]) if task.kind == "redshift" else None
-        return cls(true, pred, low, high, pit, limit)
+        known = frame["class_pred"].to_numpy(dtype=object) if "class_pred" in frame else None
+        return cls(true, pred, low, high, pit, limit, known)
+
+    def only(self, rows: NDArray[np.bool_]) -> ValueScores:
+        """The answers for some of the spectra."""
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v[rows] for k, v in values.items() if v is not None})
 
     @property
     def residual(self) -> Floats:

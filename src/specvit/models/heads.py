@@ -18,6 +18,8 @@ from specvit.models.redshift import Bins, Density, negative_log_density
 from specvit.predictions import COVERAGE, prob_columns
 from specvit.tasks import Task
 
+PRIOR_BINS = 32
+"""Bins between two knots of the redshift's prior."""
 Columns = dict[str, np.ndarray[Any, Any]]
 MIN_SCALE = 1e-3
 """Smallest scale that a regression head predicts, in standard deviations of the train split."""
@@ -91,25 +93,29 @@ class RedshiftHead(nn.Module):
     """Weights on bins of log(1+z); the density they stand for is in `specvit.models.redshift`.
 
     The pooled token says how probable a redshift is for such an object, the patches say where its
-    lines are; the weights add, as logarithms of a prior and a likelihood.
+    lines are; the weights add, as logarithms of a prior and a likelihood. The prior is linear
+    between knots PRIOR_BINS apart: finer, it could know the very redshift of each spectrum of the
+    train split by heart, and be as sure of every other.
     """
 
     def __init__(self, task: Task, width: int, layout: TokenLayout, bins: Bins) -> None:
         super().__init__()
         self.task, self.bins = task, bins
-        self.prior = small_linear(width, torch.zeros(bins.count))
+        self.prior = small_linear(width, torch.zeros(math.ceil(bins.count / PRIOR_BINS)))
         self.correlation = TemplateCorrelation(width, layout, bins)
 
     def forward(self, pooled: Tensor, patches: Tensor) -> Tensor:
         """Weights of the bins."""
-        return self.prior(pooled) + self.correlation(patches)  # type: ignore[no-any-return]
+        knots = self.prior(pooled)[:, None, :]
+        prior = functional.interpolate(knots, self.bins.count, mode="linear")[:, 0]
+        return prior + self.correlation(patches)  # type: ignore[no-any-return]
 
     def known(self, labels: Tensor) -> Tensor:
         """Whether there is a redshift, and inside the bins."""
         return self.bins.inside(labels)
 
     def losses(self, output: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
-        """Negative log density at the true redshift (bins are spread already: not smoothed)."""
+        """Negative log density at the true redshift (label smoothing is for classes only)."""
         x = self.bins.position(labels).nan_to_num(0.0, 0.0, 0.0).clamp(0, self.bins.count)
         return negative_log_density(output, x, self.bins)
 

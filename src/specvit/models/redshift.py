@@ -1,9 +1,11 @@
 """A probability density of redshift, from weights on bins of log(1+z).
 
-With x = ln(1+z) in units of bins, the density is a mixture of Gaussians of one width at the
-centres of the bins, p(x) = sum_k pi_k N(x; k + 1/2, sigma). Training minimises -ln p(x_true), a
-proper score, so that intervals and PIT need no later correction (spreading the true redshift over
-bins and taking the cross-entropy would widen every answer by that spread a second time).
+With x = ln(1+z) in units of bins, the logarithm of the density is, up to a constant, the cubic
+B-spline that has the weights as its coefficients, one at the centre of each bin: the parabola of a
+Gaussian of any width and place is such a spline, so that every spectrum has a width of its own, and
+finer than a bin where its lines are sharp. The density is constant in each of CELLS cells of a bin
+and 0 outside the bins. Training minimises -ln p(x_true), the proper score of that same density:
+what is trained, what gives intervals and what gives the PIT are one thing.
 """
 
 from __future__ import annotations
@@ -18,6 +20,10 @@ from torch.nn import functional
 from specvit.config.learning import RedshiftBins
 from specvit.predictions import COVERAGE
 
+CELLS = 8
+"""Cells of a bin; no interval is narrower than 0.68 of a cell."""
+REACH = 2
+"""Bins on either side that a bin's weight reaches."""
 PEAK_FRACTION = 0.1
 """A peak ends where the density falls below this share of its maximum."""
 LEVELS = 65
@@ -33,14 +39,12 @@ class Bins:
     """ln(1+z) at the first bin's lower edge."""
     width: float
     """Width of a bin in ln(1+z)."""
-    sigma: float
-    """Width (standard deviation) of each bin's Gaussian, in bins."""
 
     @classmethod
     def of(cls, settings: RedshiftBins) -> Bins:
         """The bins of these settings."""
         low, high = math.log1p(settings.z_min), math.log1p(settings.z_max)
-        return cls(settings.bins, low, (high - low) / settings.bins, settings.smoothing_bins)
+        return cls(settings.bins, low, (high - low) / settings.bins)
 
     def position(self, z: Tensor) -> Tensor:
         """X of a redshift, float64."""
@@ -56,17 +60,29 @@ class Bins:
         return (x >= 0) & (x <= self.count)
 
 
-def negative_log_density(logits: Tensor, x: Tensor, bins: Bins) -> Tensor:
-    """-ln p(x) in nats a bin, of shape (n,); logits (n, bins), x (n,) finite."""
-    centres = torch.arange(bins.count, device=logits.device, dtype=torch.float64) + 0.5
-    offset = ((x[:, None] - centres) / bins.sigma).to(logits.dtype)
-    kernel = -0.5 * offset**2 - math.log(bins.sigma * math.sqrt(2 * math.pi))
-    return -torch.logsumexp(functional.log_softmax(logits, dim=1) + kernel, dim=1)
+def log_density(weights: Tensor) -> Tensor:
+    """Logarithm of the density at the middle of each cell, up to a constant: (n, bins x CELLS).
+
+    `weights` (n, bins) are the coefficients of a cubic B-spline; beyond the ends they go on alike.
+    """
+    middle = (torch.arange(CELLS, dtype=torch.float64) + 0.5) / CELLS - 0.5
+    distance = (middle[:, None] - torch.arange(-REACH, REACH + 1)).abs()
+    near, far = 2 / 3 - distance**2 + distance**3 / 2, (2 - distance).clamp(min=0) ** 3 / 6
+    kernel = torch.where(distance < 1, near, far)[:, None, :].to(weights)
+    padded = functional.pad(weights[:, None, :], (REACH, REACH), mode="replicate")
+    return functional.conv1d(padded, kernel).transpose(1, 2).flatten(1)
+
+
+def negative_log_density(weights: Tensor, x: Tensor, bins: Bins) -> Tensor:
+    """-ln p(x) in nats a bin, of shape (n,); weights (n, bins), x (n,) finite."""
+    cell = (x * CELLS).long().clamp(0, bins.count * CELLS - 1)
+    loss = functional.cross_entropy(log_density(weights), cell, reduction="none")
+    return loss - math.log(CELLS)
 
 
 @dataclass(frozen=True)
 class Density:
-    """Densities of n spectra on a fine grid of x."""
+    """Densities of n spectra."""
 
     bins: Bins
     edges: Tensor
@@ -77,21 +93,12 @@ class Density:
     """(n, cells + 1) probability below each edge."""
 
     @classmethod
-    def of(cls, logits: Tensor, bins: Bins) -> Density:
-        """Evaluate the mixtures; the grid has at least two cells a sigma and four a bin."""
-        cells = max(4, math.ceil(2 / bins.sigma))
-        reach = math.ceil(6 * bins.sigma + 0.5)  # bins on either side that a Gaussian reaches
-        # Mass of the Gaussian at 0.5 in cell j of each bin from -reach to +reach.
-        edges = torch.arange(-reach * cells, (reach + 1) * cells + 1, dtype=torch.float64) / cells
-        below = torch.special.ndtr((edges - 0.5) / bins.sigma)
-        kernel = (below[1:] - below[:-1]).view(2 * reach + 1, cells)
-        kernel = kernel.flip(0).T[:, None, :].to(logits.device)  # conv1d correlates: reversed
-        weights = torch.softmax(logits.double(), dim=1)[:, None, :]
-        mass = functional.conv1d(weights, kernel, padding=2 * reach).transpose(1, 2).flatten(1)
-        mass = mass / mass.sum(dim=1, keepdim=True)
-        grid = torch.arange(mass.shape[1] + 1, dtype=torch.float64, device=logits.device)
+    def of(cls, weights: Tensor, bins: Bins) -> Density:
+        """The densities that these weights (n, bins) stand for."""
+        mass = torch.softmax(log_density(weights.double()), dim=1)
+        grid = torch.arange(mass.shape[1] + 1, dtype=torch.float64, device=weights.device)
         cumulative = functional.pad(mass.cumsum(dim=1), (1, 0)).clamp(max=1.0)
-        return cls(bins, grid / cells - reach, mass, cumulative)
+        return cls(bins, grid / CELLS, mass, cumulative)
 
     def expectation_in_peak(self) -> Tensor:
         """Mean of x inside the highest peak, (n,): finer than the bins, deaf to other peaks."""

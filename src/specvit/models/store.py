@@ -23,7 +23,7 @@ from specvit.models.vit import SpecViT
 from specvit.tasks import tasks_of
 
 WEIGHTS, SETTINGS = "model.safetensors", "model.json"
-FORMAT = 1
+FORMAT = 2
 
 
 def save_model(folder: Path, model: SpecViT, training: dict[str, Any] | None = None) -> None:

@@ -308,6 +308,7 @@ def _risk_coverage(material: Material) -> Figure:
             panels.risk_coverage_curve,
             answers=material.scores(task),
             models=material.answering(task),
+            selective={n: m["selective"] for n, m in material.entry(task)["models"].items()},
             target=target,
             failure=failure,
         )
@@ -316,7 +317,8 @@ def _risk_coverage(material: Material) -> Figure:
         "risk_coverage",
         "Selective prediction",
         "Share of failures among the spectra that a model is most sure of, against the share "
-        f"accepted. Dashed: a risk of {100 * target:g} %. Confidence is the largest probability, "
+        f"accepted. Dashed: a risk of {100 * target:g} %; points: where the threshold that "
+        "reaches it on the validation split lies on test. Confidence is the largest probability, "
         "or the narrowness of the 68 % interval.",
         tuple(drawn),
         columns=2,

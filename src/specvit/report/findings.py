@@ -35,7 +35,7 @@ class Comparison:
 
     @property
     def verdict(self) -> int:
-        """1 where the ViT is better beyond the interval, -1 where the other is, else 0."""
+        """1 where it is decided that the ViT is better, -1 that the other is, else 0."""
         return decided(self.metric, self.difference)
 
     @property
@@ -121,7 +121,7 @@ def _against(metrics: dict[str, Any], task: str, other: str) -> str:
         return f"{tally} and {len(worse)} for {name}. {name} does better in {_listed(worse)}."
     if ahead:
         return (
-            f"{tally}, none for {name}. {name} has the better value, within the interval, in "
+            f"{tally}, none for {name}. {name} has the better value, undecided, in "
             f"{_listed(ahead)}."
         )
     return f"{tally}, none for {name}, which has the better value in none."

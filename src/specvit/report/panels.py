@@ -361,10 +361,11 @@ def risk_coverage_curve(
     ax: Axes,
     answers: dict[str, ClassScores | ValueScores],
     models: list[str],
+    selective: dict[str, dict[str, Any] | None],
     target: float,
     failure: str,
 ) -> None:
-    """Risk among accepted answers against the share accepted."""
+    """Risk among accepted answers against the share accepted; a point at the threshold of val."""
     top = target * 1.5
     for model, answer in answers.items():
         if not np.isfinite(answer.confidence).any():
@@ -379,6 +380,11 @@ def risk_coverage_curve(
             label=model_name(model),
         )
         top = max(top, float(risk[steady].max(initial=0)) * 1.05)
+        chosen = selective[model]
+        if chosen is not None and chosen["risk_at_target"]["value"] is not None:
+            kept = 1 - chosen["refused_at_target"]["value"]
+            risk_there = chosen["risk_at_target"]["value"]
+            ax.plot([kept], [risk_there], "o", ms=4, color=model_look(model, models)["color"])
     ax.axhline(target, color=INK, lw=0.5, ls=(0, (4, 3)))
     ax.text(0.01, target, f" {100 * target:g} %", va="bottom", fontsize=6.5)
     ax.set_xlim(0, 1)

@@ -11,12 +11,15 @@ import pandas as pd
 
 from specvit.config.experiments import Experiment
 from specvit.io import csv_text, write_text
+from specvit.metrics.calibration import MIN_FITTED
 from specvit.metrics.definitions import HEADLINE, METRICS, RANKING, decimals_of, improvement, shown
 from specvit.report.names import TASK_NAMES, model_name
 from specvit.tasks import TASKS
 
 Entry = dict[str, Any]
-"""{"value": ..., "lo": ..., "hi": ...} of metrics.json; null where undefined."""
+"""{"value": ..., "lo": ..., "hi": ...} of metrics.json, of a difference also p; null: undefined."""
+SIGNIFICANCE = 0.05
+"""The chance that any comparison of the report is decided between equal models."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +198,10 @@ def best_model(
 
 
 def _note(metrics: dict[str, Any]) -> str:
-    text = f"95 % intervals from {metrics['bootstrap']} bootstrap samples drawn by object."
+    text = (
+        f"95 % intervals from {metrics['bootstrap']} bootstrap samples drawn by object, for these "
+        "weights."
+    )
     return f"{text} Simulated data." if metrics["simulated"] else text
 
 
@@ -285,8 +291,8 @@ def differences(metrics: dict[str, Any], task: str) -> Table | None:
     if not rows:
         return None
     caption = (
-        "Differences between models on the same draws of the same objects. Bold: decided, the "
-        f"interval does not contain 0. {_note(metrics)}"
+        "Differences between models on the same draws of the same objects. Bold: decided, among "
+        f"all {metrics['comparisons']} comparisons of the report (Holm 1979). {_note(metrics)}"
     )
     columns: list[str | tuple[str, str]] = ["Difference", *map(_column, names)]
     heading = f"{TASK_NAMES[task].capitalize()}: paired differences"
@@ -294,45 +300,72 @@ def differences(metrics: dict[str, Any], task: str) -> Table | None:
 
 
 def decided(metric: str, difference: Entry) -> int:
-    """1 where the interval of a difference says better, -1 where worse, 0 where it holds 0."""
-    low, high = difference.get("lo"), difference.get("hi")
-    if low is None or high is None or low <= 0 <= high:
+    """1 where the ViT is better beyond doubt, -1 where it is worse, else 0.
+
+    Decided is what Holm's adjusted p-value over all comparisons of the report puts below 0.05 and
+    whose own 95 % interval does not hold 0.
+    """
+    low, high, p = (difference.get(key) for key in ("lo", "hi", "p"))
+    if low is None or high is None or low <= 0 <= high or p is None or p > SIGNIFICANCE:
         return 0
     return improvement(metric, difference["value"])
 
 
 def calibration(metrics: dict[str, Any], task: str) -> Table:
     """Calibration before and after what was fitted on val."""
+    is_class = metrics["tasks"][task]["kind"] == "classification"
+    return _probabilities(metrics, task) if is_class else _intervals(metrics, task)
+
+
+def _probabilities(metrics: dict[str, Any], task: str) -> Table:
+    rows: list[list[Cell]] = []
+    for model in compared(metrics, task):
+        found = metrics["tasks"][task]["models"][model]["calibration"]
+        whens = (found["before"], found["after"])
+        cells = [_fitted("temperature", found["temperature"])]
+        cells += [Number(m, when[m]) for m in ("ece", "nll") for when in whens]
+        rows.append([model_name(model), *cells])
+    columns = ["Model", "Temperature", "ECE before", "ECE after", "Log loss before"]
+    columns.append("Log loss after")
+    caption = (
+        "Calibration of the probabilities on the test split, before and after dividing the "
+        "logits by a temperature fitted on the validation split (Guo et al. 2017). ECE: value and "
+        "interval are both less the bias that noise in its bins gives them. "
+    )
+    heading = f"{TASK_NAMES[task].capitalize()}: calibration"
+    return _table(f"calibration_{task}", heading, caption + _note(metrics), columns, rows)
+
+
+def _intervals(metrics: dict[str, Any], task: str) -> Table:
     entry = metrics["tasks"][task]
-    is_class = entry["kind"] == "classification"
+    counts = {group["name"]: group for group in entry["groups"] if group["by"] in ("all", "class")}
     rows: list[list[Cell]] = []
     for model in compared(metrics, task):
         found = entry["models"][model]["calibration"]
-        whens = (found["before"], found["after"])
-        if is_class:
-            cells = [_fitted("temperature", found["temperature"])]
-            cells += [Number(m, when[m]) for m in ("ece", "nll") for when in whens]
-        else:
-            cells = [_fitted("interval_factor", found["interval_factor"])]
-            cells += [Number("coverage_68", when["coverage_68"]) for when in whens]
-            cells += [_fitted("pit_ks", found["pit_ks"][key]) for key in ("before", "after")]
-        rows.append([model_name(model), *cells])
-    if is_class:
-        columns = ["Model", "Temperature", "ECE before", "ECE after", "Log loss before"]
-        columns.append("Log loss after")
-        caption = (
-            "Calibration of the probabilities on the test split, before and after dividing the "
-            "logits by a temperature fitted on the validation split (Guo et al. 2017). "
-        )
-    else:
-        columns = ["Model", "Interval factor", "68 % coverage before", "68 % coverage after"]
-        columns += ["PIT distance before", "PIT distance after"]
-        caption = (
-            "Calibration of the predicted distributions on the test split, before and after a fit "
-            "on the validation split: one factor on the 68 % interval, and a map of cumulative "
-            "probabilities for the PIT (Kuleshov et al. 2018). PIT distance: Kolmogorov-Smirnov "
-            "distance from the uniform law. "
-        )
+        for name, group in counts.items():
+            whole = name == "all"
+            factor = found["by_class"].get(name, found["interval_factor"])
+            coverage = [
+                Number("coverage_68", found[when][name], small=group["small"])
+                for when in ("before", "after")
+            ]
+            pit: list[Cell] = [
+                _fitted("pit_ks", found["pit_ks"][when] if whole else None)
+                for when in ("before", "after")
+            ]
+            shown = _fitted("interval_factor", found["interval_factor"] if whole else factor)
+            cells: list[Cell] = [shown, *coverage, *pit]
+            rows.append([model_name(model), "all" if whole else name, group["n"], *cells])
+    columns = ["Model", "Class", "Spectra", "Interval factor"]
+    columns += ["68 % coverage before", "68 % coverage after"]
+    columns += ["PIT distance before", "PIT distance after"]
+    caption = (
+        "Calibration of the predicted distributions on the test split, by the catalogue's class, "
+        "before and after a fit on the validation split: a factor on the 68 % interval for each "
+        f"predicted class with at least {MIN_FITTED} validation spectra (for others the common "
+        "one, shown for all), and a map of cumulative probabilities for the PIT (Kuleshov et al. "
+        "2018). PIT distance: Kolmogorov-Smirnov distance from the uniform law. "
+    )
     heading = f"{TASK_NAMES[task].capitalize()}: calibration"
     return _table(f"calibration_{task}", heading, caption + _note(metrics), columns, rows)
 
@@ -351,18 +384,19 @@ def selective(metrics: dict[str, Any], task: str) -> Table | None:
         if found is None:
             continue
         failure = found["failure"]
-        refused = Number("refused_at_target", found["refused_at_target"])
+        reached = [Number(m, found[m]) for m in ("refused_at_target", "risk_at_target")]
         risk, area = (_fitted(name, found[name]) for name in ("risk", "aurc"))
-        rows.append([model_name(model), risk, refused, area])
+        rows.append([model_name(model), risk, *reached, area])
     if not rows:
         return None
     target = f"{100 * metrics['target_risk']:g} %"
     caption = (
-        f"Selective prediction; failure: {failure}. Refused: share of the test spectra, the least "
-        f"confident first, that must be put aside for the failures among the rest to be at most "
-        f"{target}. AURC: mean risk over all coverages. {_note(metrics)}"
+        f"Selective prediction; failure: {failure}. A threshold on the confidence is chosen on the "
+        f"validation split, where the failures above it are at most {target}; refused is the share "
+        "of the test spectra below it, and the failures of the rest show whether it holds there. "
+        f"AURC: mean risk over all coverages. {_note(metrics)}"
     )
-    columns = ["Model", "Failures of all", f"Refused to reach {target}", "AURC"]
+    columns = ["Model", "Failures of all", f"Refused for {target}", "Failures of the rest", "AURC"]
     heading = f"{TASK_NAMES[task].capitalize()}: selective prediction"
     return _table(f"selective_{task}", heading, caption, columns, rows)
 
