@@ -14,6 +14,7 @@ import pytest
 from specvit.errors import DataError, MachineError
 from specvit.io import (
     atomic_open,
+    csv_text,
     read_json,
     read_parquet,
     sha256_file,
@@ -76,3 +77,18 @@ def test_missing_and_broken_files_are_data_errors(tmp_path: Path) -> None:
 def test_stable_hash_ignores_key_order() -> None:
     assert stable_hash({"a": 1, "b": [2]}) == stable_hash({"b": [2], "a": 1})
     assert stable_hash({"a": 1}) != stable_hash({"a": 2})
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1+cmd|' /C calc'!A0", "-1+1", "@SUM(A1)", "\t=1", "\r=1"]
+)
+def test_a_table_holds_no_formula(text: str) -> None:
+    header, row, end = csv_text([text], [[text]]).split("\n")
+    assert header == row
+    assert row.strip('"')[:2] == "'" + text[0]
+    assert end == ""
+
+
+def test_numbers_and_other_text_stay_as_they_are_in_tables() -> None:
+    cells = ["-0.5", "+1e-5", "-inf", -0.5, None, "a=b", "spec-1.fits", "", "z > -1"]
+    assert csv_text(["x"], [cells]) == "x\n-0.5,+1e-5,-inf,-0.5,,a=b,spec-1.fits,,z > -1\n"

@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 
 from specvit.errors import DataError, MachineError
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
 if TYPE_CHECKING:  # a second to import, and jobs by the hundred never need it
     import pandas as pd
 
@@ -84,9 +86,22 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """CSV text; None is an empty field."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows([_harmless(cell) for cell in row] for row in (header, *rows))
     return text.getvalue()
+
+
+def _harmless(cell: Any) -> Any:
+    """The cell, with a quote before text that spreadsheets would run as a formula.
+
+    File names and labels come from outside, and a table is opened by whoever gets it.
+    """
+    if not isinstance(cell, str) or not cell.startswith(FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -23,6 +23,9 @@ from specvit.tasks import Task
 
 COVERAGE = 0.68
 """Probability that `<task>_lo` to `<task>_hi` is said to hold."""
+TOLERANCE = 1e-3
+"""How far probabilities, kept as float32, may sum to other than 1."""
+SHOWN = 3
 IDENTITY = ("spectrum_id", "object_id", "survey", "snr", "class", "subclass", "z")
 
 
@@ -39,7 +42,10 @@ def task_columns(task: Task) -> list[str]:
 
 
 def check_predictions(frame: pd.DataFrame, tasks: list[Task]) -> None:
-    """Raise DataError unless the frame has the contract's columns and each spectrum once."""
+    """Raise DataError unless the frame has the contract's columns, each spectrum once and numbers.
+
+    Probabilities of a classification are between 0 and 1 and sum to 1; its answers are labels.
+    """
     wanted = [*IDENTITY, *(column for task in tasks for column in task_columns(task))]
     missing = [column for column in wanted if column not in frame.columns]
     if missing:
@@ -48,10 +54,35 @@ def check_predictions(frame: pd.DataFrame, tasks: list[Task]) -> None:
     if len(repeated):
         raise DataError(f"{len(repeated)} spectra are predicted twice, first {repeated.iloc[0]}")
     for task in tasks:
+        _check_numbers(frame, task)
         if task.kind == "classification":
-            total = frame[prob_columns(task)].to_numpy(float).sum(axis=1)
-            if len(total) and not np.allclose(total, 1, atol=1e-3):
-                raise DataError(f"probabilities of task {task.name} do not sum to 1")
+            _check_classes(frame, task)
+
+
+def _check_numbers(frame: pd.DataFrame, task: Task) -> None:
+    names = task_columns(task) if task.kind != "classification" else prob_columns(task)
+    for name in names:
+        # A column without a single value has no type of its own.
+        if not pd.api.types.is_numeric_dtype(frame[name]) and frame[name].notna().any():
+            raise DataError(f"{name} holds {frame[name].dtype}, not numbers")
+
+
+def _check_classes(frame: pd.DataFrame, task: Task) -> None:
+    probabilities = frame[prob_columns(task)].to_numpy(float)
+    wrong = ~((probabilities >= 0) & (probabilities <= 1 + TOLERANCE)).all(axis=1)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(
+            f"probabilities of task {task.name} are not all between 0 and 1, first those of "
+            f"{frame['spectrum_id'].iloc[row]}"
+        )
+    if not np.allclose(probabilities.sum(axis=1), 1, atol=TOLERANCE):
+        raise DataError(f"probabilities of task {task.name} do not sum to 1")
+    for part in ("true", "pred"):
+        others = set(frame[f"{task.name}_{part}"].dropna()) - set(task.labels)
+        if others:
+            shown = ", ".join(sorted(map(repr, others))[:SHOWN])
+            raise DataError(f"{task.name}_{part} holds {shown}, not {', '.join(task.labels)}")
 
 
 def write_predictions(path: Path, frame: pd.DataFrame, tasks: list[Task], plan: Plan) -> None:

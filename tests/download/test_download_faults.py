@@ -78,8 +78,11 @@ LASTING = {
     "loop": (redirect("/loop"), "failed", "more than 5 redirects"),
     "ftp": (redirect("ftp://127.0.0.1/file"), "failed", "a redirect from http to ftp"),
     "file": (redirect("file:///etc/passwd"), "failed", "a redirect from http to file"),
+    "half an address": (redirect("http://[::1"), "failed", "a redirect to what is no address"),
+    "no port": (redirect("http://a:99999999/"), "failed", "a redirect to what is no address"),
+    "no host": (redirect(f"http://{'a' * 99}/"), "failed", "a redirect to what is no address"),
 }
-ONCE = {"403", "418", "404", "410", "ftp", "file"}
+ONCE = {"403", "418", "404", "410", "ftp", "file", "half an address", "no port", "no host"}
 
 
 @pytest.mark.parametrize("name", LASTING)

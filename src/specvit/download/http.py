@@ -199,8 +199,8 @@ class HttpHost:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The response behind the redirects, of status 200 or 206."""
         target = with_token(url, self._token)
+        address = URL(target, encoded=True)
         for _ in range(MAX_REDIRECTS + 1):
-            address = URL(target, encoded=True)
             login = self._login if address.origin() == self._origin else {}
             async with self._session.get(
                 address, headers={**headers, **login}, allow_redirects=False
@@ -211,7 +211,7 @@ class HttpHost:
                 await response.content.read(ERROR_PAGE_BYTES)
                 if response.status not in REDIRECTS:
                     self._refuse(response)
-                target = _redirected(target, response.headers.get("Location", ""))
+                address = _redirected(str(address), response.headers.get("Location", ""))
         raise RefusedError(f"more than {MAX_REDIRECTS} redirects")
 
     def _refuse(self, response: aiohttp.ClientResponse) -> None:
@@ -247,13 +247,20 @@ class HttpHost:
                 return AgainError(f"no answer: {_os_reason(error)}", Blame.UNCLEAR)
 
 
-def _redirected(url: str, location: str) -> str:
+def _redirected(url: str, location: str) -> URL:
     """Where a redirect leads; RefusedError for another scheme than HTTP, or from https to http."""
-    target = urljoin(url, location)
-    old, new = urlsplit(url).scheme, urlsplit(target).scheme
+    try:
+        target = urljoin(url, location)
+        old, new = urlsplit(url).scheme, urlsplit(target).scheme
+        address = URL(target, encoded=True)
+        # Looked at when it is asked for: half of an IPv6 address, a port beyond 65535, a host that
+        # cannot be looked up.
+        _ = address.port, (address.host or "").encode("idna")
+    except ValueError:
+        raise RefusedError("a redirect to what is no address") from None
     if not location or new not in ("http", "https") or (old == "https" and new == "http"):
         raise RefusedError(f"a redirect from {old} to {new if location else 'nowhere'}")
-    return target
+    return address
 
 
 def _os_reason(error: Any) -> str:
