@@ -15,6 +15,11 @@ SHARED = ROOT.parent / "shared"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--rounds N`: so many times the damaged files of tests/hostile (make fuzz)."""
+    parser.addoption("--rounds", type=int, default=1, help="rounds of damage in tests/hostile")
+
+
 def _shared(name: str) -> Path:
     path = SHARED / name
     if not path.exists():

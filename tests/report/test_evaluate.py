@@ -189,7 +189,7 @@ def test_models_given_other_labels_are_refused(small):
 
 def test_probabilities_that_are_none_are_refused(small):
     change(small, "svm", lambda frame: frame.assign(class_prob_STAR=2.0))
-    with pytest.raises(DataError, match=r"test predictions of svm: .* do not sum to 1"):
+    with pytest.raises(DataError, match=r"test predictions of svm: .* are not all between 0 and 1"):
         evaluated(small)
 
 

@@ -24,6 +24,7 @@ from specvit.spectrum.fits_layout import (
     UnusualFitsError,
     Value,
     blocks,
+    check_header,
     row_dtype,
     table_layout,
 )
@@ -77,20 +78,19 @@ class _Hdu:
     def names(self) -> frozenset[str]:
         """Columns of a binary table; none for any other HDU."""
         if self._names is None:
-            first = self.header.text[:CARD]
-            is_table = first.startswith(b"XTENSION=") and b"'BINTABLE" in first
+            is_table = self.header.value("XTENSION") == "BINTABLE"
             self._names = _names(self.header.text) if is_table else frozenset()
         return self._names
 
 
 def _header_end(data: bytes, start: int) -> int:
-    """Offset behind the header that begins at `start`, padding included."""
+    """Offset behind the last card of the header that begins at `start`."""
     at = data.find(END_CARD, start)
     while at >= 0 and (at - start) % CARD:
         at = data.find(END_CARD, at + 1)
     if at < 0:
         raise SpectrumError("truncated: a header has no END")
-    return start + blocks(at + CARD - start)
+    return at + CARD
 
 
 def _is_plain(field: Field) -> bool:
@@ -128,9 +128,13 @@ class BytesFits:
             # The standard allows other records behind the last HDU.
             if start and not data.startswith(b"XTENSION", start):
                 break
-            begin = _header_end(data, start)
-            header = Cards(data[start:begin])
+            end = _header_end(data, start)
+            header = Cards(data[start:end])
+            check_header(header.text)
+            if not start and header.value("SIMPLE") is not True:
+                raise UnusualFitsError("SIMPLE is not T")
             size = header.data_bytes()
+            begin = start + blocks(end - start)
             end = begin + blocks(size)
             # Some writers leave out the last block's padding: all data are there.
             if begin + size > len(data):
@@ -187,6 +191,7 @@ class BytesFits:
     def image(self, hdu: int) -> NDArray[Any]:
         """See FitsSource."""
         entry = self._hdus[hdu]
+        entry.header.check_structure()
         if any(self.get(hdu, key) is not None for key in ("BSCALE", "BZERO", "BLANK")):
             raise UnusualFitsError("scaled image")
         shape = (entry.header.whole("NAXIS2"), entry.header.whole("NAXIS1"))

@@ -41,9 +41,18 @@ IMAGE_TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 Value = str | int | float | bool | None
 
 _TFORM = re.compile(r"(\d*)([A-Z])")
-_TABLE_CARD = re.compile(rb"(TTYPE|TFORM)(\d+) *= *'([^']*)'")
-_SCALING_CARD = re.compile(rb"(TSCAL|TZERO|TNULL)(\d+) *=")
-
+_COLUMN_CARD = re.compile(rb"(TTYPE|TFORM|TSCAL|TZERO|TNULL)([1-9]\d*) *")
+# A value in the forms that all agree on (4.2), and a comment; what else there is, astropy knows.
+_VALUE = re.compile(
+    rb" *(?:'(?P<text>(?:[^']|'')*)'|(?P<logical>[TF])|(?P<whole>[+-]?\d+)"
+    rb"|(?P<real>[+-]?(?:\d+\.?\d*|\.\d+)(?:[ED][+-]?\d+)?))? *(?:/.*)?"
+)
+_STRUCTURE = frozenset(
+    key.ljust(8)
+    for key in b"SIMPLE XTENSION BITPIX NAXIS NAXIS1 NAXIS2 PCOUNT GCOUNT TFIELDS".split()
+)
+_PRINTABLE = bytes(range(32, 127))
+_IN_KEYWORDS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_ "
 
 # The standard's own limits (4.4.1.1, 7.3.1); a loop up to what a broken file says may take days.
 MOST = 999
@@ -57,6 +66,13 @@ class UnusualFitsError(Exception):
 def blocks(size: int) -> int:
     """Size with the padding that fills up its last block."""
     return -(-size // BLOCK) * BLOCK
+
+
+def check_header(text: bytes) -> None:
+    """Raise UnusualFitsError where a header has letters that no header should have (4.1.2)."""
+    keywords = b"".join(text[place::CARD] for place in range(8))
+    if text.translate(None, _PRINTABLE) or keywords.translate(None, _IN_KEYWORDS):
+        raise UnusualFitsError("letters that no header should have")
 
 
 def check_limits(data: bytes) -> None:
@@ -83,7 +99,7 @@ def _card(key: str) -> re.Pattern[bytes]:
 
 @lru_cache(maxsize=1024)
 def _start(key: str) -> bytes:
-    return key.encode("ascii").ljust(8) + b"="
+    return key.encode("ascii").ljust(8) + b"= "
 
 
 class Cards:
@@ -107,11 +123,11 @@ class Cards:
         if self._places is None:
             text = self.text
             # Backwards, so that the first card of a key is the one kept.
-            self._places = {text[at : at + 9]: at for at in range(len(text) - CARD, -1, -CARD)}
+            self._places = {text[at : at + 10]: at for at in range(len(text) - CARD, -1, -CARD)}
         return {key: self._at(self._places.get(_start(key))) for key in keys}
 
     def _at(self, place: int | None) -> Value:
-        return None if place is None else _parse(self.text[place + 9 : place + CARD])
+        return None if place is None else _parse(self.text[place + 10 : place + CARD])
 
     def whole(self, key: str) -> int:
         """Value of a card that must hold a whole number of at least 0."""
@@ -119,6 +135,16 @@ class Cards:
         if type(value) is not int or value < 0:
             raise UnusualFitsError(f"{key} = {value!r}")
         return value
+
+    def check_structure(self) -> None:
+        """Raise UnusualFitsError where a keyword that says where data lie is there twice.
+
+        Readers differ in which of the two counts.
+        """
+        keys = [self.text[at : at + 8] for at in range(0, len(self.text), CARD)]
+        keys = [key for key in keys if key in _STRUCTURE]
+        if len(keys) > len(set(keys)):
+            raise UnusualFitsError("a keyword that says where data lie is there twice")
 
     def data_bytes(self) -> int:
         """Size of the data behind this header, without padding (section 4.4.1)."""
@@ -140,37 +166,30 @@ class Cards:
         return abs(bitpix) // 8 * size
 
     def _mandatory(self, card: int, key: bytes) -> int:
-        """Value of a card that must stand at this place, in the fixed format."""
+        """Whole number of a card that must stand at this place."""
         at = card * CARD
-        if self.text[at : at + 8] != key:
-            raise UnusualFitsError(f"card {card} is not {key.decode().strip()}")
-        try:
-            return int(self.text[at + 10 : at + 30])
-        except ValueError as error:
-            raise UnusualFitsError(key.decode().strip()) from error
+        digits = self.text[at + 10 : at + CARD].partition(b"/")[0].strip()
+        if self.text[at : at + 10] != key + b"= " or not digits.removeprefix(b"-").isdigit():
+            raise UnusualFitsError(f"card {card} is not {key.decode().strip()}, or no number")
+        return int(digits)
 
 
 def _parse(field: bytes) -> Value:
-    text = field.decode("ascii", "replace").strip()
-    if text.startswith("'"):
-        # A doubled quote stands for one inside the text.
-        match = re.match(r"'((?:[^']|'')*)'", text)
-        if match is None:
-            raise UnusualFitsError("unterminated text")
-        return match[1].replace("''", "'").strip() or None
-    text = text.split("/", 1)[0].strip()
-    if text in ("T", "F"):
-        return text == "T"
-    if not text:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text.replace("D", "E"))
-    except ValueError as error:
-        raise UnusualFitsError(f"value {text!r}") from error
+    match = _VALUE.fullmatch(field)
+    if match is None:
+        raise UnusualFitsError(f"value {field!r}")
+    value = match[match.lastgroup].decode("ascii") if match.lastgroup else ""
+    match match.lastgroup:
+        case "text":  # a doubled quote stands for one inside it
+            return value.replace("''", "'").strip() or None
+        case "logical":
+            return value == "T"
+        case "whole":
+            return int(value)
+        case "real":
+            return float(value.replace("D", "E"))
+        case _:
+            return None
 
 
 @dataclass(frozen=True)
@@ -248,24 +267,22 @@ def table_layout(text: bytes) -> TableLayout:
     Raises UnusualFitsError where a column is of no known kind or they do not add up to a row.
     """
     header = Cards(text)
-    cards: dict[tuple[bytes, int], str] = {}
-    for match in _TABLE_CARD.finditer(text):
-        if match.start() % CARD == 0:
-            cards[match[1], int(match[2])] = match[3].decode("ascii", "replace").strip()
-    scaling: dict[int, dict[bytes, Any]] = {}
-    for match in _SCALING_CARD.finditer(text):
-        if match.start() % CARD == 0:
-            value = _parse(text[match.end() : match.start() + CARD])
-            scaling.setdefault(int(match[2]), {})[match[1]] = value
+    header.check_structure()
+    cards: dict[int, dict[bytes, Value]] = {}
+    for at in range(0, len(text), CARD):
+        match = _COLUMN_CARD.fullmatch(text, at, at + 8)
+        if match and text[at + 8 : at + 10] == b"= ":
+            value = _parse(text[at + 10 : at + CARD])
+            cards.setdefault(int(match[2]), {}).setdefault(match[1], value)
     fields: dict[str, Field] = {}
     offset = 0
     columns = header.whole("TFIELDS")
     _within_limits("TFIELDS", columns)
     for number in range(1, columns + 1):
-        code, kind, repeat, width = parse_form(cards.get((b"TFORM", number), ""))
-        name = cards.get((b"TTYPE", number), "").upper()
-        flags = _scaling(code, scaling[number]) if number in scaling else {}
-        fields.setdefault(name, Field(code, kind, repeat, offset, **flags))
+        own = cards.get(number, {})
+        code, kind, repeat, width = parse_form(str(own.get(b"TFORM")))
+        name = str(own.get(b"TTYPE") or "").upper()
+        fields.setdefault(name, Field(code, kind, repeat, offset, **_scaling(code, own)))
         offset += width
     if offset != header.whole("NAXIS1"):
         raise UnusualFitsError(
@@ -274,7 +291,7 @@ def table_layout(text: bytes) -> TableLayout:
     return TableLayout(offset, fields)
 
 
-def _scaling(code: str, cards: dict[bytes, Any]) -> dict[str, bool]:
+def _scaling(code: str, cards: dict[bytes, Value]) -> dict[str, bool]:
     scale, zero = cards.get(b"TSCAL", 1), cards.get(b"TZERO", 0)
     return {
         "scaled": scale != 1 or zero != 0,

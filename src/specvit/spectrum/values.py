@@ -43,6 +43,14 @@ def whole(value: Any) -> int | None:
     return None if result == SENTINEL else result
 
 
+def measured(source: FitsSource, hdu: int, name: str) -> NDArray[Any]:
+    """A column of numbers. Raises SpectrumError where it holds something else."""
+    column = source.column(hdu, name)
+    if column.dtype.kind not in "fiuO":
+        raise SpectrumError(f"column {name} holds no numbers")
+    return column
+
+
 def first(*values: float | None) -> float | None:
     """Return the first value that is known."""
     return next((value for value in values if value is not None), None)
@@ -89,6 +97,8 @@ def build(
     if loglam.ndim != 1 or not loglam.shape == flux.shape == ivar.shape:
         shapes = f"{loglam.shape}, {flux.shape}, {ivar.shape}"
         raise SpectrumError(f"wavelength, flux and ivar have different shapes: {shapes}")
+    if masked is not None and masked.shape != flux.shape:
+        raise SpectrumError(f"flux and mask have different shapes: {flux.shape}, {masked.shape}")
     ends_are_finite = len(loglam) > 1 and math.isfinite(loglam[0]) and math.isfinite(loglam[-1])
     if not ends_are_finite or not (loglam[1:] > loglam[:-1]).all():
         raise SpectrumError("wavelength is not finite and rising")

@@ -16,7 +16,7 @@ from specvit.errors import SpectrumError
 from specvit.spectrum.fits import FitsSource
 from specvit.spectrum.fits_layout import Value
 from specvit.spectrum.types import Header, Spectrum
-from specvit.spectrum.values import build, first, log_linear, number, text, vacuum, whole
+from specvit.spectrum.values import build, first, log_linear, measured, number, text, vacuum, whole
 
 IMAGE, TABLE = "lamost_image", "lamost_table"
 
@@ -91,7 +91,7 @@ def _identity(card: dict[str, Value]) -> str:
 
 def _vector(source: FitsSource, name: str) -> NDArray[Any]:
     """The one row of a column, whose length may be the column's or its own."""
-    column = source.column(1, name).ravel()
+    column = measured(source, 1, name).ravel()
     return np.asarray(column[0]) if column.dtype == object and len(column) else column
 
 

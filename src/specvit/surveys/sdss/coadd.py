@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from specvit.errors import SpectrumError
 from specvit.spectrum.fits import FitsSource
 from specvit.spectrum.types import Header, Spectrum
-from specvit.spectrum.values import build, number, text, whole
+from specvit.spectrum.values import build, measured, number, text, whole
 
 # SPPIXMASK bit 23: sky level above flux plus ten sigma of its error
 # (www.sdss4.org/dr17/algorithms/bitmasks). or_mask is set on half of all pixels: no cut on it.
@@ -129,6 +129,5 @@ def is_bright(mask: NDArray[Any]) -> NDArray[np.bool_] | None:
 def read(source: FitsSource, layout: str) -> Spectrum:
     """Read an SDSS spectrum; a pixel is good where finite, ivar > 0 and not BRIGHTSKY."""
     bright = is_bright(source.column(1, "AND_MASK")) if "AND_MASK" in source.names(1) else None
-    loglam = np.asarray(source.column(1, "LOGLAM"), dtype=np.float64)
-    flux, ivar = source.column(1, "FLUX"), source.column(1, "IVAR")
-    return build(header(source, layout), loglam, flux, ivar, masked=bright)
+    loglam, flux, ivar = (measured(source, 1, name) for name in ("LOGLAM", "FLUX", "IVAR"))
+    return build(header(source, layout), loglam.astype(np.float64), flux, ivar, masked=bright)

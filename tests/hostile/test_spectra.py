@@ -1,0 +1,137 @@
+"""Damaged spectra are refused in words, or give the arrays that astropy finds in the same bytes."""
+
+from __future__ import annotations
+
+import io
+import random
+import warnings
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hostile_files import spectra
+from limits import little_memory, no_hang
+from mutate import FITS
+from numpy.typing import NDArray
+
+from specvit.errors import SpectrumError
+from specvit.spectrum import Spectrum
+from specvit.spectrum.astropy_fits import AstropyFits
+from specvit.spectrum.values import vacuum
+from specvit.surveys.read import header_of, plain_bytes, read_header, read_spectrum
+
+FILES = 60  # of each layout, in one round
+LAYOUTS = tuple(spectra())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_sound_files_are_read(layout: str) -> None:
+    check(spectra()[layout])
+    read_spectrum(spectra()[layout])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_damaged_spectra(layout: str, round_: int) -> None:
+    whole = spectra()[layout]
+    with little_memory():
+        for seed in range(round_ * FILES, (round_ + 1) * FILES):
+            rng = random.Random(f"{layout} {seed}")
+            mutator = rng.choice(FITS)
+            try:
+                check(mutator(rng, whole))
+            except BaseException as error:
+                error.add_note(f"{layout}, seed {seed}, {mutator.__name__}")
+                raise
+
+
+def check(data: bytes) -> None:
+    """Read a file as every stage does."""
+    with no_hang():
+        try:
+            spectrum = read_spectrum(data)
+        except SpectrumError as error:
+            check_sentence(str(error))
+            spectrum = None
+        try:
+            header = read_header(data)
+        except SpectrumError as error:
+            check_sentence(str(error))
+            assert spectrum is None
+            return
+    if spectrum is not None:
+        assert spectrum.header == header
+        plain = plain_bytes(data)
+        try:
+            arrays = by_astropy(plain, header.layout)
+        except Exception:  # astropy looks at all cards: a wrong one of another column is too much
+            return
+        check_arrays(spectrum, *arrays)
+        with suppress(SpectrumError):
+            assert header_of(AstropyFits(plain)) == header
+
+
+def check_sentence(text: str) -> None:
+    assert 5 < len(text) < 300
+    assert text.isprintable()
+    # What nobody foresaw: reading has a mistake.
+    assert not text.startswith("unusable")
+
+
+def by_astropy(plain: bytes, layout: str) -> tuple[NDArray, NDArray, NDArray, NDArray | None]:
+    """Wavelength, flux, inverse variance and masked pixels."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with fits.open(io.BytesIO(plain), memmap=False) as hdus:
+            header = hdus[0].header
+            if layout == "sdss":
+                mask = _bright(_column(hdus, "AND_MASK"))
+                return (*(_column(hdus, name) for name in ("LOGLAM", "FLUX", "IVAR")), mask)
+            if layout == "sdss_spspec":
+                image = hdus[0].data
+                with np.errstate(all="ignore"):
+                    error = image[2].astype(float)
+                    ivar = np.where(error > 0, 1 / error**2, 0)
+                return _scale(header, image), image[0], ivar, _bright(image[3])
+            if layout == "lamost_image":
+                image = hdus[0].data
+                loglam = _scale(header, image)
+                if header.get("VACUUM") is False:
+                    loglam = np.log10(vacuum(10**loglam))
+                return loglam, image[0], image[1], image[0] == 0
+            wave, flux, ivar = (
+                np.asarray(_column(hdus, n)).ravel() for n in ("WAVELENGTH", "FLUX", "IVAR")
+            )
+            if flux.dtype == object:
+                wave, flux, ivar = wave[0], flux[0], ivar[0]
+            wave = wave.astype(float)
+            loglam = np.log10(vacuum(wave) if header.get("VACUUM") is False else wave)
+            return loglam, flux, ivar, flux == 0
+
+
+def _scale(header: fits.Header, image: NDArray) -> NDArray:
+    return float(header["COEFF0"]) + float(header["COEFF1"]) * np.arange(image.shape[1])
+
+
+def _column(hdus: fits.HDUList, name: str) -> NDArray | None:
+    names = [(column or "").upper() for column in hdus[1].columns.names]
+    return hdus[1].data.field(names.index(name)) if name in names else None
+
+
+def _bright(mask: NDArray | None) -> NDArray | None:
+    if mask is None or (mask.dtype.kind in "iu" and mask.dtype.itemsize <= 2):
+        return None
+    with np.errstate(all="ignore"):
+        return (np.nan_to_num(mask, nan=0, posinf=0, neginf=0).astype(np.int64) & (1 << 23)) != 0
+
+
+def check_arrays(
+    spectrum: Spectrum, loglam: NDArray, flux: NDArray, ivar: NDArray, masked: NDArray | None
+) -> None:
+    with np.errstate(all="ignore"):
+        flux, ivar = flux.astype(np.float32), ivar.astype(np.float32)
+        known = np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0)
+    np.testing.assert_array_equal(spectrum.loglam, loglam.astype(float))
+    np.testing.assert_array_equal(spectrum.flux, flux)
+    np.testing.assert_array_equal(spectrum.ivar, np.where(known, ivar, 0))
+    np.testing.assert_array_equal(spectrum.good, known if masked is None else known & ~masked)
