@@ -23,9 +23,10 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -35,12 +36,20 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from specvit.config.data import Render
 from specvit.errors import SpecvitError
-from specvit.train.readers import SharedArray, reader_context
+from specvit.train.readers import (
+    ReaderContext,
+    SharedArray,
+    error_number,
+    machine_error,
+    reader_context,
+)
 from specvit.train.samples import BadSample, Samples
 
 SHUFFLE_SHARDS = 16
 PREFETCH = 4  # passes that each worker holds ready
 OPEN_FILES = 4 * SHUFFLE_SHARDS
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -59,6 +68,14 @@ class Batch:
     label_counts: dict[str, int] = field(default_factory=dict)
     bad: list[BadSample] = field(default_factory=list)
     """Samples whose picture cannot be read: a blank without labels stands in their place."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As a reader hands it on: each tensor is an open file, so only the pictures are one."""
+        return {**self.__dict__, "labels": {task: v.numpy() for task, v in self.labels.items()}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        labels = {task: torch.from_numpy(v) for task, v in state["labels"].items()}
+        self.__dict__ |= {**state, "labels": labels}
 
     @property
     def count(self) -> int:
@@ -275,6 +292,7 @@ def _batches(
 ) -> Generator[Batch, None, None]:
     # Map-style with one request an item: workers take requests in turn, and torch gives their
     # batches back in the order of requests, so the number of workers changes nothing.
+    context = reader_context() if workers else None
     loader: DataLoader[Batch | SpecvitError] = DataLoader(
         reader,
         batch_size=None,
@@ -283,18 +301,34 @@ def _batches(
         prefetch_factor=PREFETCH if workers else None,
         collate_fn=_as_is,
         pin_memory=pin,
-        multiprocessing_context=reader_context() if workers else None,
+        multiprocessing_context=context,
         generator=torch.Generator(),  # or torch's own would advance, and a resume differ
     )
-    batches = iter(loader)
+    batches: Iterator[Batch | SpecvitError] | None
     try:
-        for read in batches:
+        batches = _of_readers(loader.__iter__, context)
+        while (read := _of_readers(partial(next, batches, None), context)) is not None:
             if isinstance(read, SpecvitError):
                 raise read
             yield read
     finally:
-        # Ends the workers now: they are deaf to SIGTERM, and Python would wait for them at its end.
-        del batches
+        batches = None  # its workers end politely; those that do not are killed
+        if context is not None:
+            context.end()
+
+
+def _of_readers(act: Callable[[], T], context: ReaderContext | None) -> T:
+    """What torch's loader gives; TrainingError or MachineError where its workers cannot go on."""
+    try:
+        return act()
+    except (RuntimeError, OSError, EOFError) as error:
+        if context is None:
+            raise
+        problem = machine_error(error_number(error)) or context.lost()
+        if problem is None:
+            raise
+    # Out here, so that no traceback keeps the loader's frames, and with them its workers, alive.
+    raise problem
 
 
 def _as_is(batch: Any) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +17,8 @@ from torch import Tensor
 
 from specvit.errors import TrainingError
 from specvit.machine import available_threads
+
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ def join_ranks(gpus: int) -> Iterator[Ranks]:
     if size == 1:
         yield Ranks(0, 1, device)
         return
+    _end_with_agent()
     beside = int(os.environ.get("LOCAL_WORLD_SIZE", size))
     torch.set_num_threads(max(available_threads() // beside, 1))
     dist.init_process_group(
@@ -70,6 +76,15 @@ def join_ranks(gpus: int) -> Iterator[Ranks]:
         yield Ranks(rank, size, device)
     finally:
         dist.destroy_process_group()
+
+
+def _end_with_agent() -> None:
+    """Have the system send this rank SIGTERM, on which it saves its state, if its agent is killed.
+
+    On Linux only: elsewhere such a rank trains on to its end.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _device(gpus: int, size: int, local: int) -> torch.device:
