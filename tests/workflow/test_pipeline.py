@@ -34,7 +34,7 @@ def test_every_spectrum_is_accounted_for(finished) -> None:
     assert sorted(ledgers["spectrum_id"]) == sorted(catalog["spectrum_id"])
     assert set(ledgers["status"]) >= {"ok", "missing"}
     index = json.loads(paths.shards_summary("stacked-32").read_text())
-    drawn = sum(shard["samples"] for shard in index["shards"])
+    drawn = sum(shard["spectra"] for shard in index["shards"])
     assert drawn + len(index["dropped"]) == len(catalog)
     assert drawn <= (ledgers["status"] == "ok").sum()
 
