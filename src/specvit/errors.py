@@ -29,6 +29,12 @@ class SpectrumError(DataError):
     """One spectrum cannot be used; the message is the reason that ledgers and shards record."""
 
 
+def on_one_line(said: object, most: int = 200) -> str:
+    """What a library or a file says, as part of a sentence: short, without control characters."""
+    text = " ".join(str(said).split())
+    return "".join(char if char.isprintable() else "?" for char in text[:most])
+
+
 @contextmanager
 def blamed_on_the_file() -> Iterator[None]:
     """Turn whatever reading, checking or drawing one file raises into that spectrum's reason.
@@ -41,8 +47,8 @@ def blamed_on_the_file() -> Iterator[None]:
         raise
     except Exception as error:
         logging.getLogger(__name__).debug("a file that nobody expected", exc_info=True)
-        said = " ".join(str(error).split())[:200]
-        raise SpectrumError(f"unusable: {type(error).__name__}: {said}") from error
+        said = f"{type(error).__name__}: {on_one_line(error)}"
+        raise SpectrumError(f"unusable: {said}") from error
 
 
 class DownloadError(SpecvitError):

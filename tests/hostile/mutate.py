@@ -234,6 +234,51 @@ def damage_gzip(rng: random.Random, data: bytes) -> bytes:
     return rng.choice(kinds)()
 
 
+def set_cell(rng: random.Random, data: bytes) -> bytes:
+    """Give a cell of a table of text another value."""
+    mark = b"|" if data.count(b"|") > data.count(b",") else b","
+    lines = data.split(b"\n")
+    row = rng.randrange(min(len(lines), rng.choice([1, 5, len(lines)])))
+    cells = lines[row].split(mark)
+    cells[rng.randrange(len(cells))] = rng.choice(CELLS)
+    lines[row] = mark.join(cells)
+    return b"\n".join(lines)
+
+
+def change_lines(rng: random.Random, data: bytes) -> bytes:
+    """Lines are missing, doubled, have other ends, or too many or too few cells."""
+    lines = data.split(b"\n")
+    row = rng.randrange(len(lines))
+    line = lines[row]
+    new = [[], [line, line], [line + b","], [line + b"|x"], [line[: len(line) // 2]], [b""]]
+    lines[row : row + 1] = rng.choice([*new, [b"# " + line], [line * 1000], [b'"' + line]])
+    return rng.choice([b"\n", b"\n", b"\r\n", b"\r"]).join(lines)
+
+
+def recode(rng: random.Random, data: bytes) -> bytes:
+    """Another encoding, or a byte order mark."""
+    text = data.decode("latin-1")
+    encoding = rng.choice(["utf-16", "utf-32", "utf-8-sig", "utf-7", "cp037"])
+    return text.encode(encoding, "replace")
+
+
+CELLS = [
+    *(b"", b" ", b"-9999", b"-9999.0", b"nan", b"NaN", b"inf", b"-inf", b"1e999", b"null", b"NULL"),
+    *(b"0", b"-1", b"1.5", str(2**63).encode(), str(10**30).encode(), b"9" * 5000, b"1_000"),
+    *(
+        b"STAR",
+        b"Non",
+        b"\xe9toile",
+        "\u00e9toile".encode(),
+        b'"',
+        b'""',
+        b'a"b',
+        b'"a,b"',
+        b"=1+1",
+    ),
+    *(b"obsid", b"z", b"Z", b"class", b"../../etc", b"a/b", b"\x00", b"0x10", b"1,2", b"1|2"),
+]
+TEXT: list[Mutator] = [set_cell, set_cell, set_cell, change_lines, change_lines, recode]
 PLAIN: list[Mutator] = [flip_bits, write_bytes, cut, leave_out, put_in, append]
 FITS: list[Mutator] = [
     *PLAIN,

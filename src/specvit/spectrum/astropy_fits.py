@@ -12,10 +12,8 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from specvit.errors import SpectrumError
+from specvit.errors import SpectrumError, on_one_line
 from specvit.spectrum.fits_layout import Value
-
-SHOWN = 200  # characters of what astropy says
 
 
 @contextmanager
@@ -26,7 +24,7 @@ def _as_spectrum_error() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except Exception as error:
-        text = " ".join(str(error).split())[:SHOWN] or type(error).__name__
+        text = on_one_line(error) or type(error).__name__
         raise SpectrumError(f"unreadable FITS: {text}") from error
 
 

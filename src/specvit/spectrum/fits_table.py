@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator, Sequence
+import stat
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -26,6 +28,7 @@ from specvit.spectrum.fits_layout import (
     TableLayout,
     UnusualFitsError,
     blocks,
+    check_header,
     row_dtype,
     table_layout,
 )
@@ -33,31 +36,81 @@ from specvit.spectrum.fits_layout import (
 Columns = dict[str, NDArray[Any]]
 
 ROWS_A_PIECE = 50_000  # some 60 MB of specObj
+MOST_PIECE = 128 * 2**20
+MOST_ROW = 16 * 2**20  # specObj's have 1.2 kB
+MOST_HEADER = 4 * 2**20  # of 999 columns with 50 cards each
+COPIED = 2**20
+# What a gzipped catalogue may unpack to: real ones to some 5 times their size, a bomb to 1000.
+FREE_BYTES, MOST_RATIO = 128 * 2**20, 100
+
+
+class _Unpacked(io.RawIOBase):
+    """A gzipped catalogue as it was before; DataError where it is broken or no catalogue."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._packed = path, path.open("rb")
+        self._plain = gzip.GzipFile(fileobj=self._packed)
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, view: Any) -> int:
+        """Fill `view` as far as there is something left."""
+        try:
+            count = self._plain.readinto(view)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(
+                f"{self._path} is a broken gzip file ({error}); remove it and start again to fetch "
+                "it anew"
+            ) from error
+        if self._plain.tell() > FREE_BYTES + MOST_RATIO * self._packed.tell():
+            raise DataError(
+                f"{self._path} unpacks to more than {MOST_RATIO} times its size, which no "
+                "catalogue does"
+            )
+        return count
+
+    def close(self) -> None:
+        """Close the file."""
+        self._packed.close()
+        super().close()
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """Open a file, gzipped or not, for reading; DataError where it does not exist."""
+    """Open a file, gzipped or not, for reading.
+
+    Raises DataError where it does not exist or is no file (a pipe or device would never end); also
+    while a gzipped one is read.
+    """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DataError(f"catalogue file {path} is not a regular file")
         with path.open("rb") as handle:
             zipped = handle.read(2) == b"\x1f\x8b"
     except OSError as error:
         raise DataError(f"catalogue file {path}: {error.strerror}") from error
-    return cast(BinaryIO, gzip.open(path)) if zipped else path.open("rb", buffering=0)
+    if zipped:
+        return cast(BinaryIO, io.BufferedReader(_Unpacked(path), COPIED))
+    return path.open("rb", buffering=0)
 
 
-def _read_header(stream: BinaryIO, path: Path) -> Cards | None:
-    """Read the header that starts here; None at the end of the file."""
-    text = b""
-    while not any(
-        text[at : at + CARD] == END_CARD for at in range(len(text) - BLOCK, len(text), CARD)
-    ):
+def _read_header(stream: BinaryIO, path: Path) -> tuple[Cards, int] | None:
+    """Read the header that starts here, and its bytes with padding; None at the end of the file."""
+    text = bytearray()
+    while len(text) < MOST_HEADER:
         block = stream.read(BLOCK)
         if not text and not block:
             return None
         if len(block) < BLOCK or (not text and not block.startswith((b"SIMPLE", b"XTENSION"))):
             raise DataError(f"{path} is not a FITS file, or cut off in a header")
         text += block
-    return Cards(text)
+        for at in range(len(text) - BLOCK, len(text), CARD):
+            if text[at : at + CARD] == END_CARD:
+                header = bytes(text[: at + CARD])
+                check_header(header)
+                return Cards(header), len(text)
+    raise DataError(f"{path} has a header without an end")
 
 
 class FitsTable:
@@ -86,11 +139,24 @@ class FitsTable:
         if missing:
             raise DataError(f"{path} has no column {', '.join(missing)}")
 
+    def check_codes(self, allowed: Mapping[str, str]) -> None:
+        """Raise DataError where a column's TFORM has another letter, or holds several values."""
+        for name, field in self._fields.items():
+            letters = allowed.get(name, field.code)
+            if field.code not in letters or field.repeat != 1:
+                raise DataError(
+                    f"{self.path}: column {name} has TFORM {field.repeat}{field.code}, not one "
+                    f"value of {' or '.join(letters)}"
+                )
+
     def pieces(self, rows: int = ROWS_A_PIECE) -> Iterator[Columns]:
         """Yield the wanted columns of consecutive rows: native byte order, text stripped.
 
         Raises DataError where the file ends before its last row.
         """
+        if not self.rows:
+            return
+        rows = max(1, min(rows, MOST_PIECE // self.layout.row_bytes))
         dtype = row_dtype(self._fields.items(), self.layout.row_bytes)
         buffer = bytearray(min(rows, self.rows) * self.layout.row_bytes)
         with open_plain(self.path) as stream:
@@ -98,7 +164,7 @@ class FitsTable:
             for first in range(0, self.rows, rows):
                 count = min(rows, self.rows - first)
                 view = memoryview(buffer)[: count * self.layout.row_bytes]
-                read = _fill(stream, view, self.path)
+                read = _fill(stream, view)
                 if read < len(view):
                     whole = first + read // self.layout.row_bytes
                     raise DataError(
@@ -112,9 +178,12 @@ class FitsTable:
 def _first_table(stream: BinaryIO, path: Path) -> tuple[TableLayout, int, int]:
     """Layout, number of rows, and where they start."""
     start = 0
-    while (header := _read_header(stream, path)) is not None:
-        start += len(header.text)
+    while (found := _read_header(stream, path)) is not None:
+        header, size = found
+        start += size
         if header.value("XTENSION") == "BINTABLE" and header.whole("NAXIS1"):
+            if header.whole("NAXIS1") > MOST_ROW:
+                raise DataError(f"{path} has rows of {header.whole('NAXIS1')} bytes: no catalogue")
             return table_layout(header.text), header.whole("NAXIS2"), start
         data = blocks(header.data_bytes())
         _skip(stream, data)
@@ -123,26 +192,40 @@ def _first_table(stream: BinaryIO, path: Path) -> tuple[TableLayout, int, int]:
 
 
 def _skip(stream: BinaryIO, count: int) -> None:
-    stream.seek(count, io.SEEK_CUR)
+    """Go on by so many bytes, or to the end."""
+    if count >= 2**62:
+        raise UnusualFitsError(f"{count} bytes of data")
+    if stream.seekable():
+        stream.seek(count, io.SEEK_CUR)
+        return
+    while count and (piece := stream.read(min(count, COPIED))):
+        count -= len(piece)
 
 
-def _fill(stream: BinaryIO, view: memoryview, path: Path) -> int:
+def _fill(stream: BinaryIO, view: memoryview) -> int:
     done = 0
-    try:
-        while done < len(view):
-            read = stream.readinto(view[done:])  # type: ignore[attr-defined]
-            if not read:
-                break
-            done += read
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is a broken gzip file: {error}") from error
+    while done < len(view):
+        read = stream.readinto(view[done:])  # type: ignore[attr-defined]
+        if not read:
+            break
+        done += read
     return done
+
+
+def ascii_only(texts: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
+    """Text with ? for each byte that is not ASCII, which is in whatever encoding; any shape."""
+    letters = np.frombuffer(np.ascontiguousarray(texts), np.uint8)
+    if not (letters > 127).any():
+        return texts
+    changed = np.where(letters > 127, np.uint8(ord("?")), letters)
+    cleaned: NDArray[np.bytes_] = changed.view(texts.dtype).reshape(texts.shape)
+    return cleaned
 
 
 def _values(column: NDArray[Any], field: Field) -> NDArray[Any]:
     """Copy a column out of the buffer, since the next piece overwrites it."""
     if column.dtype.kind == "S":
-        return np.strings.strip(column)
+        return np.strings.strip(ascii_only(column))
     native = column.astype(column.dtype.newbyteorder("="))
     if not field.unsigned:
         return native

@@ -92,7 +92,7 @@ class Found(NamedTuple):
 
 def is_int64(text: str) -> bool:
     """Whether the text is a whole number that a catalogue's integers can hold."""
-    return text.isdecimal() and int(text) < 2**63
+    return text.isdecimal() and len(text) < 20 and int(text) < 2**63
 
 
 def find_by(names: Mapping[str, Any], values: NDArray[Any]) -> Found:

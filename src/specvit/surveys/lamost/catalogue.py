@@ -7,7 +7,6 @@ there counts. Older releases separate columns by `|`, newer ones by a comma.
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
-from specvit.errors import DataError
-from specvit.spectrum.fits_table import Columns, open_plain
+from specvit.errors import DataError, on_one_line
+from specvit.spectrum.fits_table import Columns, ascii_only, open_plain
 from specvit.surveys.catalogue import (
     Cut,
     Found,
@@ -84,11 +83,10 @@ class CsvTable:
 
     def pieces(self) -> Iterator[Columns]:
         """Yield arrays of consecutive rows by quantity; text as bytes, missing numbers as nan."""
-        zipped = _is_gzip(self.path)
         try:
-            with pa.input_stream(str(self.path), "gzip" if zipped else None) as stream:
+            with open_plain(self.path) as stream:
                 reader = pacsv.open_csv(
-                    stream,
+                    pa.PythonFile(stream, "r"),
                     # The names as they were understood here, quoted or not.
                     read_options=pacsv.ReadOptions(
                         block_size=BLOCK_BYTES, column_names=self.header, skip_rows=1
@@ -105,25 +103,17 @@ class CsvTable:
                         quantity: _array(batch.column(name))
                         for quantity, name in self.names.items()
                     }
-        except (pa.ArrowInvalid, OSError) as error:
-            text = " ".join(str(error).split())
+        except (pa.ArrowException, OSError) as error:
             raise DataError(
-                f"{self.path} is broken ({text}); remove it and start again to fetch it anew"
+                f"{self.path} is broken ({on_one_line(error)}); remove it and start again to fetch "
+                "it anew"
             ) from error
-
-
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as handle:
-        return handle.read(2) == b"\x1f\x8b"
 
 
 def _first_line(path: Path) -> tuple[str, list[str], str | bool]:
     """Delimiter, names of columns, and what quotes cells (False: nothing)."""
-    try:
-        with open_plain(path) as stream:
-            line = stream.readline(100_000).decode("utf-8", "replace").strip("\ufeff\r\n")
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is a broken gzip file: {error}") from error
+    with open_plain(path) as stream:
+        line = stream.readline(100_000).decode("utf-8", "replace").strip("\ufeff\r\n")
     delimiter = max("|,", key=line.count)
     names = [name.strip('"') for name in line.split(delimiter)]
     if len(names) < 2:
@@ -132,15 +122,10 @@ def _first_line(path: Path) -> tuple[str, list[str], str | bool]:
     return delimiter, names, '"' if delimiter == "," or '"' in line else False
 
 
-def _ascii(word: bytes) -> bytes:
-    """The word as it is, or with ? for what is not ASCII."""
-    return word if word.isascii() else word.decode("ascii", "replace").encode("ascii", "replace")
-
-
 def _array(column: pa.Array) -> NDArray[Any]:
     if column.type == _TEXT:
         coded = column.fill_null(b"").dictionary_encode()  # most columns repeat a few words
-        words = np.array([_ascii(word) for word in coded.dictionary.to_pylist()] or [b""])
+        words = ascii_only(np.array(coded.dictionary.to_pylist() or [b""]))
         texts: NDArray[Any] = np.strings.strip(words)[np.asarray(coded.indices)]
         return texts
     if column.type == pa.int64():

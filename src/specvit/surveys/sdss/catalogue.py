@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from specvit.errors import DataError, on_one_line
 from specvit.spectrum.fits_table import Columns, FitsTable
 from specvit.surveys.catalogue import (
     Cut,
@@ -36,11 +37,25 @@ SURVEY_COLUMN = {
 }
 
 
+TEXT, WHOLE, NUMBER = "A", "BIJK", "BIJKED"
+# Letters of the TFORM that each column may have: what is made of it holds for no other.
+CODES = {
+    **dict.fromkeys(("CLASS", "SUBCLASS", "RUN2D", "SURVEY", "PROGRAMNAME", "TARGETTYPE"), TEXT),
+    **dict.fromkeys(("PLATE", "MJD", "FIBERID", "FIELD", "CATALOGID", "SDSS_ID"), WHOLE),
+    **dict.fromkeys(("Z", "Z_ERR", "SN_MEDIAN_ALL", "ZWARNING", "SPECPRIMARY"), NUMBER),
+    **dict.fromkeys(("PLUG_RA", "PLUG_DEC", "RACAT", "DECCAT"), NUMBER),
+    **dict.fromkeys(("BESTOBJID", "SPECOBJID"), TEXT + WHOLE),
+}
+
+
 def _whole(column: NDArray[Any]) -> NDArray[np.int64]:
     """64-bit integers, exact, whether the file holds them as numbers or as text."""
-    if column.dtype.kind == "S":
+    if column.dtype.kind != "S":
+        return column.astype(np.int64)
+    try:
         return np.where(column == b"", b"0", column).astype(np.int64)
-    return column.astype(np.int64)
+    except (ValueError, OverflowError) as error:
+        raise DataError(f"an identifier of an object is no number: {on_one_line(error)}") from error
 
 
 def _find(columns: Columns, names: tuple[str, str, str], wanted: frozenset[str]) -> Found:
@@ -64,7 +79,7 @@ def _find_by_number(column: NDArray[Any], wanted: frozenset[str]) -> Found:
     """By a 64-bit identifier, which is text or a number, signed or not."""
     if column.dtype.kind == "S":
         return find_by({text: text.encode() for text in wanted if text.isascii()}, column)
-    numbers = {text: int(text) for text in wanted if text.isdecimal()}
+    numbers = {text: int(text) for text in wanted if text.isdecimal() and len(text) <= 20}
     known = {text: number for text, number in numbers.items() if number < 2**64}
     return find_by(known, column.astype(np.uint64))
 
@@ -107,6 +122,7 @@ class SdssCatalogue(SurveyCatalogue):
     def __init__(self, path: Path, settings: SdssSettings) -> None:
         self.settings = settings
         self.table = FitsTable(path, [*self._LABELS, *self.columns, *_asked_for(settings.select)])
+        self.table.check_codes(CODES)
 
     @property
     def rows(self) -> int:
