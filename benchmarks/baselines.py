@@ -20,8 +20,9 @@ from benchmarks.simulated_flux import simulated_rows
 from specvit.baselines.baseline import Setup
 from specvit.baselines.rows import Rows
 from specvit.baselines.run import baseline_class
-from specvit.config.baselines import Cnn1dSettings, SvmSettings, registered
+from specvit.config.baselines import Baselines, Cnn1dSettings, SvmSettings, registered
 from specvit.config.data import Grid
+from specvit.config.learning import RedshiftBins
 from specvit.errors import ConfigError
 from specvit.io import write_json
 from specvit.logs import setup_logging
@@ -45,9 +46,9 @@ class Variant:
     """What a measured time is multiplied by."""
 
 
-DEFAULT = SvmSettings()
+DEFAULTS = Baselines()
 VARIANTS = {
-    "svm-rbf": Variant("svm", {"max_rbf": 10**9}, DEFAULT.max_rbf),
+    "svm-rbf": Variant("svm", {"max_rbf": 10**9}, SvmSettings().max_rbf),
     "svm-nystroem": Variant("svm", {"max_rbf": 1}, TARGET),
     "random_forest": Variant("random_forest", {}, TARGET),
     "knn": Variant("knn", {}, TARGET),
@@ -223,7 +224,8 @@ def _measure(folder: Path, train: int, name: str) -> Point:
     variant = VARIANTS[name]
     rows, val = _read(folder, train)
     settings = registered()[variant.baseline].settings(**variant.settings)
-    setup = Setup(tasks_of(TASKS), settings, Grid(), 1, available_threads())
+    read = {"baselines.components": DEFAULTS.components, "model.redshift": RedshiftBins()}
+    setup = Setup(tasks_of(TASKS), settings, Grid(), 1, available_threads(), read=read)
     model = baseline_class(variant.baseline)
 
     def work() -> None:
@@ -246,7 +248,7 @@ def _naive(folder: Path, train: int) -> Point:
 
     def work() -> None:
         for machine, target in ((SVC(), "class"), (SVR(), "z")):
-            steps = [("scaler", StandardScaler()), ("pca", PCA(DEFAULT.components))]
+            steps = [("scaler", StandardScaler()), ("pca", PCA(DEFAULTS.components))]
             search = GridSearchCV(Pipeline([*steps, ("svm", machine)]), grid, cv=3)
             search.fit(flux, rows.table[target])
 

@@ -31,7 +31,7 @@ TINY: dict[str, Any] = {
         "redshift": {"bins": 64},
     },
     "train": {"epochs": 1, "batch_size": 32},
-    "baselines": {"svm": {"components": 8}, "random_forest": {"components": 8, "trees": 10}},
+    "baselines": {"components": 8, "random_forest": {"trees": 10}},
     "evaluate": {"bootstrap": 20},
     "report": {"formats": ["png"]},
 }

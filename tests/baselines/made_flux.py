@@ -89,9 +89,8 @@ def configuration(folder: Path, **changes: Any) -> dict[str, Any]:
     """A run of 3 train shards, 1 val and 1 test shard below this folder, with light models."""
     baselines = {
         "models": ["svm"],
-        "svm": {"components": 16},
-        "random_forest": {"components": 16, "trees": 20},
-        "knn": {"components": 16},
+        "components": 16,
+        "random_forest": {"trees": 20},
         "cnn1d": {"epochs": 2},
     }
     values: dict[str, Any] = {

@@ -13,7 +13,7 @@ from made_flux import configuration, make, write_run, write_shard
 
 import specvit
 from specvit import cli
-from specvit.baselines import load_baseline, run_baseline
+from specvit.baselines import forest, load_baseline, run_baseline
 from specvit.baselines.rows import labels_of, read_shard
 from specvit.baselines.store import load_skops
 from specvit.config import load_stage
@@ -26,8 +26,9 @@ from specvit.tasks import tasks_of
 ALL = ["svm", "random_forest", "knn", "cnn1d", "template"]
 
 
-def config(folder: Path, **changes) -> Config:
-    return load_stage([json.dumps(configuration(folder, **changes))], "baselines")
+def config(folder: Path, baseline: str | None = None, **changes) -> Config:
+    sources = [json.dumps(configuration(folder, **changes))]
+    return load_stage(sources, "baselines", baseline=baseline)
 
 
 def shard(folder: Path, name: str) -> Path:
@@ -44,7 +45,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     write_run(folder)
     for name in ALL:
-        run_baseline(config(folder, baselines={"models": ALL}), name)
+        run_baseline(config(folder, name, baselines={"models": ALL}), name)
     return folder
 
 
@@ -96,7 +97,7 @@ def test_a_loaded_model_predicts_what_the_file_says(made, name):
 @pytest.mark.parametrize("name", ["svm", "random_forest", "knn", "template"])
 def test_a_rerun_gives_the_same_predictions(made, name, tmp_path):
     write_run(tmp_path)
-    run_baseline(config(tmp_path, baselines={"models": [name]}), name)
+    run_baseline(config(tmp_path, name, baselines={"models": [name]}), name)
     for split in ("val", "test"):
         paths = [config(folder).paths.predictions(name, split) for folder in (made, tmp_path)]
         assert paths[0].read_bytes() == paths[1].read_bytes()
@@ -108,7 +109,7 @@ def test_nothing_of_the_test_split_reaches_the_model(made, name, tmp_path):
     write_run(tmp_path)
     rows, flux = make(45, 99, prefix="other")
     write_shard(shard(tmp_path, "test-000000"), [{**row, "class": "QSO"} for row in rows], -flux)
-    run_baseline(config(tmp_path, baselines={"models": [name]}), name)
+    run_baseline(config(tmp_path, name, baselines={"models": [name]}), name)
     pd.testing.assert_frame_equal(
         predictions(made, name, "val"), predictions(tmp_path, name, "val")
     )
@@ -135,10 +136,11 @@ def test_labels_of_the_test_split_change_no_prediction(made, tmp_path):
         pd.testing.assert_series_equal(told[column], lied[column])
 
 
-def test_labels_of_the_val_split_do_nothing_but_choose(tmp_path):
+def test_labels_of_the_val_split_do_nothing_but_choose(tmp_path, monkeypatch):
     """With one point in the grid there is nothing to choose: wrong val labels change nothing."""
-    one = {"max_features": ["sqrt"], "min_samples_leaf": [1]}
-    baselines = {"models": ["random_forest"], "random_forest": one}
+    monkeypatch.setattr(forest, "MAX_FEATURES", ("sqrt",))
+    monkeypatch.setattr(forest, "LEAVES", (1,))
+    baselines = {"models": ["random_forest"]}
     found = []
     for name, wrong in (("right", False), ("wrong", True)):
         write_run(tmp_path / name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from specvit.baselines import svm
 from specvit.baselines.baseline import Setup
 from specvit.baselines.classical import Labelled
 from specvit.baselines.distributions import Classes, Numbers
@@ -113,9 +114,10 @@ def test_svm_probabilities_are_honest_for_spectra_not_seen():
 
 
 @pytest.mark.parametrize(("task", "data"), [(CLASS, blobs()), (TEFF, line())])
-def test_val_calibrates_no_svm(task, data):
+def test_val_calibrates_no_svm(task, data, monkeypatch):
     """With one point in the grid there is nothing to choose: val of any labels changes nothing."""
-    one = SvmSettings(C=(1.0,), gamma=(1.0,), whiten=(False,))
+    monkeypatch.setattr(svm, "WHITEN", (False,))
+    one = SvmSettings(C=(1.0,), gamma=(1.0,))
     other = Labelled(data.X, data.y, data.X_val[::-1], data.y_val, data.objects)
     found = [
         Svm.predict_task(task, fit(Svm, task, each, settings=one)[0], data.X_val)
@@ -162,7 +164,7 @@ def test_a_forest_answers_with_the_median_and_spread_of_its_trees():
     np.testing.assert_allclose(answer.quantiles[:, 16], np.quantile(trees, 0.16, axis=0))
 
 
-TWO = KnnSettings(whiten=(False,), k=(2,))
+TWO = KnnSettings(k=(2,))  # in one dimension whitening changes nothing
 
 
 def neighbours(y: np.ndarray, y_val: np.ndarray) -> Labelled:

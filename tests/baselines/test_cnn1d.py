@@ -25,8 +25,8 @@ NAMES = ("class", "redshift", "teff")
 
 
 def fit(epochs: int = 8, seed: int = 1) -> tuple[Cnn1d, dict]:
-    settings = Cnn1dSettings(epochs=epochs, redshift=BINS)
-    setup = Setup(tasks_of(NAMES), settings, GRID, seed, 1)
+    read = {"model.redshift": BINS}
+    setup = Setup(tasks_of(NAMES), Cnn1dSettings(epochs=epochs), GRID, seed, 1, read=read)
     return Cnn1d.fit(as_rows(make(240, 1)), as_rows(make(60, 2)), setup)
 
 

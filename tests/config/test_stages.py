@@ -68,8 +68,10 @@ RERUN: dict[str, set[str]] = {
     "data": {"train", *ALL_BASELINES},
     "data.train_fraction": {"train", *ALL_BASELINES, "evaluate", "figures"},
     "model": {"train"},
+    "model.redshift": {"train", "baseline cnn1d"},
     "train": {"train"},
     "baselines.models": {"evaluate", "figures"},
+    "baselines.components": {"baseline svm", "baseline random_forest", "baseline knn"},
     **{f"baselines.{name}": {f"baseline {name}"} for name in BASELINES},
     "evaluate": {"evaluate"},
     "report.title": set(),
@@ -78,7 +80,6 @@ RERUN: dict[str, set[str]] = {
 }
 HOW_ONLY = {
     *("download", "train.workers", "train.gpus", "train.ranks", "train.checkpoint_minutes"),
-    "train.max_bad_samples",
 }
 
 

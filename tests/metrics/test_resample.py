@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from test_metric_values import class_scores, once, value_scores
 
 from specvit.config.reporting import Evaluate
+from specvit.metrics import groups as groups_module
 from specvit.metrics import resample
 from specvit.metrics.classification import ClassScores
 from specvit.metrics.groups import Group, make_groups
@@ -192,7 +193,8 @@ def test_p_value_is_that_of_a_mean():
     assert np.isnan(Estimate(0.1, np.full(50, 0.1)).p_value)
 
 
-def test_groups_hold_every_row_once_for_each_kind():
+def test_groups_hold_every_row_once_for_each_kind(monkeypatch):
+    monkeypatch.setattr(groups_module, "SUBCLASSES", 1)
     frame = pd.DataFrame(
         {
             "class": ["STAR", "QSO", None, "GALAXY", "STAR", "STAR"],
@@ -202,7 +204,7 @@ def test_groups_hold_every_row_once_for_each_kind():
             "subclass": ["A0", None, "B", "C", "A0", "B"],
         }
     )
-    groups = make_groups(frame, Evaluate(subclasses=1))
+    groups = make_groups(frame, Evaluate())
     for by in ("class", "survey", "snr", "z", "subclass"):
         total = sum(group.mask.astype(int) for group in groups if group.by == by)
         assert (total == 1).all(), by

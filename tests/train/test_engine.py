@@ -188,7 +188,7 @@ def test_settings_without_effect_do_not_start_anew(configure: Configure, monkeyp
         at_step(patch, 2, send(signal.SIGTERM))
         with pytest.raises(Preempted):
             train(config)
-    train(configure(train={"checkpoint_minutes": 3.0, "max_bad_samples": 3}))
+    train(configure(train={"checkpoint_minutes": 3.0, "workers": 0}))
     assert [e["step"] for e in log_of(config, "start")] == [0, 4]
 
 
@@ -319,21 +319,25 @@ def damaged(number: int, sample: Sample) -> Sample:
 
 
 def test_unreadable_samples_are_counted_named_and_borne_up_to_a_limit(
-    configure: Configure, tmp_path: Path
+    configure: Configure, tmp_path: Path, monkeypatch
 ):
     folder = tmp_path / "bad"
     write_shards(folder, [11, 7, 12], edit=damaged)
     write_shards(folder, [6, 5], split="val", first=100, edit=damaged)
-    config = configure(shards=folder, train={"max_bad_samples": 2})
+    monkeypatch.setattr(engine, "BAD_SAMPLES", 2)
+    config = configure(shards=folder)
     names = {"train-000000/spec-00003", "val-000000/spec-00104"}
     summary = json.loads((train(config) / "training.json").read_text())
     assert set(summary["bad_samples"]) == names
     assert {e["name"] for e in log_of(config, "bad_sample")} == names
-    with pytest.raises(TrainingError, match=r"2 samples .*max_bad_samples = 1; .*spec-00003"):
-        train(configure("b", shards=folder, train={"max_bad_samples": 1}))
     # Over two ranks, which meet it in turn, one sample is still one.
-    found = train_two_ranks(configure("c", shards=folder, train={"max_bad_samples": 2}), tmp_path)
+    found = train_two_ranks(configure("b", shards=folder), tmp_path)
     assert [set(rank["bad"]) for rank in found] == [names, names]
+    monkeypatch.setattr(engine, "BAD_SAMPLES", 1)
+    with pytest.raises(TrainingError, match=r"2 samples .*the 1 that are passed.*spec-00003"):
+        train(configure("c", shards=folder))
+    monkeypatch.setattr(engine, "BAD_SHARE", 0.07)  # of the 30 train samples: two
+    train(configure("d", shards=folder))
 
 
 def test_training_stops_early_on_the_named_figure(configure: Configure):

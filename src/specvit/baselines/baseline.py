@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -32,6 +32,8 @@ class Setup(Generic[S]):
     """Of its parallel parts; results do not depend on it."""
     gpu: bool = False
     """Whether a GPU may be used, where the baseline can."""
+    read: Mapping[str, Any] = field(default_factory=dict)
+    """What else its Registration says that it reads, by dotted key."""
 
 
 class Baseline(Protocol):

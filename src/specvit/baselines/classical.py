@@ -55,7 +55,7 @@ class Classical(ABC):
     def fit(cls, train: Rows, val: Rows, setup: Setup[Any]) -> tuple[Self, dict[str, Any]]:
         """Fit the features on all of train, then each task on its labelled rows."""
         start = time.monotonic()
-        features = fit_features(train.flux, setup.settings.components, setup.seed)
+        features = fit_features(train.flux, setup.read["baselines.components"], setup.seed)
         X, X_val = transform(features, train.flux), transform(features, val.flux)
         pca = features["pca"]
         summary: dict[str, Any] = {

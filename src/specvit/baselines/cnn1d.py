@@ -77,7 +77,7 @@ class Cnn1d:
         """Train for `epochs`; keep the epoch with the lowest val loss."""
         labels, val_labels = (_encode(rows, setup.tasks) for rows in (train, val))
         stats = LabelStats.measure(setup.tasks, labels)
-        description = Description(setup.tasks, setup.grid, setup.settings.redshift, stats)
+        description = Description(setup.tasks, setup.grid, setup.read["model.redshift"], stats)
         with _repeatable(setup.seed):
             network = description.network()
             scaler = fit_scaler(train.flux)

@@ -23,6 +23,11 @@ from specvit.config.baselines import RandomForestSettings
 from specvit.logs import progress
 from specvit.tasks import Task
 
+# What is tried: components looked at for each split of a tree (the usual square root of them, and
+# a third of them), and the fewest spectra in a leaf that names a class. Trees of numbers are fully
+# grown, since their spread is the interval.
+MAX_FEATURES = ("sqrt", 0.33)
+LEAVES = (1, 3)
 STEP = 25  # trees grown between two reports of progress
 
 
@@ -52,10 +57,8 @@ class RandomForest(Classical):
             predicted = _labels(forest, data.X_val) if classify else _median(forest, data.X_val)
             return forest, loss(task, data.y_val, predicted)
 
-        leaves = setup.settings.min_samples_leaf if classify else (1,)
-        grid = ParameterGrid(
-            {"max_features": setup.settings.max_features, "min_samples_leaf": leaves}
-        )
+        leaves = LEAVES if classify else (1,)
+        grid = ParameterGrid({"max_features": MAX_FEATURES, "min_samples_leaf": leaves})
         forest, choice = search(f"random forest {task.name}", grid, attempt)
         with progress(f"random forest {task.name}", trees, "trees") as tick:
             tick.advance(forest.n_estimators)

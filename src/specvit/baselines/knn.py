@@ -28,6 +28,7 @@ from specvit.baselines.search import loss, search
 from specvit.config.baselines import KnnSettings
 from specvit.tasks import Task
 
+WHITEN = (False, True)  # whether components are divided by their spread: what is tried
 NEAREST = 1e-9  # a neighbour at distance 0 outvotes all others, and its weight stays finite
 
 
@@ -60,7 +61,7 @@ class Knn(Classical):
             )
             return {**state, "codes": codes, "k": k}, loss(task, data.y_val, predicted)
 
-        grid = ParameterGrid({"k": setup.settings.k, "whiten": setup.settings.whiten})
+        grid = ParameterGrid({"k": setup.settings.k, "whiten": WHITEN})
         state, choice = search(f"knn {task.name}", grid, attempt)
         return state, choice.as_dict(task) | {
             "weights": "1 / distance",

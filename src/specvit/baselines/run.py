@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Iterable
 from importlib.metadata import version
+from operator import attrgetter
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, cast
@@ -64,6 +65,7 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
         config.split.seed,
         available_threads(),
         gpu=config.train.gpus > 0,
+        read={key: attrgetter(key)(config) for key in registered()[name].reads},
     )
     read_s = time.monotonic() - start
 

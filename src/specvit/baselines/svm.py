@@ -33,6 +33,7 @@ from specvit.tasks import Task
 
 LANDMARKS = 1000  # Nystroem features
 CACHE_MB = 1000
+WHITEN = (False, True)  # whether components are divided by their spread: what is tried
 CROSS_FITTED = f"from train: {FOLDS} folds by object, each by machines fitted on the others"
 MOST_CLOSE = 4
 CLOSE = "of points within a standard error of the best, the lowest log loss"
@@ -48,7 +49,7 @@ class Svm(Classical):
     ) -> tuple[State, dict[str, Any]]:
         """Fit one task; the state holds the machine and what its outputs mean."""
         machines, settings = _Machines(task, data, setup), setup.settings
-        grid = ParameterGrid({"C": settings.C, "gamma": settings.gamma, "whiten": settings.whiten})
+        grid = ParameterGrid({"C": settings.C, "gamma": settings.gamma, "whiten": WHITEN})
         state, choice = search(f"svm {task.name}", grid, machines.attempt)
         summary = choice.as_dict(task) | {
             "kernel": "rbf" if machines.exact else "nystroem + linear",

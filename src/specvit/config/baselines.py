@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, create_model, field_validator
 
 from specvit.config.base import Section
-from specvit.config.learning import RedshiftBins
 from specvit.registry import brought
 
 GROUP = "specvit.baselines"
@@ -44,52 +43,36 @@ class Registration:
     """`module:class` of its model, a `specvit.baselines.baseline.Baseline`; imported when used."""
     gpu: bool = False
     """Whether it can use a GPU: its job asks for one where `train.gpus` is not 0."""
+    reads: tuple[str, ...] = ()
+    """Keys that it reads beside its own, dotted, as `model.redshift`; `Setup.read` has them."""
 
 
-Components = Annotated[int, Field(ge=2, le=4096)]
 Positive = Annotated[float, Field(gt=0)]
 
 
 class SvmSettings(Section):
     """Support vector machines on principal components of flux; lists are a grid, chosen on val."""
 
-    components: Components = 64
-    """Principal components of flux on the common grid, fitted on the train split only."""
     max_rbf: int = Field(20_000, ge=1)
     """Largest train split for an exact RBF kernel; above it Nystroem features and a linear SVM."""
     C: tuple[Positive, ...] = Field((1.0, 10.0), min_length=1)
     """Costs of an error that are tried."""
     gamma: tuple[Positive, ...] = Field((1.0, 2.0, 4.0), min_length=1)
     """Kernel widths that are tried, in units of 1 / (components x variance)."""
-    whiten: tuple[bool, ...] = Field((False, True), min_length=1)
-    """Whether each component is divided by its standard deviation in train: what is tried."""
 
 
 class RandomForestSettings(Section):
-    """Random forest on principal components of flux; lists are a grid, chosen on val."""
+    """Random forest on principal components of flux."""
 
-    components: Components = 64
-    """Principal components of flux on the common grid, fitted on the train split only."""
     trees: int = Field(200, ge=1, le=10_000)
     """Number of trees."""
     rows_each_tree: int = Field(20_000, ge=1)
     """Train spectra drawn for each tree at most: bounds the forest's size and its time."""
-    max_features: tuple[Literal["sqrt", "log2"] | Annotated[float, Field(gt=0, le=1)], ...] = Field(
-        ("sqrt", 0.33), min_length=1
-    )
-    """Components looked at for each split of a tree that are tried; a number is their share."""
-    min_samples_leaf: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 3), min_length=1)
-    """Fewest spectra in a leaf that are tried for classes; trees of numbers are fully grown, since
-    their spread is the interval."""
 
 
 class KnnSettings(Section):
     """k nearest neighbours among principal components; lists are a grid, chosen on val."""
 
-    components: Components = 64
-    """Principal components of flux on the common grid, fitted on the train split only."""
-    whiten: tuple[bool, ...] = Field((False, True), min_length=1)
-    """Whether each component is divided by its standard deviation in train: what is tried."""
     k: tuple[Annotated[int, Field(ge=1)], ...] = Field((3, 5, 10, 20), min_length=1)
     """Numbers of neighbours that are tried."""
 
@@ -99,8 +82,6 @@ class Cnn1dSettings(Section):
 
     epochs: int = Field(12, ge=1, le=10_000)
     """Passes over the train split; the one with the lowest val loss is kept."""
-    redshift: RedshiftBins = RedshiftBins()
-    """The redshift head."""
 
 
 class TemplateSettings(Section):
@@ -113,16 +94,20 @@ class TemplateSettings(Section):
 _SKOPS = ("model.skops",)
 _ARRAYS = ("model.safetensors", "model.json")
 _HERE = "specvit.baselines"
+_PCA = ("baselines.components",)
 # Colours: Okabe & Ito (2008), told apart under every common colour blindness.
 BUILT_IN = (
-    Registration("svm", "SVM", "#e69f00", _SKOPS, SvmSettings, f"{_HERE}.svm:Svm"),
+    Registration("svm", "SVM", "#e69f00", _SKOPS, SvmSettings, f"{_HERE}.svm:Svm", reads=_PCA),
     Registration(
         *("random_forest", "Random Forest", "#009e73", _SKOPS, RandomForestSettings),
         f"{_HERE}.forest:RandomForest",
+        reads=_PCA,
     ),
-    Registration("knn", "k-NN", "#cc79a7", _SKOPS, KnnSettings, f"{_HERE}.knn:Knn"),
+    Registration("knn", "k-NN", "#cc79a7", _SKOPS, KnnSettings, f"{_HERE}.knn:Knn", reads=_PCA),
     Registration(
-        *("cnn1d", "1-D CNN", "#d55e00", _ARRAYS, Cnn1dSettings, f"{_HERE}.cnn1d:Cnn1d"), gpu=True
+        *("cnn1d", "1-D CNN", "#d55e00", _ARRAYS, Cnn1dSettings, f"{_HERE}.cnn1d:Cnn1d"),
+        gpu=True,
+        reads=("model.redshift",),
     ),
     Registration(
         *("template", "Templates", "#56b4e9", _ARRAYS, TemplateSettings),
@@ -143,6 +128,8 @@ class _Baselines(Section):
 
     models: tuple[str, ...] = ("svm", "random_forest")
     """Which baselines are trained."""
+    components: int = Field(64, ge=2, le=4096)
+    """Principal components of flux that SVM, random forest and k-NN see, fitted on train alone."""
 
     @field_validator("models")
     @classmethod

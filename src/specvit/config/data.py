@@ -91,8 +91,6 @@ class Render(Section):
     """Rows of the modes `stacked` and `map`."""
     scale: Literal["percentile", "asinh", "continuum"] = "percentile"
     """Flux scale: robust percentiles, asinh of them, or flux divided by its continuum."""
-    percentiles: tuple[float, float] = (0.5, 99.5)
-    """Percentiles of good flux at the bottom and top of the scale."""
     line_width: float = Field(1.0, ge=0.5, le=10)
     """Line width in pixels (line, overlap, stacked)."""
     boustrophedon: bool = False
@@ -115,9 +113,6 @@ class Render(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Render:
-        low, high = self.percentiles
-        if not 0 <= low < high <= 100:
-            raise ValueError("percentiles must be two numbers from 0 to 100, low before high")
         if self.mode in ("stacked", "map") and self.rows > self.size:
             raise ValueError(f"rows = {self.rows} must not be above size = {self.size}")
         if self.mode != "map" and (self.boustrophedon or self.derivatives):

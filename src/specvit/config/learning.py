@@ -93,8 +93,6 @@ class Train(Section):
     """Weight decay of matrices; biases and norms have none."""
     warmup_fraction: float = Field(0.05, ge=0, lt=1)
     """Share of all steps in which the learning rate rises linearly; then a cosine to 1 % of lr."""
-    clip_grad: float = Field(1.0, gt=0)
-    """Largest norm of the gradient."""
     ema_decay: float = Field(0.0, ge=0, lt=1)
     """Decay of the moving average of the weights, which is then what is evaluated; 0: none."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
@@ -124,8 +122,6 @@ class Train(Section):
     """Stop after this many epochs without a better `monitor`; null: never."""
     checkpoint_minutes: HowOnly[float] = Field(10.0, gt=0)
     """Minutes between checkpoints inside an epoch."""
-    max_bad_samples: HowOnly[int] = Field(10, ge=0)
-    """Unreadable samples that are counted and passed over before training stops."""
 
     @property
     def processes(self) -> int:

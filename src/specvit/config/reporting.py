@@ -19,12 +19,6 @@ class Evaluate(Section):
     """Edges of the S/N bins."""
     z_edges: tuple[float, ...] = (-0.02, 0.005, 0.2, 0.5, 1.0, 2.0, 8.0)
     """Edges of the redshift bins."""
-    subclasses: int = Field(10, ge=0, le=1000)
-    """How many of the most frequent subclasses are shown; the others are counted together."""
-    min_group: int = Field(30, ge=1)
-    """Groups with fewer spectra than this are marked as too small to conclude from."""
-    target_risk: float = Field(0.01, gt=0, lt=1)
-    """Share of errors or outliers that selective prediction has to reach by refusing spectra."""
 
     @field_validator("snr_edges", "z_edges")
     @classmethod

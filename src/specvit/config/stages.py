@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from specvit.config.base import Section, is_how_only
+from specvit.config.baselines import registered
 from specvit.config.experiments import Experiment
 from specvit.config.learning import Model, Train
 from specvit.config.load import load_config
@@ -88,7 +89,7 @@ def _view(
         if baseline not in config.baselines.models:
             allowed = ", ".join(config.baselines.models)
             raise ConfigError(f"baseline {baseline!r} is not one of baselines.models: {allowed}")
-        keys = keys - {"baselines"} | {f"baselines.{baseline}"}
+        keys = keys - {"baselines"} | {f"baselines.{baseline}", *registered()[baseline].reads}
         config = config.model_copy(update={"render": config.render[:1]})
     return _only(config, keys)
 

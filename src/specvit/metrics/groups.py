@@ -14,6 +14,8 @@ from specvit.config.reporting import Evaluate
 from specvit.tasks import CLASSES
 
 OVERALL = ("all", "all")
+SUBCLASSES = 10
+"""The most frequent subclasses that are groups of their own; the others are counted together."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def make_groups(frame: pd.DataFrame, settings: Evaluate) -> list[Group]:
     counts = frame["subclass"].value_counts()
     # By count, then by name: value_counts alone leaves the order of equal counts open.
     ranked = sorted(counts.index, key=lambda name: (-counts[name], name))
-    groups += _by_value(frame, "subclass", ranked[: settings.subclasses])
+    groups += _by_value(frame, "subclass", ranked[:SUBCLASSES])
     return [group for group in groups if (group.by, group.name) == OVERALL or group.mask.any()]
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from specvit.config.data import Grid, Render
 from specvit.plot.curve import SUBCOLUMNS, cover, stroke_intervals, thicken
-from specvit.plot.scale import percentiles, to_unit
+from specvit.plot.scale import RANKS, percentiles, to_unit
 from specvit.spectrum.grid import bin_centres, bin_edges, rebin
 
 THIRDS = 3
@@ -124,7 +124,7 @@ def map_picture(
     slope = binned
     for _ in range(render.derivatives):
         slope = np.gradient(slope)
-        channels.append(_signed_unit(slope, render.percentiles))
+        channels.append(_signed_unit(slope))
     grey = np.zeros((rows, size, render.channels))
     for index, unit in enumerate(channels):
         grey[..., index] = np.where(
@@ -137,11 +137,11 @@ def map_picture(
     return picture if render.channels == 3 else picture[..., 0]
 
 
-def _signed_unit(slope: NDArray[np.float64], ranks: tuple[float, float]) -> NDArray[np.float64]:
+def _signed_unit(slope: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scale to 0..1 with no slope in the middle."""
     if np.isnan(slope).all():
         return slope
-    largest = max(abs(limit) for limit in percentiles(slope, ranks))
+    largest = max(abs(limit) for limit in percentiles(slope, RANKS))
     if largest == 0:
         return np.where(np.isnan(slope), np.nan, 0.5)
     return np.clip(0.5 + 0.5 * slope / largest, 0, 1)

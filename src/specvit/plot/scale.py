@@ -7,6 +7,10 @@ from numpy.typing import NDArray
 
 from specvit.config.data import Render
 
+RANKS = (0.5, 99.5)
+"""Percentiles of good flux at the bottom and the top of the scale: the 40 pixels of a spectrum that
+lie outside are what cosmic rays and the noise at the ends leave."""
+
 # asinh: between the percentiles the scale is nearly linear (slope falls to a third at them), and
 # this many times their half range still fits into the picture, so strong lines keep their height.
 ASINH_SOFTENING = 3.0
@@ -47,7 +51,7 @@ def to_unit(
     """
     if render.scale == "continuum":
         flux = flux / continuum(loglam, flux)
-    low, high = percentiles(flux, render.percentiles)
+    low, high = percentiles(flux, RANKS)
     if not high > low:
         return np.where(np.isnan(flux), np.nan, 0.5)
     if render.scale == "asinh":

@@ -53,6 +53,10 @@ from specvit.train.step import Meter, Stepper, StepResult, fetch
 LOG = get_logger(__name__)
 LOG_EVERY = 10  # steps between lines of the log
 NAMED = 8  # samples that a message names; the log has all
+# Unreadable samples that are counted and passed over: a few in any run, and in millions of spectra
+# what a disk may damage. More say that the shards are broken, and a network should not learn on.
+BAD_SAMPLES = 10
+BAD_SHARE = 1e-4
 
 
 def train(config: Config, network: str = "vit", *, fresh: bool = False) -> Path:
@@ -331,11 +335,13 @@ class Run:
         self._check_bad(len(self.bad))
 
     def _check_bad(self, count: int) -> None:
-        if count > self.settings.max_bad_samples:
+        most = max(BAD_SAMPLES, round(BAD_SHARE * len(self.order.samples)))
+        if count > most:
             named = [f"{name}: {why}" for name, why in {**self.bad, **self.new_bad}.items()]
             raise TrainingError(
-                f"{count} samples cannot be read, more than train.max_bad_samples = "
-                f"{self.settings.max_bad_samples}; {'; '.join(named[:NAMED])}"
+                f"{count} samples cannot be read, more than the {most} that are passed over: make "
+                f"the shards again (specvit verify finds what is damaged); "
+                f"{'; '.join(named[:NAMED])}"
             )
 
     # What is written --------------------------------------------------------------------------

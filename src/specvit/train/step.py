@@ -22,6 +22,10 @@ from specvit.train.loader import Batch
 from specvit.train.ranks import Ranks
 from specvit.train.schedule import lr_factor
 
+LARGEST_NORM = 1.0
+"""Of the gradient: longer ones are cut to it, as is usual for transformers. A healthy run is rarely
+cut after its warm-up."""
+
 
 @dataclass(frozen=True)
 class StepResult:
@@ -94,7 +98,7 @@ class Stepper:
         for k, batch in enumerate(passes):
             with self._synchronised(last=k == len(passes) - 1):
                 sums += self._backward(batch.to(self.ranks.device))
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_grad)
+        norm = nn.utils.clip_grad_norm_(self.parameters, LARGEST_NORM)
         # Every rank has the same norm already: its share of it keeps the sum right.
         local = torch.cat([sums, norm.double()[None] / self.ranks.size, sums.new_tensor(messages)])
         loss, *rest = self.ranks.sum(local)
