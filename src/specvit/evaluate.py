@@ -320,7 +320,8 @@ def fitted_calibration(metrics: Mapping[str, Any], model: str) -> dict[str, Any]
         if model in found["models"]:
             calibration = found["models"][model]["calibration"]
             tasks[task] = {key: calibration[key] for key in keys if key in calibration}
-    return {"format": FORMAT, "run": metrics["run"], "model": model, "tasks": tasks}
+    about = {key: metrics[key] for key in ("format", "run", KEY)}
+    return {**about, "model": model, "tasks": tasks}
 
 
 def _selective(

@@ -143,6 +143,18 @@ def test_intervals_of_a_calibrated_model_with_two_peaks_cover_68_percent():
     assert kstest(density.probability_below(truth).numpy(), "uniform").pvalue > 0.01
 
 
+def test_a_narrow_peak_of_less_probability_is_not_the_answer_though_it_is_higher():
+    x = torch.tensor([100.0], dtype=torch.float64)
+    wide = torch.softmax(log_density(gaussian_weights(x, torch.full_like(x, 0.6))), dim=1)
+    narrow = torch.softmax(log_density(gaussian_weights(x + 50, torch.full_like(x, 0.15))), dim=1)
+    mass = 0.7 * wide + 0.3 * narrow
+    assert mass.argmax().item() == pytest.approx(150 * CELLS, abs=1)
+    cumulative = torch.cat([torch.zeros(1, 1), mass.cumsum(dim=1)], dim=1)
+    edges = torch.arange(mass.shape[1] + 1, dtype=torch.float64) / CELLS
+    density = Density(BINS, edges, mass, cumulative)
+    assert density.expectation_in_peak().item() == pytest.approx(100, abs=0.05)
+
+
 def test_quantiles_invert_the_cumulative_probability():
     torch.manual_seed(5)
     density = Density.of(torch.randn(4, BINS.count) * 3, BINS)

@@ -112,6 +112,7 @@ def test_what_was_fitted_lies_beside_each_model(run):
         by_class = found["redshift"]["models"][model]["calibration"]["by_class"]
         assert written["tasks"]["redshift"]["by_class"] == by_class
         assert (written["run"], written["model"]) == ("made", model)
+        assert written["plan"] == run.metrics["plan"]
 
 
 def test_the_threshold_is_of_val_and_what_it_gives_of_test(run):

@@ -17,7 +17,7 @@ from sklearn.metrics import balanced_accuracy_score
 from torch import nn
 
 from specvit.config.data import Grid, Render
-from specvit.config.learning import Model, monitors
+from specvit.config.learning import Model, Train, monitors
 from specvit.models import LabelStats, build_model
 from specvit.tasks import TASKS, tasks_of
 from specvit.train import launch
@@ -74,6 +74,13 @@ def test_figures_agree_with_other_computations():
     assert found["redshift_nmad"] == pytest.approx(1.4826 * 0.01)  # of 0.01, 0.1, 0
     assert watch(TASKS["teff"], z, z + 2) == {"teff_mae": 2.0}
     assert watch(TASKS["teff"], z[2:3], z[:1]) == {"teff_mae": None}
+
+
+def test_redshift_weighs_less_unless_it_is_asked_for():
+    assert Train().loss_weight("class") == Train().loss_weight("teff") == 1
+    assert Train().loss_weight("redshift") == 0.3
+    asked = Train(loss_weights={"redshift": 2.0, "class": 0.5})
+    assert (asked.loss_weight("redshift"), asked.loss_weight("class")) == (2.0, 0.5)
 
 
 def test_every_figure_has_a_name_the_configuration_knows():

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from specvit.config.base import ByRecipe, HowOnly, Section, by_recipe
 from specvit.tasks import TASKS, Kind
 
+REDSHIFT_WEIGHT = 0.3
 # What can be watched on the validation split for each kind of task, and which way is better.
 WATCHED: dict[Kind, dict[str, Literal["min", "max"]]] = {
     "classification": {"loss": "min", "accuracy": "max", "balanced_accuracy": "max"},
@@ -102,7 +103,8 @@ class Train(Section):
     freeze_backbone: bool = False
     """Train the heads only."""
     loss_weights: dict[str, float] = {}
-    """Weight of each task's loss; 1 for a task not named."""
+    """Weight of each task's loss; for a task not named 1, or 0.3 for redshift, whose thousands of
+    bins have so many nats to lose that the other tasks would learn less."""
     workers: HowOnly[int] = Field(1, ge=0, le=256)
     """Processes that read and decode pictures, for each GPU; 0: the training process itself."""
     gpus: HowOnly[int] = Field(0, ge=0, le=1024)
@@ -122,6 +124,11 @@ class Train(Section):
     """Stop after this many epochs without a better `monitor`; null: never."""
     checkpoint_minutes: HowOnly[float] = Field(10.0, gt=0)
     """Minutes between checkpoints inside an epoch."""
+
+    def loss_weight(self, task: str) -> float:
+        """Weight of a task in the sum that is minimised."""
+        default = REDSHIFT_WEIGHT if TASKS[task].kind == "redshift" else 1.0
+        return self.loss_weights.get(task, default)
 
     @property
     def processes(self) -> int:

@@ -120,7 +120,7 @@ class RedshiftHead(nn.Module):
         return negative_log_density(output, x, self.bins)
 
     def decode(self, output: Tensor, labels: Tensor | None) -> Columns:
-        """Expectation inside the highest peak, and the shortest 68 % interval around it."""
+        """Expectation inside the most probable peak, and the shortest 68 % interval around it."""
         density = Density.of(output, self.bins)
         x = density.expectation_in_peak()
         low, high = density.interval_around(x)

@@ -101,9 +101,15 @@ class Density:
         return cls(bins, grid / CELLS, mass, cumulative)
 
     def expectation_in_peak(self) -> Tensor:
-        """Mean of x inside the highest peak, (n,): finer than the bins, deaf to other peaks."""
-        top, at = self.mass.max(dim=1, keepdim=True)
+        """Mean of x inside the most probable peak, (n,): finer than the bins, deaf to other peaks.
+
+        That is the peak with most probability within a bin's width, not the highest: a peak that
+        is twice as narrow is not twice as probable.
+        """
+        around = functional.avg_pool1d(self.mass[:, None], CELLS + 1, 1, CELLS // 2)[:, 0]
         cell = torch.arange(self.mass.shape[1], device=self.mass.device)
+        near = (cell - around.argmax(dim=1, keepdim=True)).abs() <= CELLS // 2
+        top, at = torch.where(near, self.mass, 0.0).max(dim=1, keepdim=True)
         low = self.mass < PEAK_FRACTION * top
         first = torch.where(low & (cell < at), cell, -1).amax(dim=1, keepdim=True)
         last = torch.where(low & (cell > at), cell, len(cell)).amin(dim=1, keepdim=True)

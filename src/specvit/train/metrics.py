@@ -51,7 +51,7 @@ class Validation:
     def figures(self) -> Figures:
         """Loss of each task, `loss` and `relative_loss` of all, and what `watch` gives."""
         ranks = self._stepper.ranks.gather(self._found)
-        found, losses_of, weights = Figures(), {}, self._stepper.settings.loss_weights
+        found, losses_of, settings = Figures(), {}, self._stepper.settings
         for task in self._tasks:
             parts = [part for rank in ranks for part in rank[task.name]]
             losses, known, truth, predicted = zip(*parts, strict=True)
@@ -61,8 +61,9 @@ class Validation:
             if task.kind == "classification":
                 answers = set(np.concatenate(predicted))
                 found[f"{task.name}_labels_predicted"] = float(len(answers))
-        total = sum(weights.get(name, 1.0) * loss for name, loss in losses_of.items())
-        relative = relative_loss(losses_of, self._untrained, weights)
+        total = sum(settings.loss_weight(name) * loss for name, loss in losses_of.items())
+        # Shares need no weights but those that somebody asked for.
+        relative = relative_loss(losses_of, self._untrained, settings.loss_weights)
         return {"relative_loss": relative, "loss": total, **found}
 
 

@@ -123,9 +123,7 @@ class Stepper:
             outputs = self.network(batch.pictures)
         # Divided by the labels of the whole step, so that the parts of all passes and ranks add up
         # to its mean; DDP averages over ranks where they should be added.
-        weights = {
-            task: self.settings.loss_weights.get(task, 1.0) * self.ranks.size for task in outputs
-        }
+        weights = {task: self.settings.loss_weight(task) * self.ranks.size for task in outputs}
         smoothing, counts = self.settings.label_smoothing, batch.label_counts
         loss, parts = self.model.loss(
             outputs, batch.labels, weights, smoothing, counts, self.label_weights
