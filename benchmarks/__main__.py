@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, str] = {
     "train": "Training from shards and from memory.",
     "baselines": "Classical models at growing size.",
     "scale": "Cost of the data stages in finished runs, and at survey size.",
+    "sky": "The simulated sky beside real spectra: lines, colours, gaps and noise.",
     "transfer": "Pretrained weights and none, on a folder of real stars.",
 }
 
