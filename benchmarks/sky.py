@@ -20,7 +20,8 @@ from specvit.spectrum import Spectrum, read_spectrum
 from specvit.surveys.base import stellar_type
 
 ENOUGH = 8  # real spectra of a group for a comparison
-MATCHES = 4  # simulated spectra for each real one
+MATCHES, NEAREST = 4, 24  # simulated spectra for each real one, drawn among the nearest
+DEEP = 50.0  # S/N above which depth no longer shows
 MEDIAN_WITHIN, RANGE_OVERLAP = 0.30, 0.5
 
 
@@ -112,12 +113,14 @@ def _matched(real: pd.DataFrame, simulated: pd.DataFrame) -> pd.DataFrame:
     The real ones are what could be found, not a survey's sample: without this their depth and
     distance would be compared, not their lines.
     """
-    snr = np.log(simulated["snr"].clip(0.5).fillna(10.0).to_numpy())
+    rng = np.random.default_rng(0)
+    snr = np.log(simulated["snr"].fillna(10.0).clip(0.5, DEEP).to_numpy())
     z = np.log1p(simulated["z"].to_numpy())
     chosen = []
     for row in real[["snr", "z"]].fillna(10.0).itertuples():
-        distance = np.abs(snr - np.log(max(row.snr, 0.5))) + 10 * np.abs(z - np.log1p(row.z))
-        chosen += np.argsort(distance, kind="stable")[:MATCHES].tolist()
+        distance = np.abs(snr - np.log(min(max(row.snr, 0.5), DEEP)))
+        distance += 10 * np.abs(z - np.log1p(row.z))
+        chosen += rng.choice(np.argsort(distance, kind="stable")[:NEAREST], MATCHES).tolist()
     return simulated.iloc[chosen]
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sky_helpers import equivalent_width
-
-from specvit.spectrum.values import vacuum
 from specvit.surveys.simulated.absorbers import draw_absorbers
 from specvit.surveys.simulated.atmosphere import Atmosphere, hydrogen_lines
+from specvit.surveys.simulated.stars import extinction
+
 from specvit.surveys.simulated.galaxies import emission_lines
-from specvit.surveys.simulated.lines import LINE, hydrogen
+from specvit.surveys.simulated.lines import LINE, hydrogen, vacuum
 from specvit.surveys.simulated.objects import (
     GALAXY,
     OBJECT,
@@ -21,7 +21,6 @@ from specvit.surveys.simulated.objects import (
     halpha_ew,
     light_shares,
 )
-from specvit.surveys.simulated.stars import extinction
 from specvit.surveys.simulated.subclasses import lamost_subclass, letter_and_digit, sdss_subclass
 
 

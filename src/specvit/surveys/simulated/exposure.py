@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specvit.surveys.simulated.instrument import GRID_START, STEP, Sky, Spectrograph, sky_of
-from specvit.surveys.simulated.objects import Floats, Generator
+from specvit.surveys.simulated.seeds import Floats, Generator
 
 BAND_CENTRES = np.array([3551.0, 4686.0, 6166.0, 7480.0, 8932.0])
 _BAND_EDGES = np.array([3000, 3900, 5500, 6900, 8200, 11000])
@@ -119,14 +119,26 @@ def observe(
 ) -> Exposure:
     """Observe a noise-free spectrum at the S/N that the catalogue gives.
 
-    Noise is drawn from exactly the variance that ivar states, sky residuals included.
+    ivar is what the pipeline states; the pixels scatter by a little less and are correlated with
+    their neighbours, because it interpolated them onto the common grid.
     """
     brightness = float(np.exp(rng.normal(0, 0.35)))
     sigma, sky = noise_of(pixels, model, brightness)
     sigma = match_snr(pixels.wavelength, model, sigma, bands, total)
-    flux = model + sigma * rng.standard_normal(pixels.count)
+    noise = interpolated_noise(rng, pixels.count) * pixels.spectrograph.stated
     masks = np.zeros((2, pixels.count), np.int32)
-    return Exposure(pixels, flux, sigma**-2, sky, masks[0], masks[1])
+    return Exposure(pixels, model + sigma * noise, sigma**-2, sky, masks[0], masks[1])
+
+
+def interpolated_noise(rng: Generator, count: int) -> Floats:
+    """Noise of unit variance after linear interpolation between pixels.
+
+    A shift by s of a pixel correlates neighbours by s (1 - s) / (s**2 + (1 - s)**2): up to 1/2.
+    """
+    shift = float(rng.uniform(0.08, 0.4))
+    white = rng.standard_normal(count + 1)
+    mixed = (1 - shift) * white[:-1] + shift * white[1:]
+    return np.asarray(mixed / np.hypot(shift, 1 - shift))
 
 
 # Share of pixels with each or_mask bit and how long its runs are (pixels), as counted in public
@@ -148,9 +160,11 @@ def mask_sdss(rng: Generator, exposure: Exposure, model: Floats) -> None:
     # BRIGHTSKY as the pipeline defines it: sky above flux plus ten times its error.
     bright = pixels.sky.bright[pixels.where] & (exposure.sky > model + 10 * sigma)
     exposure.and_mask[bright] |= 1 << BRIGHTSKY
-    if rng.random() < 0.25:
+    if rng.random() < 0.35:
         bad = np.zeros(pixels.count, np.int32)
         add_runs(rng, bad, NEARBADPIXEL, 0.004, 6)
+        if rng.random() < 0.1:
+            add_runs(rng, bad, NEARBADPIXEL, 0.02, 120)  # a bad stretch of the detector
         lost = bad != 0
         exposure.and_mask[lost] |= (1 << NEARBADPIXEL) | (1 << FULLREJECT)
         exposure.ivar[lost] = 0
@@ -160,12 +174,26 @@ def mask_sdss(rng: Generator, exposure: Exposure, model: Floats) -> None:
         add_runs(rng, exposure.or_mask, bit, share, length)
 
 
-def switch_off(exposure: Exposure) -> None:
-    """Make it the spectrum of a dead fiber: zero everywhere."""
-    exposure.flux[:] = 0
-    exposure.ivar[:] = 0
-    exposure.and_mask[:] |= 1 << NODATA
-    exposure.or_mask[:] |= 1 << NODATA
+def switch_off(exposure: Exposure, where: slice | NDArray[np.bool_] = slice(None)) -> None:
+    """Leave nothing of the spectrum: a dead fiber, or the part that a lost arm had."""
+    exposure.flux[where] = 0
+    exposure.ivar[where] = 0
+    exposure.and_mask[where] |= 1 << NODATA
+    exposure.or_mask[where] |= 1 << NODATA
+
+
+def calibrate(exposure: Exposure, factor: Floats) -> None:
+    """Multiply the spectrum and its error, as a wrong calibration does."""
+    exposure.flux[:] *= factor
+    exposure.ivar[:] /= factor**2
+
+
+def arm_join(rng: Generator, wavelength: Floats, seam: float, size: float) -> Floats:
+    """Factor of a hump, and a step that fades, where two arms of a spectrograph meet."""
+    offset = wavelength - seam - rng.uniform(-70, 70)
+    hump = np.exp(-0.5 * (offset / rng.uniform(70, 150)) ** 2)
+    step = np.sign(offset) * np.exp(-np.abs(offset) / 300)
+    return np.asarray(np.exp(rng.normal(0, size) * hump + rng.normal(0, size / 3) * step))
 
 
 def add_runs(

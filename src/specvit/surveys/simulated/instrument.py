@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from specvit.surveys.simulated.objects import Floats
+from specvit.surveys.simulated.seeds import Floats
 
 GRID_START, GRID_STOP = 35450, 40300
 STEP = 1e-4
@@ -41,6 +41,12 @@ class Spectrograph:
     """What sky subtraction leaves of the lines, as a fraction."""
     detector: float
     """Detector noise as a sky continuum that would make the same noise."""
+    arms: float
+    """Where the blue and the red spectrum meet (A)."""
+    extra: float
+    """Sigma (pixels) by which it is less sharp than the library's spectra, which are SDSS's."""
+    stated: float
+    """Scatter of the pixels over the error that ivar states."""
 
 
 # Dispersion, noise and sky continuum as the WDISP, IVAR and SKY columns of public spectra have
@@ -51,7 +57,7 @@ SDSS = Spectrograph(
     (1.25, 1.21, 1.19, 1.12, 1.04, 0.95, 0.88, 0.90, 0.92, 0.90, 0.86, 0.79, 0.77, 0.78),
     (3.20, 2.30, 1.85, 1.12, 0.88, 0.73, 0.67, 0.80, 0.66, 0.46, 0.45, 0.52, 0.70, 0.95),
     (7.20, 7.10, 6.80, 8.10, 8.50, 8.10, 8.30, 10.5, 10.5, 7.40, 6.60, 7.60, 6.10, 5.20),
-    3.6, 0.007, 6.0,
+    3.6, 0.007, 6.0, 5990.0, 0.0, 1.0,
 )  # fmt: skip
 BOSS = Spectrograph(
     "BOSS", (35512, 35572), (4574, 4626),
@@ -63,7 +69,7 @@ BOSS = Spectrograph(
      0.50),
     (6.50, 5.30, 3.60, 3.90, 3.70, 3.30, 3.30, 4.60, 4.60, 2.90, 2.60, 2.90, 2.70, 3.60, 4.50,
      5.50),
-    1.0, 0.014, 1.5,
+    1.0, 0.014, 1.5, 6100.0, 0.0, 0.95,
 )  # fmt: skip
 LAMOST = Spectrograph(
     "LAMOST", (35682, 35682), (3909, 3909),
@@ -71,7 +77,7 @@ LAMOST = Spectrograph(
     (1.40, 1.33, 1.27, 1.17, 1.08, 1.02, 0.99, 1.02, 1.16, 1.10, 1.02, 0.95, 0.93, 0.95),
     (6.00, 3.60, 2.30, 1.40, 1.05, 0.92, 1.05, 1.60, 1.50, 0.85, 0.72, 0.75, 0.85, 1.20),
     (9.00, 8.80, 8.90, 9.40, 9.80, 9.80, 10.0, 12.5, 12.5, 9.50, 8.50, 8.90, 8.20, 7.60),
-    4.5, 0.012, 6.0,
+    4.5, 0.012, 6.0, 5850.0, 0.5, 0.83,
 )  # fmt: skip
 
 

@@ -6,12 +6,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from specvit.surveys.simulated.exposure import Exposure
+from specvit.surveys.simulated.dust import extinction
+from specvit.surveys.simulated.exposure import Exposure, arm_join
 from specvit.surveys.simulated.instrument import LAMOST, sky_of
-from specvit.surveys.simulated.objects import Floats, Generator
+from specvit.surveys.simulated.seeds import Floats, Generator
 
-SEAM = 5850.0  # A, where the arms meet
 COSMIC_RAY = 1 << 1  # bit set in or_mask where one exposure was hit
+BAND = (7581.0, 7682.0)  # A, cut out of the first releases
 
 # Molecular bands of the air (vacuum A): from, to, mean depth at the zenith. O2 B and A, H2O.
 _TELLURIC = ((6869, 6884, 0.22), (6884, 6947, 0.10), (7166, 7340, 0.05), (7595, 7622, 0.42),
@@ -28,41 +29,52 @@ def telluric_depth() -> Floats:
         place = (wavelength[inside] - low) / (high - low)
         depth[inside] += mean * (1 + 0.5 * np.cos(2 * np.pi * 9 * place)) * (1.3 - 0.6 * place)
     kernel = np.exp(-0.5 * (np.arange(-5, 6) / 1.1) ** 2)
-    smooth: Floats = np.convolve(depth, kernel / kernel.sum(), mode="same")
-    return smooth
+    return np.convolve(depth, kernel / kernel.sum(), mode="same")
 
 
 def through_air(rng: Generator, where: slice, model: Floats) -> Floats:
     """Leave what the pipeline's correction misses of the air's bands: up to a third, either way."""
-    dimmed: Floats = model * np.exp(-rng.uniform(-0.1, 0.35) * telluric_depth()[where])
-    return dimmed
+    return np.asarray(model * np.exp(-rng.uniform(-0.1, 0.35) * telluric_depth()[where]))
 
 
-def calibration(rng: Generator, wavelength: Floats) -> Floats:
-    """Relative flux: an arbitrary scale, a tilt of each arm and a step where they meet."""
-    scale = 10 ** rng.uniform(-0.3, 1.0)
-    x = (wavelength - SEAM) / 3000
-    blue, red = rng.normal(0, 0.10, 2)
-    bend = rng.normal(0, 0.05)
-    step = rng.normal(0, 0.02)
-    arms = np.where(x < 0, blue * x - step, red * x + step) + bend * x**2
-    factor: Floats = scale * np.exp(arms)
-    return factor
+def calibration(rng: Generator, wavelength: Floats, ebv: float, snr: float) -> Floats:
+    """Relative flux: an arbitrary scale, a tilt of each arm, and a hump where they meet.
 
-
-def damage_pixels(rng: Generator, exposure: Exposure) -> None:
-    """Cosmic rays, the gap between the arms that some have, and the end without data.
-
-    LAMOST writes flux 0 where there is no data, and an ivar all the same.
+    Flux is calibrated by stars of the same field as if there were no dust, which takes most of the
+    dust's reddening out with it (Song et al. 2012, RAA 12, 453). Humps grow as S/N falls.
     """
-    flux, ivar = exposure.flux, exposure.ivar
+    scale = 10 ** rng.uniform(-0.3, 1.0)
+    x = (wavelength - LAMOST.arms) / 3000
+    blue, red = rng.normal(0, 0.10, 2)
+    tilt = np.where(x < 0, blue * x, red * x) + rng.normal(0, 0.05) * x**2
+    dust = 0.921 * ebv * rng.normal(0.85, 0.15) * (extinction(wavelength) - 2.5)
+    join = arm_join(rng, wavelength, LAMOST.arms, np.hypot(0.05, 0.9 / max(snr, 3.0)))
+    return np.asarray(scale * np.exp(tilt + dust) * join)
+
+
+def damage_pixels(rng: Generator, exposure: Exposure, old: bool) -> None:
+    """Cosmic rays, gaps, and the end without data; `old`: as the first releases were reduced.
+
+    LAMOST writes flux 0 where there is no data, and an ivar all the same; the first releases
+    write ivar 0 in the air's strongest band, and around pixels of no signal.
+    """
+    flux, ivar, wavelength = exposure.flux, exposure.ivar, exposure.pixels.wavelength
     hits = rng.integers(0, len(flux), rng.poisson(0.6))
     flux[hits] += rng.exponential(25, len(hits)) / np.sqrt(ivar[hits])
     exposure.or_mask[hits] |= COSMIC_RAY
     if rng.random() < 0.08:
-        seam = int(np.searchsorted(exposure.pixels.wavelength, SEAM + rng.uniform(-60, 60)))
-        half = int(rng.integers(15, 60))
+        seam = int(np.searchsorted(wavelength, LAMOST.arms + rng.uniform(-60, 60)))
+        half = int(rng.integers(15, 60)) if rng.random() < 0.6 else int(rng.integers(60, 155))
         flux[seam - half : seam + half] = 0
     missing = int(rng.integers(2, 37))
-    flux[-missing:] = 0
     ivar[-missing:] = ivar[-missing - 1]
+    if old:
+        ivar[(wavelength > BAND[0]) & (wavelength < BAND[1])] = 0
+        # Single exposures are shallower than their sum: any of them may have been rejected.
+        signal = flux * np.sqrt(ivar)
+        least = min(3.0, 0.3 * float(np.median(signal)))
+        weak = signal < least * (1 + rng.exponential(0.4, len(flux)))
+        weak |= rng.random(len(flux)) < 0.002
+        reach = np.convolve(weak, np.ones(5), mode="same") > 0
+        ivar[reach] = 0
+    flux[-missing:] = 0

@@ -19,8 +19,9 @@ from specvit.spectrum.fits_write import (
     table_header,
 )
 from specvit.surveys.simulated.exposure import Exposure
-from specvit.surveys.simulated.objects import CLASS_NAMES, LIGHT_SPEED, STAR, Floats, Structured
+from specvit.surveys.simulated.objects import CLASS_NAMES, LIGHT_SPEED, STAR, Structured
 from specvit.surveys.simulated.observations import Universe
+from specvit.surveys.simulated.seeds import Floats
 from specvit.surveys.simulated.subclasses import lamost_subclass
 
 NOTICE = "SIMULATED: not an observation, made by specvit's simulated sky"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from specvit.surveys.simulated.seeds import Floats
+
 SPZLINE: tuple[tuple[str, float], ...] = (
     ("Ly_alpha", 1215.67),
     ("N_V 1240", 1240.81),
@@ -42,8 +46,27 @@ HE_I_5876 = 5877.309  # as in the later version of the same table
 
 RYDBERG_WAVE = 911.76334
 """Limit of the Lyman series (A): 1 / R_H (NIST, CODATA 2018)."""
+LN10_STEP = np.log(10) * 1e-4
+"""Relative width of a pixel of the common grid."""
 
 
 def hydrogen(lower: int, upper: int) -> float:
     """Vacuum wavelength (A) of a hydrogen line by Rydberg's formula, good to 0.1 A."""
     return RYDBERG_WAVE / (1 / lower**2 - 1 / upper**2)
+
+
+def add_gaussians(
+    first: int, count: int, waves: Floats, widths: Floats, sigmas: Floats, reach: int = 24
+) -> Floats:
+    """Sum of Gaussian lines on `count` pixels from k = first.
+
+    `waves` and `widths` (areas over level 1) in observed A, `sigmas` in pixels; each is summed
+    within `reach` pixels of its centre.
+    """
+    centres = np.log10(waves) * 1e4 - first
+    near = np.rint(centres).astype(np.int64)[:, None] + np.arange(-reach, reach + 1)
+    offset = (near - centres[:, None]) / sigmas[:, None]
+    heights = widths / (waves * LN10_STEP * sigmas * np.sqrt(2 * np.pi))
+    values = heights[:, None] * np.exp(-0.5 * offset**2)
+    inside = (near >= 0) & (near < count)
+    return np.asarray(np.bincount(near[inside], values[inside], count), np.float64)

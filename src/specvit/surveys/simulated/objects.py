@@ -9,22 +9,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from specvit.surveys.simulated import bases
+from specvit.surveys.simulated.seeds import Floats, Generator
+
 Structured = NDArray[np.void]
-Generator = np.random.Generator
 
-STAR, GALAXY, QSO = range(3)
-CLASS_NAMES = np.array(["STAR", "GALAXY", "QSO"])
+STAR, GALAXY, QSO, NONE = range(4)
+CLASS_NAMES = np.array(["STAR", "GALAXY", "QSO", "Unknown"])
 LIGHT_SPEED = 299792.458  # km/s
+QUASAR_SPLIT = 1.6
+"""Redshift where the components of quasars change."""
 
-# Galaxies are made of simple stellar populations of 0.005, 0.025, 0.1, 0.3, 0.8, 2, 5 and 10 Gyr:
-# the bins of look-back time (Gyr) that each stands for, and its mass-to-light ratio in V (solar
-# units, after Bruzual & Charlot 2003, MNRAS 344, 1000).
-AGE_EDGES = np.array([0.0, 0.01, 0.05, 0.18, 0.5, 1.3, 3.2, 7.0, 12.0])
-MASS_TO_LIGHT = np.array([0.03, 0.06, 0.15, 0.3, 0.6, 1.2, 2.5, 4.5])
-# Halpha equivalent width (A) of a pure 5 Myr population; a constant star formation rate over
-# 10 Gyr then has about 35 A (Kennicutt 1998).
-HALPHA_EW_YOUNG = 850.0
+# Populations of 0.003, 0.01, 0.032, 0.1, 0.3, 1, 3, 9 and 14 Gyr: the bins of look-back time (Gyr)
+# that each stands for, and its mass-to-light ratio in V (solar units, after Bruzual & Charlot
+# 2003, MNRAS 344, 1000).
+AGE_EDGES = np.array([0.0, 0.0055, 0.018, 0.057, 0.17, 0.55, 1.7, 5.2, 10.5, 13.0])
+MASS_TO_LIGHT = np.array([0.03, 0.04, 0.07, 0.15, 0.32, 0.75, 1.7, 4.0, 5.5])
+# Halpha equivalent width (A) of a pure population of under 5 Myr; a constant star formation rate
+# over 10 Gyr then has about 35 A (Kennicutt 1998), and a young starburst above 1000 A.
+HALPHA_EW_YOUNG = 1800.0
 
 OBJECT = np.dtype(
     [
@@ -33,21 +36,21 @@ OBJECT = np.dtype(
         ("dec", "f8"),
         ("rmag", "f8"),  # AB magnitude through the fiber
         ("z", "f8"),  # heliocentric; velocity / c for stars
-        ("ebv", "f8"),  # Milky Way for stars, the galaxy's own for galaxies
+        ("ebv", "f8"),  # Milky Way for stars, the object's own for galaxies and quasars
+        ("template", "i4"),  # row in the library of stars or of quasars
+        ("partner", "i4"),  # of stars: the one towards which it lies
+        ("mix", "f8"),  # and how far
         ("teff", "f8"),  # K, stars
         ("logg", "f8"),
         ("feh", "f8"),
         ("white_dwarf", "?"),
         ("tau", "f8"),  # Gyr, star formation ~ exp(-t/tau), galaxies
-        ("burst", "f8"),  # mass share of a burst in the last 100 Myr
+        ("burst", "f8"),  # mass share of a burst in the last 50 Myr
+        ("metals", "f8"),  # [M/H] of a galaxy's stars
         ("oh", "f8"),  # 12 + log O/H of the gas
         ("agn", "f8"),  # strength of an active nucleus, 0 to 1
         ("sigma", "f8"),  # km/s, stellar velocity dispersion
-        ("slope", "f8"),  # power law f_lambda ~ lambda**slope, quasars
-        ("fwhm", "f8"),  # km/s, Balmer and Mg II lines of quasars
-        ("line_ew", "f8"),  # factor on all equivalent widths
-        ("iron", "f8"),  # factor on the Fe II pseudo-continuum
-        ("bal", "f8"),  # depth of the broad absorption trough, 0: none
+        ("trough", "i4"),  # broad absorption of a quasar, -1: none
     ]
 )
 
@@ -60,69 +63,64 @@ class Sample:
     draw: Callable[[Generator, int], dict[str, Any]]
 
 
-def _choice(rng: Generator, n: int, values: list[Any], shares: list[float]) -> NDArray[Any]:
-    return np.asarray(values)[rng.choice(len(values), n, p=np.array(shares) / sum(shares))]
-
-
-# Range of temperature (K) in each type, hot to cool (Pecaut & Mamajek 2013, ApJS 208, 9).
-TYPE_TEFF = {
-    "O": (31000.0, 43000.0),
-    "B": (10700.0, 31000.0),
-    "A": (7300.0, 9900.0),
-    "F": (5950.0, 7300.0),
-    "G": (5300.0, 5950.0),
-    "K": (3900.0, 5300.0),
-    "M": (2700.0, 3900.0),
-}
-
-
 def _stars(
     rng: Generator, n: int, shares: dict[str, float], halo: float, giants: float
 ) -> dict[str, Any]:
-    """Temperature by type shares; `halo` and `giants` are shares of those populations."""
-    names = list(shares)
-    types = _choice(rng, n, names, list(shares.values()))
-    low = np.array([TYPE_TEFF[name][0] for name in TYPE_TEFF])
-    high = np.array([TYPE_TEFF[name][1] for name in TYPE_TEFF])
-    index = np.array([list(TYPE_TEFF).index(name) for name in types])
-    # Uniform in log T: the spectral types within a letter are then about equally common.
-    teff = low[index] * (high[index] / low[index]) ** rng.random(n)
-    is_halo = (rng.random(n) < halo) & (teff < 9000)
-    is_giant = (rng.random(n) < giants) & (teff < 5500)
-    giant_logg = np.clip(2.6 + (teff - 4800) / 700, 0.5, 3.3) + rng.normal(0, 0.25, n)
-    dwarf_logg = np.where(teff < 6000, 4.5, np.where(teff < 11000, 4.15, 3.9))
-    logg = np.where(is_giant, giant_logg, dwarf_logg + rng.normal(0, 0.12, n))
-    feh = np.where(is_halo, rng.normal(-1.5, 0.4, n), rng.normal(-0.15, 0.22, n))
-    velocity = np.where(is_halo, rng.normal(0, 130, n), rng.normal(-5, 38, n))
+    """Stars of the library by type shares; `halo` and `giants` are shares of those populations."""
+    library = bases.stars()
+    letters = np.array([name[:1] if name != "WD" else "WD" for name in library.types.tolist()])
+    poor = library.parameters[:, 2] < -0.8
+    # Early M stars are by far the brightest of theirs.
+    early = np.array([float(name[1]) if name[:1] == "M" else 0.0 for name in library.types])
+    weight = np.where(library.super_giant, 0.15, 1.0) * np.exp(-early / 1.8)
+    chosen = rng.choice(list(shares), n, p=np.array(list(shares.values())) / sum(shares.values()))
+    is_halo, is_giant = rng.random(n) < halo, rng.random(n) < giants
+    template = np.zeros(n, np.int64)
+    for letter in shares:
+        for metal_poor, giant in ((False, False), (False, True), (True, False), (True, True)):
+            rows = np.flatnonzero((chosen == letter) & (is_halo == metal_poor))
+            rows = rows[is_giant[rows] == giant]
+            fit = weight * (letters == letter)
+            for wanted in (poor == metal_poor, library.giant == giant):
+                fit = fit * wanted if (fit * wanted).any() else fit
+            template[rows] = rng.choice(len(fit), len(rows), p=fit / fit.sum())
+    partner = library.neighbours[template, rng.integers(0, bases.NEIGHBOURS, n)]
+    mix = rng.uniform(0, 0.5, n)
+    own, other = np.log(library.parameters[template, 0]), np.log(library.parameters[partner, 0])
+    gravity, metals = (
+        (1 - mix) * library.parameters[template, i] + mix * library.parameters[partner, i]
+        for i in (1, 2)
+    )
+    velocity = np.where(poor[template], rng.normal(0, 130, n), rng.normal(-5, 38, n))
     return {
-        "teff": teff,
-        "logg": np.clip(logg, 0.3, 5.2),
-        "feh": np.clip(feh, -2.8, 0.45),
+        "template": template,
+        "partner": partner,
+        "mix": mix,
+        "teff": np.exp((1 - mix) * own + mix * other),
+        "logg": gravity,
+        "feh": metals,
+        "white_dwarf": chosen == "WD",
         "z": velocity / LIGHT_SPEED,
-        "ebv": rng.exponential(0.06, n).clip(0, 0.6),
     }
 
 
 def _sdss_stars(faint: float) -> Callable[[Generator, int], dict[str, Any]]:
-    shares = {"O": 1.2, "B": 3.5, "A": 17, "F": 29, "G": 14, "K": 16, "M": 19}
+    shares = {"O": 0.4, "B": 3, "A": 17, "F": 29, "G": 14, "K": 17, "M": 17, "WD": 6}
 
     def draw(rng: Generator, n: int) -> dict[str, Any]:
         stars = _stars(rng, n, shares, halo=0.45, giants=0.08)
-        stars["ebv"] = rng.exponential(0.03, n).clip(0, 0.3)
+        stars["ebv"] = rng.exponential(0.04, n).clip(0, 0.5)
         stars["rmag"] = faint - rng.gamma(2.0, 0.9, n).clip(0, 4.5)
-        white = rng.random(n) < 0.07
-        stars["white_dwarf"] = white
-        stars["teff"] = np.where(white, 7500 * (45000 / 7500) ** rng.random(n), stars["teff"])
-        stars["logg"] = np.where(white, rng.normal(7.95, 0.15, n), stars["logg"])
         return stars
 
     return draw
 
 
 def _lamost_stars(rng: Generator, n: int) -> dict[str, Any]:
-    shares = {"O": 1.5, "B": 5, "A": 15, "F": 28, "G": 27, "K": 15, "M": 8.5}
+    shares = {"O": 0.5, "B": 4, "A": 15, "F": 29, "G": 28, "K": 16, "M": 8, "WD": 0.5}
     stars = _stars(rng, n, shares, halo=0.08, giants=0.35)
-    stars["ebv"] = rng.exponential(0.12, n).clip(0, 1.2)
+    # Towards the Galactic anticentre there is dust up to E(B-V) of 2.
+    stars["ebv"] = (0.05 + rng.exponential(0.25, n)).clip(0, 2.0)
     stars["rmag"] = rng.triangular(11.0, 15.6, 17.8, n)
     return stars
 
@@ -130,19 +128,29 @@ def _lamost_stars(rng: Generator, n: int) -> dict[str, Any]:
 def _galaxies(rng: Generator, n: int, passive: float) -> dict[str, Any]:
     """Star formation history, gas, nucleus and dust; `passive` is the share of quiescent ones."""
     quiet = rng.random(n) < passive
-    tau = np.where(quiet, rng.uniform(0.7, 1.4, n), 10 ** rng.uniform(0.35, 1.1, n))
-    burst = np.where(~quiet & (rng.random(n) < 0.15), 10 ** rng.uniform(-3, -1.3, n), 0.0)
-    active = rng.random(n) < np.where(quiet, 0.15, 0.14)
-    oh = np.where(quiet, 8.76, 8.57)
+    tau = np.where(quiet, rng.uniform(0.7, 2.2, n), 10 ** rng.uniform(0.4, 1.2, n))
+    young = ~quiet & (rng.random(n) < 0.15)
+    # One in thirty is little else than a burst: lines of 50 times the continuum's height.
+    violent = ~quiet & (rng.random(n) < 0.05)
+    burst = np.where(young, 10 ** rng.uniform(-3, -1.3, n), 0.0)
+    burst = np.where(violent, 10 ** rng.uniform(-1.5, -0.2, n), burst)
+    active = rng.random(n) < np.where(quiet, 0.25, 0.14)
     mass = rng.normal(0, 1, n)  # in standard deviations: ties metallicity, dust and dispersion
+    oh = np.where(quiet, 8.72, 8.57) + 0.10 * mass - 0.7 * burst**0.5 + rng.normal(0, 0.06, n)
+    # Stars hold less than the gas does now (Gallazzi et al. 2005, MNRAS 362, 41).
+    metals = np.where(quiet, 0.02, -0.25) + np.where(quiet, 0.10, 0.22) * mass
     return {
         "tau": tau,
         "burst": burst,
-        "oh": (oh + 0.10 * mass - 0.9 * burst**0.5 + rng.normal(0, 0.06, n)).clip(8.0, 8.82),
+        "oh": oh.clip(7.8, 8.82),
+        "metals": metals + rng.normal(0, 0.1, n),
         # Nuclei of quiescent galaxies are weak (LINERs).
-        "agn": np.where(active, rng.uniform(0.2, 0.95, n) * np.where(quiet, 0.35, 1.0), 0.0),
+        "agn": np.where(active, rng.uniform(0.2, 0.95, n) * np.where(quiet, 0.25, 1.0), 0.0),
         "sigma": np.where(quiet, 210 * 10 ** (0.1 * mass), 110 * 10 ** (0.12 * mass)).clip(60, 350),
-        "ebv": np.where(quiet, 0.03, (0.34 + 0.10 * mass + rng.normal(0, 0.12, n)).clip(0, 0.9)),
+        "ebv": np.where(
+            quiet, rng.exponential(0.06, n), (0.34 + 0.10 * mass + rng.normal(0, 0.12, n))
+        ).clip(0, 0.9)
+        * np.where(violent, 0.3, 1.0),
     }
 
 
@@ -152,16 +160,25 @@ def _flux_limited(
     """Magnitudes rising as 10**(0.6 m) to a limit, and the redshift that goes with each."""
     # Euclidean counts 10**(0.6 m) are an exponential in m; the factor is 0.6 ln 10.
     rmag = limit - rng.exponential(1 / (0.6 * np.log(10)), n).clip(0, 4)
+    # Bright ones nearby were targeted for themselves.
+    rmag = np.where(rng.random(n) < 0.15, limit - rng.uniform(0.5, 4.5, n), rmag)
     z = z_limit * 10 ** (0.2 * (rmag - limit)) * np.exp(rng.normal(0, spread, n))
     return rmag, z
 
 
-def _main_galaxies(rng: Generator, n: int) -> dict[str, Any]:
-    galaxies = _galaxies(rng, n, passive=0.45)
-    rmag, z = _flux_limited(rng, n, 17.77, 0.115, 0.42)
-    galaxies["z"] = z.clip(0.004, 0.32)
-    galaxies["rmag"] = rmag + rng.normal(0.75, 0.3, n)  # the fiber misses the outskirts
-    return galaxies
+def _near_galaxies(
+    limit: float, z_limit: float, passive: float, lost: float
+) -> Callable[[Generator, int], dict[str, Any]]:
+    """Galaxies to a magnitude; the fiber misses the outskirts, `lost` magnitudes."""
+
+    def draw(rng: Generator, n: int) -> dict[str, Any]:
+        galaxies = _galaxies(rng, n, passive)
+        rmag, z = _flux_limited(rng, n, limit, z_limit, 0.42)
+        galaxies["z"] = z.clip(0.004, 0.32)
+        galaxies["rmag"] = rmag + rng.normal(lost, 0.3, n)
+        return galaxies
+
+    return draw
 
 
 def _red_galaxies(
@@ -177,37 +194,42 @@ def _red_galaxies(
     return draw
 
 
-def _lamost_galaxies(rng: Generator, n: int) -> dict[str, Any]:
-    galaxies = _galaxies(rng, n, passive=0.4)
-    rmag, z = _flux_limited(rng, n, 17.5, 0.095, 0.4)
-    galaxies["z"] = z.clip(0.003, 0.3)
-    galaxies["rmag"] = rmag + rng.normal(0.4, 0.25, n)
-    return galaxies
-
-
 def _quasars(
-    mode: float, width: float, low: float, high: float, magnitude: float
+    mode: float, width: float, low: float, high: float, magnitude: float, near: float = 0.0
 ) -> Callable[[Generator, int], dict[str, Any]]:
-    """Redshift log-normal in 1 + z between two limits; brighter when nearer."""
+    """Redshift log-normal in 1 + z between limits, a share `near` at 0.1 to 1; brighter there."""
 
     def draw(rng: Generator, n: int) -> dict[str, Any]:
         z = np.exp(rng.normal(np.log1p(mode), width, n)) - 1
         outside = (z < low) | (z > high)
         z = np.where(outside, rng.uniform(low, 0.6 * high + 0.4 * low, n), z)
+        z = np.where(rng.random(n) < near, rng.uniform(0.1, 1.0, n), z)
         rmag = magnitude - rng.exponential(0.45, n).clip(0, 2.5) + rng.normal(0, 0.2, n)
-        # Baldwin (1977) effect: lines are relatively stronger in fainter quasars.
-        line_ew = np.exp(rng.normal(0, 0.28, n)) * 10 ** (0.06 * (rmag - magnitude))
+        # The real one of about this redshift whose spectrum it has.
+        template = np.zeros(n, np.int64)
+        for which, rows in (("low", z < QUASAR_SPLIT), ("high", z >= QUASAR_SPLIT)):
+            known = bases.quasars(which).z
+            place = np.searchsorted(known, z[rows]) + rng.integers(-60, 61, rows.sum())
+            template[rows] = place.clip(0, len(known) - 1)
+        windy = (rng.random(n) < 0.14) & (z > 1.3)
         return {
             "z": z,
             "rmag": rmag - 0.4 * (z < 0.5),
-            "ebv": rng.exponential(0.02, n).clip(0, 0.15),
-            "slope": rng.normal(-1.55, 0.25, n).clip(-2.3, -0.6),
-            "fwhm": np.exp(rng.normal(np.log(4300), 0.35, n)).clip(1500, 12000),
-            "line_ew": line_ew,
-            "iron": np.exp(rng.normal(0, 0.4, n)),
-            "bal": np.where(rng.random(n) < 0.12, rng.uniform(0.4, 0.95, n), 0.0),
+            "template": template,
+            # A tenth is reddened (Richards et al. 2003, AJ 126, 1131).
+            "ebv": np.where(rng.random(n) < 0.1, rng.exponential(0.12, n).clip(0, 0.6), 0.0),
+            "trough": np.where(windy, rng.integers(0, len(bases.troughs()), n), -1),
             "sigma": rng.uniform(100, 250, n),
         }
+
+    return draw
+
+
+def _nothing(magnitude: float) -> Callable[[Generator, int], dict[str, Any]]:
+    """Fibers on empty sky, unplugged or broken: what light there is, is not any object's."""
+
+    def draw(rng: Generator, n: int) -> dict[str, Any]:
+        return _sdss_stars(20.0)(rng, n) | {"rmag": magnitude + rng.normal(0, 0.7, n), "z": 0.0}
 
     return draw
 
@@ -216,16 +238,18 @@ SAMPLES: dict[str, Sample] = {
     "legacy_star": Sample(STAR, _sdss_stars(19.4)),
     "segue_star": Sample(STAR, _sdss_stars(19.0)),
     "boss_star": Sample(STAR, _sdss_stars(20.3)),
-    "legacy_main": Sample(GALAXY, _main_galaxies),
+    "legacy_main": Sample(GALAXY, _near_galaxies(17.77, 0.115, 0.45, 0.75)),
     "legacy_lrg": Sample(GALAXY, _red_galaxies(0.34, 0.06, 0.15, 0.48, 19.2)),
     "boss_lowz": Sample(GALAXY, _red_galaxies(0.31, 0.07, 0.12, 0.43, 18.9)),
     "boss_cmass": Sample(GALAXY, _red_galaxies(0.54, 0.06, 0.43, 0.70, 20.3)),
-    "legacy_qso": Sample(QSO, _quasars(1.35, 0.36, 0.10, 4.2, 19.0)),
+    "legacy_qso": Sample(QSO, _quasars(1.35, 0.36, 0.10, 4.2, 19.0, near=0.2)),
     "boss_qso": Sample(QSO, _quasars(2.45, 0.12, 0.4, 4.8, 21.3)),
-    "eboss_qso": Sample(QSO, _quasars(1.55, 0.18, 0.5, 2.6, 21.2)),
+    "eboss_qso": Sample(QSO, _quasars(1.55, 0.18, 0.5, 2.6, 21.2, near=0.05)),
     "lamost_star": Sample(STAR, _lamost_stars),
-    "lamost_galaxy": Sample(GALAXY, _lamost_galaxies),
-    "lamost_qso": Sample(QSO, _quasars(1.2, 0.36, 0.10, 3.6, 18.6)),
+    "lamost_galaxy": Sample(GALAXY, _near_galaxies(17.5, 0.095, 0.4, 0.4)),
+    "lamost_qso": Sample(QSO, _quasars(1.2, 0.36, 0.10, 3.6, 18.6, near=0.2)),
+    "sdss_none": Sample(NONE, _nothing(26.0)),
+    "lamost_none": Sample(NONE, _nothing(18.8)),
 }
 
 
@@ -243,15 +267,15 @@ def draw_objects(rng: Generator, samples: NDArray[np.str_]) -> Structured:
 
 
 def light_shares(tau: Floats, burst: Floats) -> Floats:
-    """Share of the V-band light that populations of each age give; (n, 8), rows sum to 1.
+    """Share of the V-band light that populations of each age give; (n, 9), rows sum to 1.
 
-    Star formation decays as exp(-t/tau) over 12 Gyr, plus a burst in the last 100 Myr.
+    Star formation decays as exp(-t/tau) over 13 Gyr, plus a burst in the last 50 Myr.
     """
     # Mass formed at look-back time t is ~ exp(t/tau): integrate it over each age bin.
     cumulative = np.expm1(AGE_EDGES / np.asarray(tau)[:, None])
     mass = np.diff(cumulative, axis=1) / cumulative[:, -1:]
     mass *= 1 - np.asarray(burst)[:, None]
-    mass[:, :3] += np.asarray(burst)[:, None] * np.array([0.15, 0.4, 0.45])
+    mass[:, :3] += np.asarray(burst)[:, None] * np.array([0.15, 0.25, 0.6])
     light = mass / MASS_TO_LIGHT
     shares: Floats = light / light.sum(axis=1, keepdims=True)
     return shares

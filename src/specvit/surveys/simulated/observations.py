@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 from specvit.config.surveys import Simulated
 from specvit.surveys.simulated.objects import (
     GALAXY,
+    NONE,
     OBJECT,
     STAR,
-    Floats,
-    Generator,
     Structured,
     draw_objects,
 )
-from specvit.surveys.simulated.seeds import generator
+from specvit.surveys.simulated.seeds import Floats, Generator, generator
 
 ARCSEC = 1 / 3600
 Ints = NDArray[np.int64]
 
 # Bits of ZWARNING, and what the pipeline sets for a fiber that saw nothing (LITTLE_COVERAGE too).
-LITTLE_COVERAGE, SMALL_DELTA_CHI2, MANY_OUTLIERS = 1, 2, 4
+SKY, LITTLE_COVERAGE, SMALL_DELTA_CHI2, MANY_OUTLIERS, UNPLUGGED = 0, 1, 2, 4, 7
 DEAD_FIBER = (1 << LITTLE_COVERAGE) | (1 << SMALL_DELTA_CHI2)
+HALF_SPECTRUM = 1 << LITTLE_COVERAGE
 
 # Fate of a file on the server.
 INTACT, MISSING, CORRUPT = range(3)
@@ -64,22 +64,29 @@ class Program:
 
 PROGRAMS = (
     Program("sdss", "legacy", "26", False, 0.44, (266, 1900), (51602, 53250),
-            {"legacy_star": 0.13, "legacy_main": 0.44, "legacy_lrg": 0.15, "legacy_qso": 0.28}),
+            {"legacy_star": 0.13, "legacy_main": 0.44, "legacy_lrg": 0.14, "legacy_qso": 0.275,
+             "sdss_none": 0.015}),
     Program("segue1", "segue", "103", False, 0.06, (2041, 2558), (53387, 54180),
             {"segue_star": 1.0}),
     Program("segue2", "segue2", "104", False, 0.06, (3004, 3509), (54800, 55210),
             {"segue_star": 1.0}),
     Program("boss", "boss", "v5_13_2", True, 0.26, (3586, 7565), (55181, 56838),
-            {"boss_star": 0.14, "boss_lowz": 0.18, "boss_cmass": 0.28, "boss_qso": 0.40}),
+            {"boss_star": 0.14, "boss_lowz": 0.18, "boss_cmass": 0.27, "boss_qso": 0.39,
+             "sdss_none": 0.02}),
     Program("eboss", "eboss", "v5_13_2", True, 0.18, (7566, 11704), (56840, 58543),
-            {"boss_star": 0.16, "boss_cmass": 0.20, "eboss_qso": 0.64}),
+            {"boss_star": 0.16, "boss_cmass": 0.20, "eboss_qso": 0.62, "sdss_none": 0.02}),
 )  # fmt: skip
 # SEGUE plate whose catalogue rows say run2d 26 while its spectra are under 104, as in DR17.
 MISFILED_PLATE = 3000
 MISFILED_MJDS = (54843, 54892)
 SEGUE2 = 2
 
-LAMOST_SAMPLES = {"lamost_star": 0.66, "lamost_galaxy": 0.24, "lamost_qso": 0.10}
+LAMOST_SAMPLES = {
+    "lamost_star": 0.65,
+    "lamost_galaxy": 0.235,
+    "lamost_qso": 0.10,
+    "lamost_none": 0.015,
+}
 SECOND_EPOCH = 28  # days until a field is observed again
 SDSS_RADIUS = 1.45  # deg, of a plate
 LAMOST_RADIUS = 2.4
@@ -146,7 +153,7 @@ def _fates(rng: Generator, n: int, settings: Simulated) -> tuple[Ints, Ints]:
 def _measure(rng: Generator, rows: Structured, objects: Structured) -> None:
     """Fill z and z_err: errors fall with S/N; broad lines and few lines make them larger."""
     seen = objects[rows["object"]]
-    base = np.choose(seen["kind"], [9e-5, 1.1e-4, 3e-4 * (1 + seen["z"])])
+    base = np.choose(seen["kind"], [9e-5, 1.1e-4, 3e-4 * (1 + seen["z"]), 1e-3])
     snr = np.maximum(rows["snr_all"], 0.5)
     z_err = base * (0.06 + (5.0 / snr)) ** 0.8
     rows["z_err"] = np.round(z_err * np.exp(rng.normal(0, 0.2, len(rows))), 8)
@@ -159,7 +166,7 @@ def _band_snr(rng: Generator, total: Floats, seen: Structured, telescope: Floats
     # Colour as the temperature of a black body of about the same slope.
     teff = np.choose(
         seen["kind"],
-        [seen["teff"], np.where(seen["tau"] > 1.5, 5400.0, 4300.0), np.full(n, 9500.0)],
+        [seen["teff"], np.where(seen["tau"] > 1.5, 5400.0, 4300.0), np.full(n, 9500.0), 6000.0],
     ).clip(2700, 15000)
     waves = (
         np.array([3551.0, 4686.0, 6166.0, 7480.0, 8932.0])
@@ -250,7 +257,7 @@ def _sdss_quality(rng: Generator, rows: Structured, seen: Structured, objects: S
     # Nights differ, and some fibers lose light.
     depth = rng.normal(0, 0.15, len(rows)) + rng.exponential(0.2, len(rows))
     rows["snr_all"] = np.round(_snr(seen["rmag"] + depth, np.where(boss, 20.35, 19.75)), 4)
-    response = np.array([0.3, 0.95, 1.15, 1.1, 0.75])
+    response = np.array([0.3, 0.9, 1.15, 1.35, 0.95])
     rows["snr"] = np.round(_band_snr(rng, rows["snr_all"], seen, response), 4)
     _measure(rng, rows, objects)
     # By far the commonest warning, rising steeply at low S/N.
@@ -260,9 +267,15 @@ def _sdss_quality(rng: Generator, rows: Structured, seen: Structured, objects: S
     rows["zwarning"] |= np.where(~doubtful & (chance < 0.004), 1 << MANY_OUTLIERS, 0)
     # A dead fiber: nothing in the spectrum, and no redshift either.
     rows["zwarning"] = np.where(chance > 0.999, DEAD_FIBER, rows["zwarning"])
-    # About a third of the doubtful redshifts are plainly wrong.
+    # One arm lost: half a spectrum, whose redshift may be right all the same.
+    rows["zwarning"] |= np.where(~doubtful & (np.abs(chance - 0.5) < 0.002), HALF_SPECTRUM, 0)
+    # About a third of the doubtful redshifts are plainly wrong, and all of those of nothing.
+    nothing = seen["kind"] == NONE
     wrong = doubtful & (rng.random(len(rows)) < 0.35) & (seen["kind"] != STAR)
+    wrong |= nothing
     rows["z"] = np.where(wrong, np.round(rng.uniform(0.01, 3.5, len(rows)), 6), rows["z"])
+    unplugged = np.where(rng.random(len(rows)) < 0.3, 1 << UNPLUGGED, 1 << SKY)
+    rows["zwarning"] |= np.where(nothing, unplugged | 1 << SMALL_DELTA_CHI2, 0)
 
 
 def _lamost(
@@ -278,7 +291,8 @@ def _lamost(
     dec = np.r_[plates[on_plate, 1], rng.uniform(20, 45, count)]
     first_mjd = np.sort(rng.choice(np.arange(55860, 58600), len(ra), replace=False))
     field, distance = _nearest(objects["ra"], objects["dec"], ra, dec)
-    within = np.flatnonzero((objects["rmag"] < SHARED_LIMIT) & (distance < LAMOST_RADIUS))
+    bright = (objects["rmag"] < SHARED_LIMIT) & (objects["kind"] != NONE)
+    within = np.flatnonzero(bright & (distance < LAMOST_RADIUS))
     shared = min(-(-again // 2), len(within))
     repeats = again - shared
     fresh = total - again
@@ -305,9 +319,11 @@ def _lamost(
     rows["dec"] = _jitter(rng, seen["dec"], 0.2)
     depth = rng.normal(0, 0.35, total)
     rows["snr_all"] = _snr(seen["rmag"] + depth, 17.6).clip(0.8, 400)
-    response = np.array([0.22, 0.75, 1.1, 1.25, 0.9])
+    response = np.array([0.2, 0.65, 1.1, 1.6, 1.15])
     rows["snr"] = np.round(_band_snr(rng, rows["snr_all"], seen, response).clip(0.3, 900), 2)
     _measure(rng, rows, everything)
+    for name in ("z", "z_err"):
+        rows[name][seen["kind"] == NONE] = -9999.0
     rows["fate"], rows["damage"] = _fates(rng, total, settings)
     return everything, rows
 

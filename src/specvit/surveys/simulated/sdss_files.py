@@ -23,7 +23,7 @@ from specvit.spectrum.fits_write import (
 )
 from specvit.surveys.simulated.exposure import Exposure
 from specvit.surveys.simulated.lines import SPZLINE
-from specvit.surveys.simulated.objects import CLASS_NAMES, GALAXY, QSO, Structured
+from specvit.surveys.simulated.objects import CLASS_NAMES, GALAXY, NONE, QSO, Structured
 from specvit.surveys.simulated.observations import MISFILED_PLATE, PROGRAMS, Universe
 from specvit.surveys.simulated.subclasses import sdss_subclass
 
@@ -107,7 +107,9 @@ def _values(rows: Structured, universe: Universe) -> dict[str, Any]:
     boss = is_boss(rows)
     survey = _of_program(rows, lambda program: program.survey)
     primary = rows["primary"]
-    names = CLASS_NAMES[seen["kind"]]
+    nothing = seen["kind"] == NONE
+    # The pipeline gives every fiber the class that fits best, those on nothing too.
+    names = CLASS_NAMES[np.where(nothing, rows["fiber"] % 3, seen["kind"])]
     ra, dec = np.radians(rows["ra"]), np.radians(rows["dec"])
     return {
         "SURVEY": survey,
@@ -135,9 +137,9 @@ def _values(rows: Structured, universe: Universe) -> dict[str, Any]:
         "CX": np.cos(ra) * np.cos(dec),
         "CY": np.sin(ra) * np.cos(dec),
         "CZ": np.sin(dec),
-        "SOURCETYPE": names,
-        "OBJTYPE": names,
-        "TARGETTYPE": "SCIENCE",
+        "SOURCETYPE": np.where(nothing, "SKY", names),
+        "OBJTYPE": np.where(nothing, "SKY", names),
+        "TARGETTYPE": np.where(nothing, "SKY", "SCIENCE"),
         "SPECTROGRAPHID": 1 + (rows["fiber"] > np.where(boss, 500, 320)),
         "PLATE": rows["plate"],
         "TILE": rows["plate"] + 9000,

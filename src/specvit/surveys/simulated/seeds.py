@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Generator = np.random.Generator
 
 
-def generator(seed: int, *key: str | int) -> np.random.Generator:
+def generator(seed: int, *key: str | int) -> Generator:
     """Return the generator of one purpose or thing: the same for the same seed and key."""
     text = "/".join(str(part) for part in (seed, *key))
     digest = hashlib.sha256(text.encode()).digest()

@@ -12,6 +12,8 @@ from specvit.surveys.simulated import damage, lamost_files
 from specvit.surveys.simulated.exposure import (
     Exposure,
     Pixels,
+    arm_join,
+    calibrate,
     choose_pixels,
     mask_sdss,
     observe,
@@ -20,16 +22,17 @@ from specvit.surveys.simulated.exposure import (
 )
 from specvit.surveys.simulated.instrument import BOSS, LAMOST, SDSS
 from specvit.surveys.simulated.lamost_artefacts import calibration, damage_pixels, through_air
-from specvit.surveys.simulated.objects import Floats
+from specvit.surveys.simulated.objects import STAR
 from specvit.surveys.simulated.observations import (
     CORRUPT,
     DEAD_FIBER,
+    HALF_SPECTRUM,
     MISSING,
     PROGRAMS,
     draw_universe,
 )
 from specvit.surveys.simulated.sdss_files import SdssFiles
-from specvit.surveys.simulated.seeds import generator
+from specvit.surveys.simulated.seeds import Floats, generator
 from specvit.surveys.simulated.spectra import model_flux
 
 _SDSS_CATALOGUE = "dr17/sdss/spectro/redux/specObj-dr17.fits"
@@ -103,10 +106,18 @@ class SimulatedSky:
         pixels = choose_pixels(BOSS if PROGRAMS[row["program"]].boss else SDSS, rng)
         model = self._model(row, pixels)
         exposure = observe(rng, pixels, model, row["snr"], float(row["snr_all"]))
-        mask_sdss(rng, exposure, model)
+        wavelength = pixels.wavelength
+        # Calibrated to 4 % in colour (Adelman-McCarthy et al. 2008, ApJS 175, 297).
+        tilt = np.exp(rng.normal(0, 0.04) * (wavelength - 6200) / 2500)
+        factor = tilt * arm_join(rng, wavelength, pixels.spectrograph.arms, 0.015)
+        calibrate(exposure, factor)
+        mask_sdss(rng, exposure, model * factor)
         if row["zwarning"] == DEAD_FIBER:
             switch_off(exposure)
-        return exposure, model
+        elif row["zwarning"] & HALF_SPECTRUM:
+            blue = wavelength < pixels.spectrograph.arms
+            switch_off(exposure, blue if rng.random() < 0.4 else ~blue)
+        return exposure, model * factor
 
     def sdss_file(self, number: int) -> bytes:
         """Return the lite file of one SDSS row, whatever its fate on the server."""
@@ -120,12 +131,14 @@ class SimulatedSky:
         row = self.universe.lamost[number]
         rng = generator(self.settings.seed, "lamost", "exposure", number)
         pixels = choose_pixels(LAMOST, rng)
+        ebv = float(self.universe.objects["ebv"][row["object"]])
         model = through_air(rng, pixels.where, self._model(row, pixels))
         exposure = observe(rng, pixels, model, row["snr"], None)
-        factor = calibration(rng, pixels.wavelength)
-        exposure.flux[:] *= factor
-        exposure.ivar[:] /= factor**2
-        damage_pixels(rng, exposure)
+        star = self.universe.objects["kind"][row["object"]] == STAR
+        factor = calibration(rng, pixels.wavelength, ebv if star else 0.0, float(row["snr_all"]))
+        calibrate(exposure, factor)
+        # Half of the fields are reduced as the first releases were.
+        damage_pixels(rng, exposure, old=int(row["plan"]) % 2 == 0)
         return exposure, model * factor
 
     def lamost_file(self, number: int, release: str) -> bytes:
