@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,23 +104,25 @@ def measured(spectra: Iterator[Spectrum | None], title: str) -> tuple[pd.DataFra
             # Stars without a redshift: their velocities are less than the windows' width.
             z = header.z if header.z is not None else 0.0
             values = measure(spectrum, z, str(header.class_))
-            rows.append({"group": group, "snr": header.snr or np.nan, "z": z, **values})
+            digit = re.search(r"[OBAFGKM](\d)", header.subclass or "")
+            known = {"snr": header.snr or np.nan, "z": z, "digit": int(digit[1]) if digit else 5}
+            rows.append({"group": group, **known, **values})
     return pd.DataFrame(rows), left
 
 
 def _matched(real: pd.DataFrame, simulated: pd.DataFrame) -> pd.DataFrame:
-    """The simulated spectra nearest to each real one in S/N and redshift.
+    """The simulated spectra nearest to each real one in S/N, redshift and subtype.
 
-    The real ones are what could be found, not a survey's sample: without this their depth and
-    distance would be compared, not their lines.
+    The real ones are what could be found, not a survey's sample: without this their depth, distance
+    and mix would be compared, not their lines.
     """
     rng = np.random.default_rng(0)
     snr = np.log(simulated["snr"].fillna(10.0).clip(0.5, DEEP).to_numpy())
-    z = np.log1p(simulated["z"].to_numpy())
+    z, digit = np.log1p(simulated["z"].to_numpy()), simulated["digit"].to_numpy()
     chosen = []
-    for row in real[["snr", "z"]].fillna(10.0).itertuples():
+    for row in real[["snr", "z", "digit"]].fillna(10.0).itertuples():
         distance = np.abs(snr - np.log(min(max(row.snr, 0.5), DEEP)))
-        distance += 10 * np.abs(z - np.log1p(row.z))
+        distance += 10 * np.abs(z - np.log1p(row.z)) + np.abs(digit - row.digit)
         chosen += rng.choice(np.argsort(distance, kind="stable")[:NEAREST], MATCHES).tolist()
     return simulated.iloc[chosen]
 
@@ -132,7 +135,7 @@ def compare(real: pd.DataFrame, simulated: pd.DataFrame) -> pd.DataFrame:
         if len(mine) < ENOUGH or len(theirs) < ENOUGH:
             continue
         theirs = _matched(mine, theirs)
-        for name in mine.columns.drop(["group", "snr", "z"]):
+        for name in mine.columns.drop(["group", "snr", "z", "digit"]):
             a, b = mine[name].dropna(), theirs.get(name, pd.Series(dtype=float)).dropna()
             if len(a) >= ENOUGH and len(b) >= ENOUGH:
                 rows.append(_row(str(group), str(name), a.to_numpy(), b.to_numpy()))

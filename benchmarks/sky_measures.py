@@ -105,6 +105,10 @@ def _equivalent_width(
 def _instrument(wave: Floats, spectrum: Spectrum) -> dict[str, float]:
     flux, good, snr = spectrum.flux.astype(float), spectrum.good, spectrum.header.snr
     values: dict[str, float] = {}
+    values["arm join (%)"] = _join(wave, flux, good)
+    # SDSS files without a reduction were rebuilt by others: their ivar is not the survey's.
+    if spectrum.header.release is None:
+        return values
     for name, (low, high) in (("3800-4000", BLUE_END), ("telluric", TELLURIC)):
         count = ((wave > low) & (wave < high) & good).sum()
         values[f"no data, {name} (%)"] = 100 * max(0.0, 1 - count / _pixels(low, high))
@@ -112,10 +116,8 @@ def _instrument(wave: Floats, spectrum: Spectrum) -> dict[str, float]:
     if len(middle) > 1000:
         edges = np.flatnonzero(np.diff(np.r_[True, middle, True].astype(int)))
         values["longest gap (pixels)"] = float((edges[1::2] - edges[::2]).max(initial=0))
-    values["arm join (%)"] = _join(wave, flux, good)
     error = np.sqrt(spectrum.ivar.astype(float))
-    # SDSS files without a reduction were rebuilt by others: their ivar is not the survey's.
-    if snr is None or snr <= 0 or spectrum.header.release is None:
+    if snr is None or snr <= 0:
         return values
     for band, (low, high) in SNR_BANDS.items():
         inside = (wave > low) & (wave < high) & good

@@ -135,7 +135,7 @@ def interpolated_noise(rng: Generator, count: int) -> Floats:
 
     A shift by s of a pixel correlates neighbours by s (1 - s) / (s**2 + (1 - s)**2): up to 1/2.
     """
-    shift = float(rng.uniform(0.08, 0.4))
+    shift = float(rng.uniform(0.05, 0.35))
     white = rng.standard_normal(count + 1)
     mixed = (1 - shift) * white[:-1] + shift * white[1:]
     return np.asarray(mixed / np.hypot(shift, 1 - shift))

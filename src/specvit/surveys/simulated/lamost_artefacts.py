@@ -12,7 +12,8 @@ from specvit.surveys.simulated.instrument import LAMOST, sky_of
 from specvit.surveys.simulated.seeds import Floats, Generator
 
 COSMIC_RAY = 1 << 1  # bit set in or_mask where one exposure was hit
-BAND = (7581.0, 7682.0)  # A, cut out of the first releases
+# A, cut out of spectra of the first releases: the air's strongest band and, of some, the join.
+BAND, JOIN = (7581.0, 7682.0), (5608.0, 6005.0)
 
 # Molecular bands of the air (vacuum A): from, to, mean depth at the zenith. O2 B and A, H2O.
 _TELLURIC = ((6869, 6884, 0.22), (6884, 6947, 0.10), (7166, 7340, 0.05), (7595, 7622, 0.42),
@@ -47,7 +48,7 @@ def calibration(rng: Generator, wavelength: Floats, ebv: float, snr: float) -> F
     x = (wavelength - LAMOST.arms) / 3000
     blue, red = rng.normal(0, 0.10, 2)
     tilt = np.where(x < 0, blue * x, red * x) + rng.normal(0, 0.05) * x**2
-    dust = 0.921 * ebv * rng.normal(0.85, 0.15) * (extinction(wavelength) - 2.5)
+    dust = 0.921 * ebv * rng.normal(0.85, 0.1) * (extinction(wavelength) - 2.5)
     join = arm_join(rng, wavelength, LAMOST.arms, np.hypot(0.05, 0.9 / max(snr, 3.0)))
     return np.asarray(scale * np.exp(tilt + dust) * join)
 
@@ -64,12 +65,14 @@ def damage_pixels(rng: Generator, exposure: Exposure, old: bool) -> None:
     exposure.or_mask[hits] |= COSMIC_RAY
     if rng.random() < 0.08:
         seam = int(np.searchsorted(wavelength, LAMOST.arms + rng.uniform(-60, 60)))
-        half = int(rng.integers(15, 60)) if rng.random() < 0.6 else int(rng.integers(60, 155))
+        half = int(rng.integers(15, 60))
         flux[seam - half : seam + half] = 0
     missing = int(rng.integers(2, 37))
     ivar[-missing:] = ivar[-missing - 1]
     if old:
         ivar[(wavelength > BAND[0]) & (wavelength < BAND[1])] = 0
+        if rng.random() < 0.15:
+            ivar[(wavelength > JOIN[0]) & (wavelength < JOIN[1])] = 0
         # Single exposures are shallower than their sum: any of them may have been rejected.
         signal = flux * np.sqrt(ivar)
         least = min(3.0, 0.3 * float(np.median(signal)))

@@ -70,11 +70,16 @@ def _stars(
     library = bases.stars()
     letters = np.array([name[:1] if name != "WD" else "WD" for name in library.types.tolist()])
     poor = library.parameters[:, 2] < -0.8
-    # Early M stars are by far the brightest of theirs.
-    early = np.array([float(name[1]) if name[:1] == "M" else 0.0 for name in library.types])
-    weight = np.where(library.super_giant, 0.15, 1.0) * np.exp(-early / 1.8)
+    # Early M stars are by far the brightest of theirs; of F stars, the late ones the commonest.
+    trend = np.array([{"M": -0.55, "F": 0.25}.get(name[:1], 0.0) for name in library.types])
+    digit = np.array(
+        [float(name[1]) if name != "C" and name != "WD" else 0 for name in library.types]
+    )
+    weight = np.where(library.super_giant, 0.15, 1.0) * np.exp(trend * digit)
     chosen = rng.choice(list(shares), n, p=np.array(list(shares.values())) / sum(shares.values()))
-    is_halo, is_giant = rng.random(n) < halo, rng.random(n) < giants
+    # Among red stars giants are common to the K types; the M giants are few and far.
+    evolved = giants * np.where(chosen == "M", 0.25, 1.0)
+    is_halo, is_giant = rng.random(n) < halo, rng.random(n) < evolved
     template = np.zeros(n, np.int64)
     for letter in shares:
         for metal_poor, giant in ((False, False), (False, True), (True, False), (True, True)):
@@ -120,7 +125,9 @@ def _lamost_stars(rng: Generator, n: int) -> dict[str, Any]:
     shares = {"O": 0.5, "B": 4, "A": 15, "F": 29, "G": 28, "K": 16, "M": 8, "WD": 0.5}
     stars = _stars(rng, n, shares, halo=0.08, giants=0.35)
     # Towards the Galactic anticentre there is dust up to E(B-V) of 2.
-    stars["ebv"] = (0.05 + rng.exponential(0.25, n)).clip(0, 2.0)
+    stars["ebv"] = (0.05 + rng.exponential(0.3, n)).clip(0, 2.0)
+    # Cool dwarfs of that brightness lie before it.
+    stars["ebv"] *= np.where((stars["teff"] < 4800) & (stars["logg"] > 3.6), 0.2, 1.0)
     stars["rmag"] = rng.triangular(11.0, 15.6, 17.8, n)
     return stars
 
@@ -131,7 +138,7 @@ def _galaxies(rng: Generator, n: int, passive: float) -> dict[str, Any]:
     tau = np.where(quiet, rng.uniform(0.7, 2.2, n), 10 ** rng.uniform(0.4, 1.2, n))
     young = ~quiet & (rng.random(n) < 0.15)
     # One in thirty is little else than a burst: lines of 50 times the continuum's height.
-    violent = ~quiet & (rng.random(n) < 0.05)
+    violent = ~quiet & (rng.random(n) < 0.04)
     burst = np.where(young, 10 ** rng.uniform(-3, -1.3, n), 0.0)
     burst = np.where(violent, 10 ** rng.uniform(-1.5, -0.2, n), burst)
     active = rng.random(n) < np.where(quiet, 0.25, 0.14)

@@ -257,7 +257,7 @@ def _sdss_quality(rng: Generator, rows: Structured, seen: Structured, objects: S
     # Nights differ, and some fibers lose light.
     depth = rng.normal(0, 0.15, len(rows)) + rng.exponential(0.2, len(rows))
     rows["snr_all"] = np.round(_snr(seen["rmag"] + depth, np.where(boss, 20.35, 19.75)), 4)
-    response = np.array([0.3, 0.9, 1.15, 1.35, 0.95])
+    response = np.array([0.3, 0.9, 1.15, 1.55, 1.1])
     rows["snr"] = np.round(_band_snr(rng, rows["snr_all"], seen, response), 4)
     _measure(rng, rows, objects)
     # By far the commonest warning, rising steeply at low S/N.
@@ -319,7 +319,7 @@ def _lamost(
     rows["dec"] = _jitter(rng, seen["dec"], 0.2)
     depth = rng.normal(0, 0.35, total)
     rows["snr_all"] = _snr(seen["rmag"] + depth, 17.6).clip(0.8, 400)
-    response = np.array([0.2, 0.65, 1.1, 1.6, 1.15])
+    response = np.array([0.2, 0.65, 1.1, 1.9, 1.35])
     rows["snr"] = np.round(_band_snr(rng, rows["snr_all"], seen, response).clip(0.3, 900), 2)
     _measure(rng, rows, everything)
     for name in ("z", "z_err"):
