@@ -73,9 +73,9 @@ def measure(spectrum: Spectrum, z: float, class_: str) -> dict[str, float]:
 
 def _level(wave: Floats, flux: Floats, good: NDArray[np.bool_], low: float, high: float) -> float:
     """Mean over the pixels with data, if they cover most of the stretch."""
-    inside = (wave > low) & (wave < high)
-    used = inside & good
-    return float(flux[used].mean()) if used.sum() > 0.6 * _pixels(low, high) else np.nan
+    inside = slice(*np.searchsorted(wave, (low, high)))
+    used = flux[inside][good[inside]]
+    return float(used.mean()) if len(used) > 0.6 * _pixels(low, high) else np.nan
 
 
 def _pixels(low: float, high: float) -> float:
@@ -93,10 +93,9 @@ def _equivalent_width(
 ) -> float:
     """Equivalent width (rest A, absorption positive) against a straight line between the sides."""
     levels = [_level(rest, flux, good, *side) for side in (blue, red)]
-    inside = (rest > low) & (rest < high) & good
-    if min(levels) <= 0 or inside.sum() < 0.6 * _pixels(low, high):
-        return np.nan
-    if not np.isfinite(levels).all():
+    near = slice(*np.searchsorted(rest, (low, high)))
+    inside = near.start + np.flatnonzero(good[near])
+    if not min(levels) > 0 or len(inside) < 0.6 * _pixels(low, high):
         return np.nan
     at = np.interp(rest[inside], [np.mean(blue), np.mean(red)], levels)
     return float((1 - flux[inside] / at).mean() * (high - low))
@@ -107,7 +106,7 @@ def _instrument(wave: Floats, spectrum: Spectrum) -> dict[str, float]:
     values: dict[str, float] = {}
     values["arm join (%)"] = _join(wave, flux, good)
     # SDSS files without a reduction were rebuilt by others: their ivar is not the survey's.
-    if spectrum.header.release is None:
+    if spectrum.header.survey == "sdss" and spectrum.header.release is None:
         return values
     for name, (low, high) in (("3800-4000", BLUE_END), ("telluric", TELLURIC)):
         count = ((wave > low) & (wave < high) & good).sum()

@@ -108,9 +108,15 @@ def star_library(folder: Path) -> tuple[list[str], Floats, Floats]:
     # Past 9280 A, coadds of stars keep residues of the sky.
     air = grid(STAR_GRID)
     weights[0][:, (air > 9280) & (air < 9720)] = 0.0
+    # The few A stars of each coadd are faint in the red: it is left to single stars.
+    weights[0][np.ix_([name[0] == "A" for name in names[: len(logs[0])]], air > 7300)] = 0.0
     logs[0], weights[0] = _completed(logs[0], weights[0], logs[1])
     # Too few stars in the coadd: its pixels scatter.
-    rough = np.median(np.abs(np.diff(logs[0][:, (air > 7600) & (air < 9280)], 2, axis=1)), axis=1)
+    second = np.abs(np.diff(logs[0], 2, axis=1))
+    rough = np.maximum(
+        np.median(second[:, (air > 7600)[1:-1] & (air < 9280)[1:-1]], axis=1),
+        0.5 * np.median(second[:, (air > 5000)[1:-1] & (air < 7000)[1:-1]], axis=1),
+    )
     skip = re.compile("L|CalciumWD|WDmagnetic")
     keep = [n for n in range(len(names)) if not skip.match(names[n])]
     keep = [n for n in keep if n >= len(rough) or rough[n] < ROUGH]

@@ -77,8 +77,8 @@ def _stars(
     )
     weight = np.where(library.super_giant, 0.15, 1.0) * np.exp(trend * digit)
     chosen = rng.choice(list(shares), n, p=np.array(list(shares.values())) / sum(shares.values()))
-    # Among red stars giants are common to the K types; the M giants are few and far.
-    evolved = giants * np.where(chosen == "M", 0.25, 1.0)
+    # Giants are bright enough to be half of the K stars seen; M giants are rare.
+    evolved = giants * np.where(chosen == "M", 0.25, np.where(chosen == "K", 1.5, 1.0))
     is_halo, is_giant = rng.random(n) < halo, rng.random(n) < evolved
     template = np.zeros(n, np.int64)
     for letter in shares:
@@ -113,7 +113,7 @@ def _sdss_stars(faint: float) -> Callable[[Generator, int], dict[str, Any]]:
     shares = {"O": 0.4, "B": 3, "A": 17, "F": 29, "G": 14, "K": 17, "M": 17, "WD": 6}
 
     def draw(rng: Generator, n: int) -> dict[str, Any]:
-        stars = _stars(rng, n, shares, halo=0.45, giants=0.08)
+        stars = _stars(rng, n, shares, halo=0.45, giants=0.3)
         stars["ebv"] = rng.exponential(0.04, n).clip(0, 0.5)
         stars["rmag"] = faint - rng.gamma(2.0, 0.9, n).clip(0, 4.5)
         return stars
