@@ -17,8 +17,9 @@ from specvit.config.surveys import Simulated
 from specvit.errors import DataError, SpectrumError
 from specvit.io import write_json
 from specvit.logs import progress
-from specvit.spectrum import Spectrum, read_spectrum
-from specvit.surveys.base import stellar_type
+from specvit.spectrum import Spectrum
+from specvit.surveys.catalogue import stellar_type
+from specvit.surveys.read import read_spectrum
 
 ENOUGH = 8  # real spectra of a group for a comparison
 MATCHES, NEAREST = 4, 24  # simulated spectra for each real one, drawn among the nearest
@@ -153,6 +154,7 @@ def _row(group: str, name: str, real: np.ndarray, simulated: np.ndarray) -> dict
         "kind": kind,
         "measure": name,
         "real": len(real),
+        "slack": slack,
         **dict(zip(("real_10", "real_50", "real_90"), a.tolist(), strict=True)),
         **dict(zip(("sim_10", "sim_50", "sim_90"), b.tolist(), strict=True)),
         "median_ok": bool(abs(b[1] - a[1]) <= max(MEDIAN_WITHIN * abs(a[1]), slack)),

@@ -65,9 +65,10 @@ def measure(spectrum: Spectrum, z: float, class_: str) -> dict[str, float]:
         above, below = (_level(frame, flux, good, c - 50, c + 50) for c in (blue, red))
         values[name] = above / below if below > 0 else np.nan
     if class_ == "GALAXY":
-        edges = ((4000, 4100), (3850, 3950))
-        red, blue = (_level(rest, flux * rest**2, good, *edge) for edge in edges)
-        values["D4000"] = red / blue if blue > 0 else np.nan
+        per_hertz = flux * rest**2
+        above = _level(rest, per_hertz, good, 4000, 4100)
+        below = _level(rest, per_hertz, good, 3850, 3950)
+        values["D4000"] = above / below if below > 0 else np.nan
     return {name: v for name, v in (values | _instrument(wave, spectrum)).items() if np.isfinite(v)}
 
 

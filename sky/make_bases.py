@@ -171,11 +171,14 @@ def star_parameters(folder: Path, names: list[str], log_flux: Floats) -> Floats:
         if "Dwarf" in name:
             logg = max(logg, 4.2)
             feh = float(name.split("_")[1])
-        giant = re.search("I{2,3}", name) or logg < 3.5
+        hot = kind in HOT or name.startswith("O")
+        giant = re.search("I[abI]", name) or (logg < 3.5 and not hot)
         if kind in COOL:
             teff, logg = COOL[kind], (1.2 if giant and "Dwarf" not in name else 4.8)
-        if kind in HOT or name.startswith("O"):
+        if hot:
             teff, logg, feh = HOT.get(kind, HOT["O"]), (3.2 if giant else 4.1), 0.0
+        if name.startswith("WD"):
+            logg, feh = 8.0, 0.0  # none is in MILES
         out.append((teff, logg, feh))
     return np.array(out)
 

@@ -29,8 +29,7 @@ def noise_free() -> Callable[..., tuple[NDArray[Any], NDArray[Any]]]:
 
     def make(boss: bool = False, **values: float) -> tuple[NDArray[Any], NDArray[Any]]:
         row = np.zeros(1, OBJECT)[0]
-        defaults = {"rmag": 18.0, "logg": 4.3, "oh": 8.6, "sigma": 80.0, "tau": 1.0}
-        defaults |= {"slope": -1.5, "fwhm": 4000.0, "line_ew": 1.0, "iron": 1.0}
+        defaults = {"rmag": 18.0, "oh": 8.6, "sigma": 80.0, "tau": 1.0, "trough": -1}
         for name, value in (defaults | values).items():
             row[name] = value
         pixels = Pixels(BOSS, 35520, 4600) if boss else Pixels(SDSS, 35785, 3840)

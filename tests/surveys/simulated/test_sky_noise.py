@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from specvit.config.surveys import Simulated
 from specvit.surveys.read import read_spectrum
+from specvit.surveys.simulated import SimulatedSky
 from specvit.surveys.simulated.exposure import BRIGHTSKY, FULLREJECT
 from specvit.surveys.simulated.instrument import BOSS, LAMOST, SDSS, sky_of
-from specvit.surveys.simulated.observations import DEAD_FIBER
+from specvit.surveys.simulated.lamost_artefacts import calibration
+from specvit.surveys.simulated.observations import DEAD_FIBER, HALF_SPECTRUM
 from specvit.surveys.simulated.sdss_files import is_boss
 
 
@@ -17,11 +20,13 @@ def alive(sky) -> np.ndarray:
 
 
 def test_noise_is_gaussian_with_the_stated_ivar_sdss(sky):
-    chi = []
+    chi, neighbours = [], []
     for number in alive(sky)[::9]:
         exposure, model = sky.sdss_exposure(int(number))
         good = exposure.ivar > 0
         chi.append(((exposure.flux - model) * np.sqrt(exposure.ivar))[good])
+        chi[-1] /= exposure.pixels.spectrograph.stated
+        neighbours.append(np.corrcoef(chi[-1][:-1], chi[-1][1:])[0, 1])
     chi = np.concatenate(chi)
     assert len(chi) > 100_000
     assert chi.mean() == pytest.approx(0, abs=0.01)
@@ -29,7 +34,9 @@ def test_noise_is_gaussian_with_the_stated_ivar_sdss(sky):
     # The shares of a Gaussian beyond 1, 2 and 3 sigma.
     for limit, share in ((1, 0.3173), (2, 0.0455), (3, 0.0027)):
         assert (np.abs(chi) > limit).mean() == pytest.approx(share, rel=0.1)
-    assert np.corrcoef(chi[:-1], chi[1:])[0, 1] == pytest.approx(0, abs=0.01)
+    # Interpolated onto the common grid: neighbours are correlated, each spectrum's in its own way.
+    assert 0 < min(neighbours) < 0.12
+    assert 0.3 < max(neighbours) < 0.5
 
 
 def test_noise_of_sky_lines_is_stated_too(sky):
@@ -52,11 +59,13 @@ def test_noise_agrees_with_ivar_lamost(sky):
     for number in range(0, 200, 8):
         exposure, model = sky.lamost_exposure(number)
         # Cosmic rays are flagged in or_mask, as in LAMOST; zero is no data.
-        good = (exposure.flux != 0) & (exposure.or_mask == 0)
+        good = (exposure.flux != 0) & (exposure.or_mask == 0) & (exposure.ivar > 0)
+        # The first releases left out pixels of low flux: the faint ones are not a fair sample.
+        good &= exposure.pixels.wavelength > 5000
         chi.append(((exposure.flux - model) * np.sqrt(exposure.ivar))[good])
     chi = np.concatenate(chi)
-    assert chi.mean() == pytest.approx(0, abs=0.015)
-    assert chi.std() == pytest.approx(1, abs=0.015)
+    assert chi.mean() == pytest.approx(0, abs=0.03)
+    assert chi.std() == pytest.approx(LAMOST.stated, abs=0.02)
 
 
 def test_the_file_holds_the_exposure(sky):
@@ -120,8 +129,8 @@ def test_masks_are_set_as_in_real_spectra(sky):
 
 def test_some_spectra_have_gaps(sky):
     without = [(sky.sdss_exposure(int(number))[0].ivar == 0).sum() for number in alive(sky)[:60]]
-    assert 5 < np.count_nonzero(without) < 35
-    assert max(without) < 200
+    assert 5 < np.count_nonzero(without) < 45
+    assert np.median(without) < 60
 
 
 def test_lamost_has_zeros_with_ivar_at_its_end_and_sometimes_between_its_arms(sky):
@@ -129,7 +138,7 @@ def test_lamost_has_zeros_with_ivar_at_its_end_and_sometimes_between_its_arms(sk
     for number in range(200):
         exposure, _ = sky.lamost_exposure(number)
         assert exposure.flux[-2:].tolist() == [0, 0]
-        assert (exposure.ivar > 0).all()
+        assert exposure.ivar[-1] > 0 or (exposure.ivar == 0).sum() > 50
         inner = exposure.flux[500:-50] == 0
         if inner.any():
             seams += 1
@@ -139,6 +148,47 @@ def test_lamost_has_zeros_with_ivar_at_its_end_and_sometimes_between_its_arms(sk
             spectrum = read_spectrum(sky.lamost_file(number, "dr10"))
             assert not spectrum.good[500:-50][inner].any()
     assert 3 < seams < 40
+
+
+def test_half_of_lamost_lacks_the_airs_band_and_the_blue_end_of_red_stars(sky):
+    """As in its first releases: ivar 0 at 7581-7682 A and around pixels without signal."""
+    blue, old = [], 0
+    for number in range(200):
+        exposure, _ = sky.lamost_exposure(number)
+        wavelength, none = exposure.pixels.wavelength, exposure.ivar == 0
+        band = none[(wavelength > 7585) & (wavelength < 7680)]
+        assert band.all() or band.mean() < 0.1
+        assert band.all() or not none.any()
+        old += int(band.all())
+        if band.all():
+            blue.append(none[(wavelength > 3800) & (wavelength < 4000)].mean())
+    assert 60 < old < 150
+    assert 0.1 < np.mean(blue) < 0.7
+
+
+def test_a_lost_arm_is_half_a_spectrum_with_a_warning():
+    sky = SimulatedSky(Simulated(sdss_spectra=3000, lamost_spectra=1))
+    rows = sky.universe.sdss
+    halves = np.flatnonzero(rows["zwarning"] & DEAD_FIBER == HALF_SPECTRUM)
+    assert 2 < len(halves) < 40
+    for number in halves[:3]:
+        exposure, _ = sky.sdss_exposure(int(number))
+        assert 0.25 < (exposure.ivar == 0).mean() < 0.75
+
+
+def test_the_arms_of_lamost_join_worse_where_there_is_less_light():
+    wavelength = 10 ** np.arange(3.57, 3.95, 1e-4)
+    rng = np.random.default_rng(0)
+    size = {}
+    for snr in (5.0, 50.0):
+        factors = [calibration(rng, wavelength, 0.0, snr) for _ in range(300)]
+        seam, left, right = (
+            np.array([f[np.abs(wavelength - c) < 20].mean() for f in factors])
+            for c in (5850, 5500, 6200)
+        )
+        size[snr] = np.percentile(np.abs(2 * seam / (left + right) - 1), 84)
+    assert 0.03 < size[50.0] < 0.1
+    assert 0.12 < size[5.0] < 0.4
 
 
 def test_lamost_flux_is_relative(sky):

@@ -78,13 +78,14 @@ def stars() -> Stars:
     names, types = (np.asarray(_file()[f"star_{part}"], dtype=str) for part in ("names", "types"))
     parameters = _floats("star_parameters")
     super_giant = np.array([bool(re.search("I[ab]", name)) for name in names])
-    giant = (parameters[:, 1] < 3.6) & (types != "WD")
+    giant = parameters[:, 1] < 3.6
     scaled = parameters / np.array([1, 0.8, 0.6])
     scaled[:, 0] = np.log(parameters[:, 0]) / 0.06
     distance = ((scaled[:, None] - scaled) ** 2).sum(-1)
     letters = np.array([kind[:1] for kind in types])
     strangers = (letters[:, None] != letters) | (giant[:, None] != giant)
     distance += np.where(strangers | (super_giant[:, None] != super_giant), 1e6, 0.0)
+    np.fill_diagonal(distance, -1.0)
     nearest = np.argsort(distance, axis=1, kind="stable")[:, :NEIGHBOURS]
     # Where a kind has few stars, its strangers are replaced by the star itself.
     alone = np.take_along_axis(distance, nearest, axis=1) >= 1e6
@@ -120,4 +121,4 @@ def troughs() -> Floats:
 def shifted(values: Floats, start: int, first: int, count: int, z: float) -> Floats:
     """Move a rest-frame spectrum that begins at k = start onto `count` pixels from k = first."""
     place = first - start - np.log10(1 + z) * 1e4 + np.arange(count)
-    return np.interp(place, np.arange(len(values)), values)
+    return np.asarray(np.interp(place, np.arange(len(values)), values))

@@ -70,15 +70,17 @@ def _stars(
     library = bases.stars()
     letters = np.array([name[:1] if name != "WD" else "WD" for name in library.types.tolist()])
     poor = library.parameters[:, 2] < -0.8
-    # Early M stars are by far the brightest of theirs; of F stars, the late ones the commonest.
-    trend = np.array([{"M": -0.55, "F": 0.25}.get(name[:1], 0.0) for name in library.types])
-    digit = np.array(
-        [float(name[1]) if name != "C" and name != "WD" else 0 for name in library.types]
-    )
+    # Early M stars are by far the brightest of theirs, K giants mostly of the red clump; of F stars
+    # the late ones are the commonest.
+    trend = np.array([{"M": -0.55, "F": 0.25}.get(kind[:1], 0.0) for kind in library.types])
+    trend = np.where(library.giant & (letters == "K"), -0.5, trend)
+    digit = np.array([float(kind[1:]) if kind[1:].isdigit() else 0.0 for kind in library.types])
     weight = np.where(library.super_giant, 0.15, 1.0) * np.exp(trend * digit)
     chosen = rng.choice(list(shares), n, p=np.array(list(shares.values())) / sum(shares.values()))
-    # Giants are bright enough to be half of the K stars seen; M giants are rare.
+    # Giants are bright enough to be half of the K stars seen; M giants are rare. A stars of the
+    # halo are mostly on the horizontal branch (Sirko et al. 2004, AJ 127, 899).
     evolved = giants * np.where(chosen == "M", 0.25, np.where(chosen == "K", 1.5, 1.0))
+    evolved = np.where(chosen == "A", 1.3 * halo, evolved)
     is_halo, is_giant = rng.random(n) < halo, rng.random(n) < evolved
     template = np.zeros(n, np.int64)
     for letter in shares:
@@ -138,7 +140,7 @@ def _galaxies(rng: Generator, n: int, passive: float) -> dict[str, Any]:
     tau = np.where(quiet, rng.uniform(0.7, 2.2, n), 10 ** rng.uniform(0.4, 1.2, n))
     young = ~quiet & (rng.random(n) < 0.15)
     # One in thirty is little else than a burst: lines of 50 times the continuum's height.
-    violent = ~quiet & (rng.random(n) < 0.04)
+    violent = ~quiet & (rng.random(n) < 0.03)
     burst = np.where(young, 10 ** rng.uniform(-3, -1.3, n), 0.0)
     burst = np.where(violent, 10 ** rng.uniform(-1.5, -0.2, n), burst)
     active = rng.random(n) < np.where(quiet, 0.25, 0.14)
@@ -253,7 +255,7 @@ SAMPLES: dict[str, Sample] = {
     "boss_qso": Sample(QSO, _quasars(2.45, 0.12, 0.4, 4.8, 21.3)),
     "eboss_qso": Sample(QSO, _quasars(1.55, 0.18, 0.5, 2.6, 21.2, near=0.05)),
     "lamost_star": Sample(STAR, _lamost_stars),
-    "lamost_galaxy": Sample(GALAXY, _near_galaxies(17.5, 0.095, 0.4, 0.4)),
+    "lamost_galaxy": Sample(GALAXY, _near_galaxies(17.5, 0.095, 0.55, 0.4)),
     "lamost_qso": Sample(QSO, _quasars(1.2, 0.36, 0.10, 3.6, 18.6, near=0.2)),
     "sdss_none": Sample(NONE, _nothing(26.0)),
     "lamost_none": Sample(NONE, _nothing(18.8)),

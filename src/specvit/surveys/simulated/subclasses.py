@@ -12,11 +12,11 @@ from specvit.surveys.simulated.objects import (
     GALAXY,
     QSO,
     STAR,
-    Floats,
     Structured,
     bpt_ratios,
     halpha_ew,
 )
+from specvit.surveys.simulated.seeds import Floats
 
 # Subtypes that the older SDSS templates had.
 LEGACY_TYPES = ("O5", "B0", "B6", "B9", "A0", "F2", "F5", "F9", "G0", "G2", "G5", "K1", "K3",
@@ -36,7 +36,9 @@ def _names() -> tuple[NDArray[np.str_], NDArray[np.str_], NDArray[np.str_]]:
     # BOSS's own templates are those that are named by a star's number.
     named = np.array(["(" in name for name in stars.names.tolist()])
     models = stars.coefficients
-    boss, legacy, lamost = [], [], []
+    boss: list[str] = []
+    legacy: list[str] = []
+    lamost: list[str] = []
     legacy_numbers = np.array([_number(kind) for kind in LEGACY_TYPES])
     for n, kind in enumerate(stars.types.tolist()):
         if kind in ("WD", "C"):
