@@ -66,8 +66,8 @@ def components(log_flux: Floats, weight: Floats, number: int) -> tuple[Floats, F
 
     By expectation and maximisation: gaps are filled from the components, which are found anew.
     """
-    weight = weight / np.percentile(weight[weight > 0], 90)
-    share = np.minimum(weight, 1.0)
+    # Noisy pixels count less, but enough that they are not pulled to the mean of all.
+    share = np.clip(weight / np.percentile(weight[weight > 0], 90), 0.3, 1.0) * (weight > 0)
     mean = np.nansum(share * log_flux, 0) / share.sum(0)
     filled = np.where(share > 0, np.nan_to_num(log_flux), mean)
     model = np.tile(mean, (len(log_flux), 1))
