@@ -48,7 +48,8 @@ def kind_of(measure: str) -> str:
         return "EW"
     if measure in COLOURS or measure == "D4000":
         return "colour"
-    return {"no data": "gaps", "longest": "gaps", "arm": "join"}.get(measure.split(",")[0], "noise")
+    starts = {"no data": "gaps", "longest": "gaps", "arm join": "join"}
+    return next((kind for start, kind in starts.items() if measure.startswith(start)), "noise")
 
 
 def measure(spectrum: Spectrum, z: float, class_: str) -> dict[str, float]:

@@ -37,6 +37,12 @@ def real_spectra() -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_templates() -> Path:
+    """Return the folder of template libraries that the simulated sky was computed from."""
+    return _shared("templates")
+
+
+@pytest.fixture(scope="session")
 def real_index(real_spectra: Path) -> list[dict[str, str]]:
     """Rows of the real files' index."""
     with (real_spectra / "index.csv").open(newline="") as handle:

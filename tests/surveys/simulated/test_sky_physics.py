@@ -338,3 +338,22 @@ def test_the_bases_are_small_and_say_where_they_came_from():
     notice = (Path(__file__).parents[3] / "NOTICE").read_text("utf-8")
     for source in ("PyHammer", "MILES", "MaStar", "redrock-templates", "idlspec2d", "desisim"):
         assert source in notice
+
+
+def test_the_library_has_the_colours_of_the_spectra_it_was_computed_from(real_templates):
+    source = np.load(real_templates / "pyhammer_boss_templates.npz")
+    library, wave = bases.stars(), 10 ** (np.arange(35480, 40200) * 1e-4)
+    ratios = []
+    for number, name in enumerate(library.names.tolist()):
+        if name not in source["name"]:
+            continue
+        flux = source["flux"][source["name"].tolist().index(name)]
+        ours = library.flux(number, number, 0.0)
+        for low, high in ((4200, 4300), (5100, 5300), (8000, 8300)):
+            levels = [
+                np.median(f[(w > low) & (w < high)]) / np.median(f[(w > 6100) & (w < 6300)])
+                for w, f in ((wave, ours), (10 ** source["loglam_vac"], flux))
+            ]
+            ratios.append(levels[0] / levels[1])
+    assert len(ratios) > 400
+    assert np.percentile(np.abs(np.log(ratios)), 98) < 0.06
