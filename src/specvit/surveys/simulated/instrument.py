@@ -6,7 +6,6 @@ grid of SDSS and LAMOST spectra; an exposure is a slice of it.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -99,9 +98,8 @@ def _line_list() -> Floats:
     [O I], Na I and OH lines after Osterbrock et al. (1996, PASP 108, 277), Hg I of street lamps;
     wavelengths to 1 A, peaks of a typical night through a 2 arcsec fiber.
     """
-    text = resources.files(__package__).joinpath("sky_lines.csv").read_text("utf-8")
-    rows = list(csv.DictReader(text.splitlines()))
-    return np.array([[float(row["wavelength"]), float(row["peak"])] for row in rows])
+    text = resources.files(__package__).joinpath("sky_lines.txt").read_text("utf-8")
+    return np.array([[float(value) for value in line.split()] for line in text.split(",")])
 
 
 @lru_cache(maxsize=3)

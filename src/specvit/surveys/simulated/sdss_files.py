@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import resources
@@ -54,11 +53,13 @@ _RUN2D_NUMBER = {"26": 26, "103": 103, "104": 104, "v5_13_2": 1302}
 @lru_cache(maxsize=4)
 def columns_of(name: str) -> tuple[Column, ...]:
     """Return the columns of a table of the lite files: SPECOBJ, SPALL or SPZLINE."""
-    text = resources.files(__package__).joinpath("sdss_columns.csv").read_text("utf-8")
-    rows = [row for row in csv.DictReader(text.splitlines()) if row["table"] == name]
-    shapes = [tuple(int(n) for n in row["dim"].split(":") if n) for row in rows]
+    text = resources.files(__package__).joinpath("sdss_columns.txt").read_text("utf-8")
+    # Below each table's name in brackets: name, format and, of arrays, shape.
+    entries = text.split(f"[{name}]")[1].split("[")[0].split(",")
+    columns = [entry.split() for entry in entries]
+    shapes = [tuple(int(n) for part in rest for n in part.split(":")) for _, _, *rest in columns]
     return tuple(
-        Column(row["name"], row["format"], shape) for row, shape in zip(rows, shapes, strict=True)
+        Column(column[0], column[1], shape) for column, shape in zip(columns, shapes, strict=True)
     )
 
 
