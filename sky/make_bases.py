@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import nnls
 
+from specvit.spectrum.values import vacuum
+
 Floats = NDArray[np.float64]
 STEP = 1e-4
 
@@ -44,15 +46,6 @@ HOT = {"O": 35000, "O5": 42000, "O7": 37000, "O8": 35000, "O9": 33000, "B0": 300
 def grid(limits: tuple[int, int]) -> Floats:
     """Wavelength (A) of the pixels from k = limits[0] to before limits[1]."""
     return np.power(10.0, np.arange(*limits) * STEP)
-
-
-def vacuum(air: Floats) -> Floats:
-    """Vacuum wavelength (A) of a wavelength in standard air.
-
-    Ciddor (1996, Appl. Opt. 35, 1566), evaluated at the air wavelength: off by less than 1e-4 A.
-    """
-    sigma2 = (1e4 / air) ** 2
-    return air * (1 + 5.792105e-2 / (238.0185 - sigma2) + 1.67917e-3 / (57.362 - sigma2))
 
 
 def resampled(wave: Floats, flux: Floats, limits: tuple[int, int]) -> Floats:

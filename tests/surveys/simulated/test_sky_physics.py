@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sky_helpers import equivalent_width
 
+from specvit.spectrum.values import vacuum
 from specvit.surveys.simulated import bases
 from specvit.surveys.simulated.dust import extinction, interstellar_depth
 from specvit.surveys.simulated.exposure import Pixels
@@ -132,6 +133,9 @@ def test_star_formation_sets_light_and_lines():
 def test_line_table_is_vacuum_and_agrees_with_rydberg():
     for name, lower, upper in (("H_alpha", 2, 3), ("H_beta", 2, 4), ("H_delta", 2, 6)):
         assert LINE[name] == pytest.approx(hydrogen(lower, upper), abs=0.1)
+    # NIST: [O III] 5006.843 in air is 5008.240 in vacuum; Na D2 5889.951 is 5891.583.
+    assert vacuum(np.array([5006.843]))[0] == pytest.approx(5008.240, abs=0.002)
+    assert vacuum(np.array([5889.951]))[0] == pytest.approx(5891.583, abs=0.002)
 
 
 def star_like(kind, feh=0.0, giant=False):
