@@ -384,7 +384,8 @@ def risk_coverage_curve(
         if chosen is not None and chosen["risk_at_target"]["value"] is not None:
             kept = 1 - chosen["refused_at_target"]["value"]
             risk_there = chosen["risk_at_target"]["value"]
-            ax.plot([kept], [risk_there], "o", ms=4, color=model_look(model, models)["color"])
+            colour = model_look(model, models)["color"]
+            ax.plot([kept], [risk_there], "o", ms=4, color=colour, clip_on=False, zorder=3)
     ax.axhline(target, color=INK, lw=0.5, ls=(0, (4, 3)))
     ax.text(0.01, target, f" {100 * target:g} %", va="bottom", fontsize=6.5)
     ax.set_xlim(0, 1)
