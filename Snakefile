@@ -24,6 +24,7 @@ include: "workflow/rules/report.smk"
 onstart:
     # `specvit status` reads a disk, not a bucket.
     if not STORED:
+        hold_run(PATHS)
         write_expected(PATHS.root, expected())
 
 

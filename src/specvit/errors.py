@@ -69,6 +69,12 @@ class MachineError(SpecvitError):
     exit_code = 6
 
 
+class LockedError(SpecvitError):
+    """Another process writes the same files."""
+
+    exit_code = 7
+
+
 class Preempted(SpecvitError):  # noqa: N818 (no error: the state is saved)
     """Training was told to stop (SIGTERM, SIGUSR1) and saved its state: run it again to go on."""
 

@@ -10,6 +10,8 @@ SPLITS = ("train", "val", "test")
 RUN_DIR = "SPECVIT_RUN_DIR"
 """Environment variable of a job whose inputs Snakemake copied from storage: where they lie."""
 
+LOCKS = ".locks"
+
 
 def folder_of(base_url: str) -> Path:
     """The folder of a file: URL (file:/path, file:///path)."""
@@ -31,6 +33,10 @@ class RunPaths:
     """The layout below one run's folder; methods take what varies (survey, shard, model)."""
 
     root: Path
+
+    def lock(self, what: str) -> Path:
+        """The lock of what one process at a time writes (`models/vit`)."""
+        return self.root / LOCKS / what.replace("/", ".")
 
     # catalogue
     def survey_table(self, survey: str) -> Path:

@@ -168,3 +168,9 @@ def test_a_batch_of_the_recipe_is_checked_too() -> None:
     shards = {"split": {"shards": {"train": 9}}}
     with pytest.raises(ConfigError, match=r"batch_size = 16 must be divisible by .* = 3"):
         validate(with_values(**shards, **FROM_WEIGHTS, train={"gpus": 3}))
+
+
+@pytest.mark.parametrize("folder", ["a{b}c", "a<b>c", "${UNSET_FOLDER}/x", "two\nlines", ""])
+def test_a_folder_that_the_workflow_cannot_name_is_refused(folder: str) -> None:
+    with pytest.raises(ConfigError, match=r"results_dir = .*without braces"):
+        validate({**DEMO, "results_dir": folder})

@@ -29,7 +29,7 @@ for FILES, MODELS in baselines_by_files().items():
             config=configuration,
         shell:
             "python -m specvit baselines --config {params.config:q}"
-            " --model {wildcards.model} > {log} 2>&1"
+            " --model {wildcards.model:q} > {log:q} 2>&1"
 
 
 rule baselines:

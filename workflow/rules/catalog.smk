@@ -17,8 +17,8 @@ rule survey:
         settings=lambda wildcards: settings("survey", survey=wildcards.survey),
         config=configuration,
     shell:
-        "python -m specvit survey --config {params.config:q} --survey {wildcards.survey}"
-        " > {log[0]} 2>&1"
+        "python -m specvit survey --config {params.config:q} --survey {wildcards.survey:q}"
+        " > {log[0]:q} 2>&1"
 
 
 # A folder of files also has some that cannot be read: told even where the job fails.
@@ -50,4 +50,4 @@ rule catalog:
         settings=settings("catalog"),
         config=configuration,
     shell:
-        "python -m specvit catalog --config {params.config:q} > {log} 2>&1"
+        "python -m specvit catalog --config {params.config:q} > {log:q} 2>&1"

@@ -11,7 +11,8 @@ from snakemake.settings.types import DeploymentMethod
 from specvit.config import merge, stage_settings, typed, validate
 from specvit.config.backbones import check_backbones
 from specvit.config.baselines import registered
-from specvit.errors import ConfigError
+from specvit.errors import ConfigError, LockedError
+from specvit.locks import hold
 from specvit.paths import EXAMPLE_SHARDS, RUN_DIR, SPLITS
 from specvit.registry import collections, surveys
 from specvit.status import read_status, show_status, write_expected
@@ -24,13 +25,19 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error))
 
+if set("{}") & set(str(workflow.basedir)):
+    raise WorkflowError(
+        f"{workflow.basedir} holds a brace, which Snakemake takes for a variable's: move this"
+        " checkout to another folder"
+    )
+
 PATHS = CFG.paths
 ROOT = str(PATHS.root)
 
 # The package beside this workflow is the one that runs, in conda environments and containers too;
 # without them, with the Python that runs Snakemake, whether or not its environment is activated.
 SOURCES = quote(str(Path(workflow.basedir, "src")))
-PREFIX = f"export PYTHONPATH={SOURCES}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
+PREFIX = f"export PYTHONPATH={SOURCES}${{PYTHONPATH:+:$PYTHONPATH}}; "
 OWN_PYTHON = {DeploymentMethod.CONDA, DeploymentMethod.APPTAINER}
 if not OWN_PYTHON & set(workflow.deployment_settings.deployment_method):
     PREFIX += f"export PATH={quote(os.path.dirname(sys.executable))}:$PATH; "
@@ -45,7 +52,8 @@ if STORED:
 # Snakemake sets this to each rule's threads; who has set it has a reason.
 if "OMP_NUM_THREADS" in os.environ:
     PREFIX += f"export OMP_NUM_THREADS={quote(os.environ['OMP_NUM_THREADS'])}; "
-shell.prefix(PREFIX)
+# Snakemake would take a brace in a path for a variable of its own.
+shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
 
 
 wildcard_constraints:
@@ -68,6 +76,17 @@ def configuration(wildcards, threads):
     Snakemake does not record what a function of `threads` gives, since that may follow from them.
     """
     return json.dumps(WRITTEN, sort_keys=True)
+
+
+def hold_run(paths):
+    """Refuse to start while another Snakemake, of another folder, makes this run.
+
+    Before anything is done: a job that is refused has its outputs removed by Snakemake.
+    """
+    try:
+        hold(paths, "run")
+    except LockedError as error:
+        raise WorkflowError(str(error))
 
 
 def log_of(name):

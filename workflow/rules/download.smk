@@ -33,4 +33,4 @@ rule download:
         settings=settings("download"),
         config=configuration,
     shell:
-        "python -m specvit download --config {params.config:q} --shard {wildcards.shard} > {log} 2>&1"
+        "python -m specvit download --config {params.config:q} --shard {wildcards.shard:q} > {log:q} 2>&1"

@@ -18,4 +18,4 @@ rule evaluate:
         settings=settings("evaluate"),
         config=configuration,
     shell:
-        "python -m specvit evaluate --config {params.config:q} > {log} 2>&1"
+        "python -m specvit evaluate --config {params.config:q} > {log:q} 2>&1"

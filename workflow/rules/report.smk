@@ -1,7 +1,6 @@
 from specvit.io import sha256_file
 from specvit.report.names import figure_names
 
-
 CLAIMS = workflow.source_path("../report/paper.yaml")
 
 
@@ -38,7 +37,7 @@ rule figures:
         settings=settings("figures"),
         config=configuration,
     shell:
-        "python -m specvit figures --config {params.config:q} > {log} 2>&1"
+        "python -m specvit figures --config {params.config:q} > {log:q} 2>&1"
 
 
 rule gallery:
@@ -60,7 +59,7 @@ rule gallery:
         settings=settings("gallery"),
         config=configuration,
     shell:
-        "python -m specvit gallery --config {params.config:q} > {log} 2>&1"
+        "python -m specvit gallery --config {params.config:q} > {log:q} 2>&1"
 
 
 rule report:
@@ -105,4 +104,4 @@ rule report:
         claimed=sha256_file(Path(CLAIMS)),
     shell:
         "python -m specvit report --config {params.config:q} --claims {params.claims:q}"
-        " > {log} 2>&1"
+        " > {log:q} 2>&1"

@@ -27,7 +27,7 @@ rule shard:
         config=configuration,
     shell:
         "python -m specvit shards --config {params.config:q}"
-        " --render {wildcards.render} --shard {wildcards.shard} > {log} 2>&1"
+        " --render {wildcards.render:q} --shard {wildcards.shard:q} > {log:q} 2>&1"
 
 
 rule shards_summary:
@@ -53,8 +53,8 @@ rule shards_summary:
         settings=lambda wildcards: settings("shards", render=wildcards.render),
         config=configuration,
     shell:
-        "python -m specvit shards --config {params.config:q} --render {wildcards.render} --summary"
-        " > {log} 2>&1"
+        "python -m specvit shards --config {params.config:q} --render {wildcards.render:q} --summary"
+        " > {log:q} 2>&1"
 
 
 rule shards:

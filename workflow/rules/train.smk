@@ -57,7 +57,7 @@ rule train_model:
         on_each_node=on_each_node,
     shell:
         "{params.on_each_node}python -m specvit train --config {params.config:q}"
-        " --model {wildcards.model} > {log} 2>&1"
+        " --model {wildcards.model:q} > {log:q} 2>&1"
 
 
 rule train:
@@ -92,4 +92,4 @@ rule predict:
         config=configuration,
     shell:
         "python -m specvit predict --config {params.config:q}"
-        " --model {wildcards.model} --split val --split test > {log} 2>&1"
+        " --model {wildcards.model:q} --split val --split test > {log:q} 2>&1"

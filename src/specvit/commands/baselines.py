@@ -14,9 +14,12 @@ def command(sources: tuple[str, ...], name: str | None) -> None:
     """Train and run one classical baseline, or all of them."""
     from specvit.baselines import run_baseline
     from specvit.config import load_config, load_stage
+    from specvit.locks import writing
 
     for each in load_config(sources).baselines.models if name is None else (name,):
-        summary = run_baseline(load_stage(sources, "baselines", baseline=each), each)
+        config = load_stage(sources, "baselines", baseline=each)
+        with writing(config.paths, f"models/{each}"):
+            summary = run_baseline(config, each)
         seconds = sum(summary["seconds"].values())
         click.echo(
             f"{each}: {summary['spectra']['train']} train spectra, {summary['predicted']['test']} "

@@ -25,6 +25,7 @@ def command(
     """Group, split and deal the selected rows to shards."""
     from specvit.catalog.build import build_catalog
     from specvit.config import load_stage
+    from specvit.locks import writing
 
     if folder is not None:
         given = context.get_parameter_source("sources")
@@ -34,7 +35,8 @@ def command(
     if run is not None:
         raise click.UsageError("--run needs --from-files; elsewhere, `run` of the configuration")
     config = load_stage(sources, "catalog")
-    click.echo(f"{build_catalog(config).sentence()} in {config.paths.catalog}")
+    with writing(config.paths, "catalog"):
+        click.echo(f"{build_catalog(config).sentence()} in {config.paths.catalog}")
 
 
 def _from_files(sources: tuple[str, ...], folder: Path, run: str | None) -> None:
@@ -44,6 +46,7 @@ def _from_files(sources: tuple[str, ...], folder: Path, run: str | None) -> None
     from specvit.catalog.from_files import describe_files
     from specvit.catalog.survey import select_survey
     from specvit.config import load_stage
+    from specvit.locks import writing
     from specvit.registry import collections
 
     surveys = {**dict.fromkeys(collections()), "files": {"base_url": folder.resolve().as_uri()}}
@@ -56,10 +59,12 @@ def _from_files(sources: tuple[str, ...], folder: Path, run: str | None) -> None
     )
     sources = (*sources, json.dumps(over))
     config = load_stage(sources, "survey")
-    select_survey(config, "files")
+    with writing(config.paths, "surveys/files"):
+        select_survey(config, "files")
     click.echo(describe_files(config))
     config = load_stage(sources, "catalog")
-    click.echo(f"{build_catalog(config).sentence()} in {config.paths.catalog}")
+    with writing(config.paths, "catalog"):
+        click.echo(f"{build_catalog(config).sentence()} in {config.paths.catalog}")
     # The workflow has a config.yaml of its own, which may deal rows otherwise than was done here.
     over = {"surveys": surveys, "split": config.split.model_dump(mode="json")}
     settings = " ".join(f"{key}={json.dumps(value)!r}" for key, value in over.items())

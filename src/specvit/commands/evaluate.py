@@ -18,11 +18,13 @@ def command(sources: tuple[str, ...]) -> None:
     from specvit.config import load_stage
     from specvit.evaluate import evaluate, fitted_calibration
     from specvit.io import write_json
+    from specvit.locks import writing
     from specvit.report.tables import write_tables
 
     config = load_stage(sources, "evaluate")
-    metrics = evaluate(config)
-    write_tables(config.paths.tables, metrics, config.experiments)
-    for model in config.model_names:
-        write_json(config.paths.calibration(model), fitted_calibration(metrics, model))
-    write_json(config.paths.metrics, metrics)
+    with writing(config.paths, "metrics"):
+        metrics = evaluate(config)
+        write_tables(config.paths.tables, metrics, config.experiments)
+        for model in config.model_names:
+            write_json(config.paths.calibration(model), fitted_calibration(metrics, model))
+        write_json(config.paths.metrics, metrics)

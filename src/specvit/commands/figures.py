@@ -16,6 +16,9 @@ def command(sources: tuple[str, ...]) -> None:
     or page (180 mm) wide.
     """
     from specvit.config import load_stage
+    from specvit.locks import writing
     from specvit.report.figures import write_figures
 
-    write_figures(load_stage(sources, "figures"))
+    config = load_stage(sources, "figures")
+    with writing(config.paths, "figures"):
+        write_figures(config)

@@ -12,8 +12,10 @@ from specvit.commands.options import config_option
 def command(sources: tuple[str, ...]) -> None:
     """Make a page of plots of each class and set of plots, at the pixels the model sees."""
     from specvit.config import load_stage
+    from specvit.locks import writing
     from specvit.plot.gallery import write_gallery
 
     config = load_stage(sources, "gallery")
-    write_gallery(config.paths, config.report.examples)
+    with writing(config.paths, "gallery"):
+        write_gallery(config.paths, config.report.examples)
     click.echo(config.paths.gallery)

@@ -22,6 +22,7 @@ from specvit.commands.options import config_option
 def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> None:
     """Predict a split with the trained ViT."""
     from specvit.config import load_stage
+    from specvit.locks import writing
 
     config = load_stage(sources, "predict", model=name)
 
@@ -42,9 +43,12 @@ def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> Non
     device = torch.device("cuda" if on_gpu else "cpu")
     description = config.paths.model_dir(name) / "model.json"
     trained = Plan.of(read_json(description)["training"].get(KEY), description)
-    for split in splits:
-        shards = [config.paths.shard(render.label, shard) for shard in config.shard_names(split)]
-        plan = read_index(shards, ()).check(config.split, render_hash(render, config.grid))
-        plan.check_same(shards[0], trained, description)
-        frame = predict_split(model, shards, split, device=device, workers=config.train.workers)
-        write_predictions(config.paths.predictions(name, split), frame, model.tasks, plan)
+    with writing(config.paths, f"predictions/{name}"):
+        for split in splits:
+            shards = [
+                config.paths.shard(render.label, shard) for shard in config.shard_names(split)
+            ]
+            plan = read_index(shards, ()).check(config.split, render_hash(render, config.grid))
+            plan.check_same(shards[0], trained, description)
+            frame = predict_split(model, shards, split, device=device, workers=config.train.workers)
+            write_predictions(config.paths.predictions(name, split), frame, model.tasks, plan)

@@ -23,8 +23,11 @@ def command(sources: tuple[str, ...], claims: Path | None) -> None:
     it shows the run in one picture. Fails where the counts of spectra do not add up.
     """
     from specvit.config import load_stage
+    from specvit.locks import writing
     from specvit.report.claims import read_paper
     from specvit.report.write import write_report
 
     paper = None if claims is None else read_paper(claims)
-    write_report(load_stage(sources, "report"), paper)
+    config = load_stage(sources, "report")
+    with writing(config.paths, "report"):
+        write_report(config, paper)

@@ -15,11 +15,13 @@ def command(sources: tuple[str, ...], key: str | None) -> None:
     from specvit.catalog.survey import select_survey
     from specvit.config import load_stage
     from specvit.errors import ConfigError
+    from specvit.locks import writing
 
     config = load_stage(sources, "survey")
     active = list(config.surveys.active)
     if key is not None and key not in active:
         raise ConfigError(f"--survey {key}: switched on are {', '.join(active)}")
     for name in active if key is None else [key]:
-        ladder = select_survey(config, name)
+        with writing(config.paths, f"surveys/{name}"):
+            ladder = select_survey(config, name)
         click.echo(f"{name}: {ladder.steps[-1].left} spectra in {config.paths.survey_table(name)}")

@@ -97,6 +97,18 @@ class Config(Section):
             raise ValueError(f"need names of their own, none of {sorted(taken)}; got {names}")
         return value
 
+    @field_validator("results_dir")
+    @classmethod
+    def _workflow_can_name_it(cls, value: str) -> str:
+        folder = os.path.expandvars(value)
+        if not folder or not folder.isprintable() or set(folder) & set("{}<>"):
+            raise ValueError(
+                "must be a folder's name without braces or angle brackets (Snakemake takes what "
+                "they hold for a name of its own; a variable as in $HOME or ${HOME} must be set) "
+                "and control characters"
+            )
+        return value
+
     @field_validator("tasks")
     @classmethod
     def _tasks_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:

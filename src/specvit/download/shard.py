@@ -21,6 +21,7 @@ from specvit.download.ledger import BATCH_ROWS, STATUSES, Entry, Fetched, Wanted
 from specvit.download.sources import Source, open_source
 from specvit.errors import DataError, DownloadError
 from specvit.io import write_parquet
+from specvit.locks import writing
 from specvit.logs import get_logger, progress
 from specvit.plan import Plan
 
@@ -53,6 +54,7 @@ def download_shard(config: Config, shard: str, retry_missing: bool = False) -> p
     sources = _open_sources(config, table)
     working = paths.spectra(shard).with_name(f".{shard}.parts")
     with (
+        writing(paths, f"spectra/{shard}"),
         open_journal(working) as journal,
         closing(EarlierArchive(paths.spectra(shard), paths.ledger(shard))) as earlier,
     ):

@@ -13,6 +13,7 @@ from typing import IO, Any
 from specvit.config.data import Grid, Render, Split
 from specvit.errors import DataError, MachineError, SpectrumError, blamed_on_the_file
 from specvit.io import atomic_path, sha256_file, write_json
+from specvit.locks import writing
 from specvit.logs import Ticker, progress
 from specvit.paths import RunPaths
 from specvit.plan import KEY
@@ -73,6 +74,11 @@ def make_shard(job: ShardJob, tick: Ticker | None = None) -> dict[str, Any]:
     A spectrum that cannot be used is dropped with its reason. Returns the statistics. Raises
     DataError where catalogue, ledger and tar do not belong together.
     """
+    with writing(job.paths, f"shards/{job.render.label}/{job.shard}"):
+        return _make_shard(job, tick)
+
+
+def _make_shard(job: ShardJob, tick: Ticker | None) -> dict[str, Any]:
     inputs = ShardInputs.of(job.paths, job.shard, job.dealt)
     drawing = Drawing(job.render, job.grid)
     counts = _Counts()

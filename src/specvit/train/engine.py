@@ -13,7 +13,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -26,6 +26,7 @@ from specvit.config import Config, network_settings
 from specvit.config.learning import monitors
 from specvit.errors import Preempted, TrainingError
 from specvit.io import sha256_file, stable_hash, write_json, write_text
+from specvit.locks import writing
 from specvit.logs import get_logger, progress
 from specvit.machine import processor_name
 from specvit.models.labels import LabelStats
@@ -66,7 +67,9 @@ def train(config: Config, network: str = "vit", *, fresh: bool = False) -> Path:
     `model.json`, `log.jsonl` and `training.json`. Raises Preempted after SIGTERM or SIGUSR1, with
     the state saved; TrainingError where training cannot start or go on.
     """
-    with join_ranks(config.train.gpus) as ranks, _stop_signals() as stop:
+    with join_ranks(config.train.gpus) as ranks, _stop_signals() as stop, ExitStack() as stack:
+        if ranks.is_main:
+            stack.enter_context(writing(config.paths, f"models/{network}"))
         run = Run(config, network, ranks, stop)
         try:
             run.resume(fresh)
