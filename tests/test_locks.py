@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from specvit.errors import LockedError, SpecvitError
+from specvit import locks
+from specvit.errors import LockedError, MachineError, SpecvitError
 from specvit.locks import remove_stale_lock, writers, writing
 from specvit.paths import RunPaths
 
@@ -98,3 +100,23 @@ def test_the_lock_is_kept_while_jobs_of_a_killed_snakemake_live(tmp_path: Path) 
             remove_stale_lock(tmp_path)
         assert path.exists()
     assert remove_stale_lock(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    gone, file = tmp_path / "gone", tmp_path / "file"
+    gone.symlink_to(tmp_path / "nothing" / "there")
+    file.write_text("")
+    for root, said in ((gone, "gone: it is a link to nothing"), (file, "file.*: Not a directory")):
+        with pytest.raises(MachineError, match=said), writing(RunPaths(root / "demo"), "catalog"):
+            pass
+
+
+def test_a_folder_that_is_read_only_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: object, *args: object) -> int:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(MachineError, match=r"cannot write .*catalog: Read-only"):
+        locks._open(RunPaths(tmp_path / "demo").lock("catalog"))

@@ -26,7 +26,7 @@ LOG = get_logger(__name__)
 def writing(paths: RunPaths, what: str) -> Iterator[None]:
     """Be the only process that writes `what` of a run (`models/vit`, `report`, ...).
 
-    Raises LockedError while another one is.
+    Raises LockedError while another one is, MachineError where nothing can be written.
     """
     path = paths.lock(what)
     lock = _acquire(path, what)
@@ -70,7 +70,9 @@ def _open(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise MachineError(f"cannot write below {path.parent.parent}: {error.strerror}") from error
+        at = Path(error.filename)
+        why = "it is a link to nothing" if at.is_symlink() and not at.exists() else error.strerror
+        raise MachineError(f"cannot write {at}: {why}") from error
 
 
 def _is(lock: int, path: Path) -> bool:

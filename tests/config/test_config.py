@@ -174,3 +174,32 @@ def test_a_batch_of_the_recipe_is_checked_too() -> None:
 def test_a_folder_that_the_workflow_cannot_name_is_refused(folder: str) -> None:
     with pytest.raises(ConfigError, match=r"results_dir = .*without braces"):
         validate({**DEMO, "results_dir": folder})
+
+
+ALIASES = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("title: caf\u00e9\n".encode("latin-1"), "is not UTF-8 text"),
+        (b"a: " + b"[" * 20_000, "nested too deeply"),
+        (ALIASES.encode(), "stand for more than 100,000 values"),
+        (b"a: &a [*a]", "stand for more than 100,000 values"),
+        (b"a: 2026-13-45", "is not valid YAML"),
+    ],
+)
+def test_yaml_that_is_no_configuration_is_refused_in_a_sentence(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=said):
+        load_config([str(path)])
+
+
+def test_inline_settings_are_bounded_too() -> None:
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        load_config(['{"a": ' + "[" * 20_000])

@@ -11,7 +11,7 @@ from snakemake.settings.types import DeploymentMethod
 from specvit.config import merge, stage_settings, typed, validate
 from specvit.config.backbones import check_backbones
 from specvit.config.baselines import registered
-from specvit.errors import ConfigError, LockedError
+from specvit.errors import ConfigError, SpecvitError
 from specvit.locks import hold
 from specvit.paths import EXAMPLE_SHARDS, RUN_DIR, SPLITS
 from specvit.registry import collections, surveys
@@ -85,7 +85,7 @@ def hold_run(paths):
     """
     try:
         hold(paths, "run")
-    except LockedError as error:
+    except SpecvitError as error:
         raise WorkflowError(str(error))
 
 

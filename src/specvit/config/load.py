@@ -17,6 +17,8 @@ from pydantic import BaseModel, ValidationError
 from specvit.config.models import Config
 from specvit.errors import ConfigError
 
+MOST_VALUES = 100_000  # of a configuration
+
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Put `over` on top of `base`, key by key; lists and scalars are replaced, as in Snakemake."""
@@ -34,7 +36,7 @@ def read_source(source: str) -> dict[str, Any]:
     if source.lstrip().startswith("{"):
         text, where = source, "inline configuration"
         # What Snakemake passes is JSON, whose 1e-05 is a number: in YAML 1.1 it is text.
-        with suppress(json.JSONDecodeError):
+        with suppress(json.JSONDecodeError, RecursionError):
             return dict(json.loads(text))
     else:
         where = source
@@ -42,15 +44,35 @@ def read_source(source: str) -> dict[str, Any]:
             text = Path(source).read_text(encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"configuration file {source}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"configuration file {source} is not UTF-8 text: {error}") from error
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        _bounded(value)
+    except RecursionError as error:
+        raise ConfigError(f"{where} is nested too deeply for a configuration") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
         raise ConfigError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise ConfigError(f"{where} must hold a mapping of keys, not {type(value).__name__}")
     return value
+
+
+def _bounded(value: Any) -> None:
+    """Raise YAMLError for what a few aliases of aliases have made too large to write down."""
+    seen = 0
+    left = [value]
+    while left:
+        inner = left.pop()
+        seen += 1
+        if seen > MOST_VALUES:
+            raise yaml.YAMLError(f"its aliases stand for more than {MOST_VALUES:,} values")
+        if isinstance(inner, Mapping):
+            left.extend(inner.values())
+        elif isinstance(inner, list):
+            left.extend(inner)
 
 
 def typed(values: Mapping[str, Any]) -> dict[str, Any]:

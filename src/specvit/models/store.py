@@ -63,6 +63,8 @@ def load_model(folder: Path) -> SpecViT:
     settings = read_json(folder / SETTINGS)
     if not path.is_file():
         raise DataError(f"{path} does not exist")
+    if not isinstance(settings, dict):
+        raise DataError(f"{folder / SETTINGS} does not describe a model of specvit: train again")
     if settings.get("weights_sha256") != sha256_file(path):
         raise DataError(f"{path} does not belong to {folder / SETTINGS}: their hashes differ")
     try:
@@ -79,7 +81,10 @@ def load_model(folder: Path) -> SpecViT:
             )
         model = SpecViT(config, tasks, render, stats, grid, pretrained=False)
         model.load_state_dict(safetensors.torch.load_file(path))
-    except (KeyError, TypeError, ValidationError, SafetensorError, RuntimeError) as error:
+    except (
+        *(LookupError, TypeError, ValueError, AttributeError, RuntimeError),
+        *(ValidationError, SafetensorError),
+    ) as error:
         reason = " ".join(str(error).split())[:240]
         raise DataError(f"{folder} does not hold a model of specvit: {reason}") from error
     return model.eval()

@@ -8,8 +8,10 @@ scaler to save: the only half precision offered is bfloat16, which has float32's
 
 from __future__ import annotations
 
+import errno
 import pickle
 import random
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,24 @@ from specvit.errors import TrainingError
 from specvit.io import atomic_open, atomic_path
 
 FORMAT = 2
+# What torch and Python raise for a file that is cut (EINVAL among others) or none of ours.
+UNREADABLE = (
+    *(RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError, AttributeError),
+    *(pickle.UnpicklingError, zipfile.BadZipFile),
+)
 LAST, BEST = "last.pt", "best.safetensors"
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any], fits: dict[str, Any]) -> None:
     """Write `last.pt`; `fits` (settings, data, ranks) must be equal again for a resume."""
     with atomic_open(folder / LAST) as handle:
-        torch.save({"format": FORMAT, "fits": fits, "state": state}, handle)
+        try:
+            torch.save({"format": FORMAT, "fits": fits, "state": state}, handle)
+        except RuntimeError as error:
+            # Of a write that the system refused, torch then says that its file is not as expected.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load_checkpoint(folder: Path, fits: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
@@ -43,17 +56,19 @@ def load_checkpoint(folder: Path, fits: dict[str, Any]) -> tuple[dict[str, Any] 
         return None, "no earlier state: starting"
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        known, state = saved["fits"], saved["state"]
-    except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        known, state, written = dict(saved["fits"]), dict(saved["state"]), saved["format"]
+    except UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise TrainingError(
             f"{path} is not a readable checkpoint: start anew with specvit train --fresh"
         ) from error
     changed = [key for key in ("settings", "data") if known.get(key) != fits[key]]
     if changed:
         return None, f"{' and '.join(changed)} differ from the earlier run's: starting anew"
-    if saved["format"] != FORMAT:
+    if written != FORMAT:
         raise TrainingError(
-            f"{path} has format {saved['format']}, this version of specvit writes {FORMAT}: finish "
+            f"{path} has format {written}, this version of specvit writes {FORMAT}: finish "
             "with the version that began, or start anew with specvit train --fresh"
         )
     if known["ranks"] != fits["ranks"]:
