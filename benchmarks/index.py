@@ -74,7 +74,7 @@ def write_indexes(folder: Path, samples: int) -> int:
 
 
 def _columns(shard: int, rows: int, rng: np.random.Generator) -> dict[str, pa.Array]:
-    from specvit.shards.index import INDEX_SCHEMA
+    from specvit.shards.index import INDEX_SCHEMA, place_columns
 
     columns = {field.name: pa.nulls(rows, field.type) for field in INDEX_SCHEMA}
     place = np.zeros(rows, np.int64)
@@ -82,16 +82,16 @@ def _columns(shard: int, rows: int, rng: np.random.Generator) -> dict[str, pa.Ar
     total = sum(BLOCK + -(-size // BLOCK) * BLOCK for size in sizes.values())
     place[1:] = np.cumsum(total)[:-1]
     for kind, size in sizes.items():
-        columns[f"{kind}_offset"], columns[f"{kind}_size"] = (
-            pa.array(place + BLOCK),
-            pa.array(size),
-        )
+        checksums = rng.integers(0, 2**32, rows, dtype=np.uint32)
+        for column, values in zip(
+            place_columns(kind), (place + BLOCK, size, checksums), strict=True
+        ):
+            columns[column] = pa.array(values)
         place = place + BLOCK + -(-size // BLOCK) * BLOCK
     plates = rng.integers(266, 12_000, rows)
     names = [f"sdss-{plate:05d}-{shard:05d}-{i:05d}" for i, plate in enumerate(plates)]
     classes = np.array(["STAR", "GALAXY", "QSO"])[rng.integers(0, 3, rows)]
     columns |= {
-        "png_crc32": pa.array(rng.integers(0, 2**32, rows, dtype=np.uint32)),
         "spectrum_id": pa.array(names),
         "object_id": pa.array(names),
         "survey": pa.array(["sdss"] * rows),

@@ -15,9 +15,10 @@ import pyarrow as pa
 from spectrum_files import galaxy_flux, lamost_image_file, sdss_file
 from specvit.catalog.schema import CATALOG_SCHEMA, as_table
 from specvit.config.data import ShardCounts, Split
-from specvit.io import write_parquet
+from specvit.io import read_json, sha256_file, write_json, write_parquet
 from specvit.paths import RunPaths
 from specvit.plan import Plan
+from specvit.shards.index import SUMMARY, index_path
 from specvit.shards.make import ShardWriter
 from specvit.shards.sample import Sample
 
@@ -47,9 +48,13 @@ def add_member(archive: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def write_shard(
-    path: Path, samples: Iterable[Sample], render: str = "made up", plan: Plan = PLAN
+    path: Path,
+    samples: Iterable[Sample],
+    render: str = "made up",
+    plan: Plan = PLAN,
+    listed: bool = True,
 ) -> None:
-    """Write a shard of these samples and its index, as the shards stage does."""
+    """Write a shard of these samples and its index, and list it, as the shards stage does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as handle:
         writer = ShardWriter(handle)
@@ -57,6 +62,17 @@ def write_shard(
             writer.add(sample)
         writer.close()
     writer.index.write(path, path.stat().st_size, render, plan)
+    if listed:
+        summary = path.with_name(SUMMARY)
+        others = read_json(summary)["shards"] if summary.exists() else []
+        others = [other for other in others if other["shard"] != path.stem]
+        entry = {
+            "shard": path.stem,
+            "spectra": len(writer.index.rows),
+            "bytes": path.stat().st_size,
+            "index_sha256": sha256_file(index_path(path)),
+        }
+        write_json(summary, {"shards": [*others, entry]})
 
 
 def write_inputs(root: Path, entries: list[tuple[dict[str, Any], bytes | str]]) -> RunPaths:

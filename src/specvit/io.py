@@ -27,6 +27,11 @@ if TYPE_CHECKING:  # a second to import, and jobs by the hundred never need it
     import pandas as pd
 
 
+PARQUET: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+"""How parquet files are written: who reads them with VERIFIED is told of a changed byte."""
+VERIFIED: dict[str, Any] = {"page_checksum_verification": True}
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it there if the block succeeds.
@@ -128,7 +133,7 @@ def write_parquet(
     # pandas' own metadata holds library versions: dropped, so that bytes depend on content alone.
     table = table.replace_schema_metadata(metadata)
     with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, **PARQUET)
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
@@ -136,10 +141,10 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        return pd.read_parquet(path, columns=columns)
+        return pd.read_parquet(path, columns=columns, **VERIFIED)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:  # OSError: a page has not its checksum
         raise DataError(f"{path} is not a readable parquet file: {error}") from error
 
 

@@ -83,6 +83,9 @@ def test_the_summary_tells_what_was_done(made, name):
     assert all(np.isfinite(point["score"]) for point in chosen["grid"])
 
 
+FLOAT32 = 16 * np.finfo(np.float32).eps
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_loaded_model_predicts_what_the_file_says(made, name):
     model = load_baseline(config(made).paths.model_dir(name), name)
@@ -91,7 +94,10 @@ def test_a_loaded_model_predicts_what_the_file_says(made, name):
         tasks_of(["redshift"])[0], rows.table["z"].to_numpy()
     )
     frame = predictions(made, name).set_index("spectrum_id").loc[rows.table["spectrum_id"]]
-    np.testing.assert_allclose(frame["redshift_pred"], columns["redshift_pred"], rtol=1e-6)
+    # Products in float32, in an order that processor and threads choose, of numbers like 1 + z.
+    np.testing.assert_allclose(
+        frame["redshift_pred"], columns["redshift_pred"], rtol=1e-6, atol=FLOAT32
+    )
 
 
 @pytest.mark.parametrize("name", ["svm", "random_forest", "knn", "template"])

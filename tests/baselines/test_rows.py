@@ -10,6 +10,7 @@ from made_flux import PIXELS, make, write_shard
 
 from specvit.baselines.rows import labels_of, parse_npy, read_rows, read_shard
 from specvit.errors import DataError
+from specvit.shards.index import read_index
 from specvit.shards.subset import Subset
 from specvit.tasks import TASKS
 from specvit.train.samples import read_samples
@@ -99,6 +100,16 @@ def test_other_arrays_than_a_float16_vector_are_refused(tmp_path, array):
     np.save(data, array)
     with pytest.raises(DataError, match="not a float16 vector"):
         parse_npy(data.getvalue(), tmp_path)
+
+
+def test_flux_that_was_changed_is_refused(tmp_path, made):
+    path = tmp_path / "a.tar"
+    write_shard(path, *made)
+    data = bytearray(path.read_bytes())
+    data[read_index([path], ["npy_offset"]).table["npy_offset"][2].as_py() + 200] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"a\.tar: the npy at byte \d+ has not the checksum"):
+        read_shard(path)
 
 
 @pytest.mark.parametrize("cut", [3, 60, 130])

@@ -46,7 +46,7 @@ JOBS: dict[str, tuple[str, dict[str, str]]] = {
 }
 ALL_SURVEYS = {job for job in JOBS if job.startswith("survey ")}
 ALL_BASELINES = {job for job in JOBS if job.startswith("baseline ")}
-PLOTS = {"shard", "train", "predict", *ALL_BASELINES}
+PLOTS = {"shard", "gallery", "train", "predict", *ALL_BASELINES}
 
 # For each key, or all keys below it: the jobs that run again for it, beside those that read what
 # they make. The report runs again for every key that is not HowOnly.

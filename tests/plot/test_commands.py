@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,9 @@ import pytest
 from shard_runs import SHARDS, SPLIT, small_run
 from spectrum_files import galaxy_flux, sdss_file
 from specvit.cli import main
+from specvit.config import merge, validate
 from specvit.config.data import Grid, Render
+from specvit.errors import DataError
 from specvit.plot import draw
 from specvit.plot.gallery import gallery_items
 from specvit.shards import ShardJob, make_shards, write_summary
@@ -96,36 +99,65 @@ def test_plot_of_something_else_names_file_and_reason(
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     paths = small_run(tmp_path / "results" / "mine")
-    for render in (Render(size=32, rows=4), Render(mode="overlap", size=200)):
+    for render in (Render(size=32, rows=4), Render(mode="overlap", size=200, rows=4)):
         make_shards([ShardJob(paths, shard, render, GRID, SPLIT) for shard in SHARDS])
         write_summary(paths, render, GRID, SPLIT, SHARDS)
     return paths.root
 
 
+def settings(run: Path, **over: Any) -> dict[str, Any]:
+    """The configuration of the run above; its two sets of plots are its own and an experiment's."""
+    overlap = {"name": "vit-overlap", "render": {"mode": "overlap", "size": 200}}
+    fixed = {
+        "run": "mine",
+        "results_dir": str(run.parent),
+        "surveys": {"files": {"base_url": "file:///data"}},
+        "split": SPLIT.model_dump(mode="json"),
+        "grid": {"pixels": GRID.pixels},
+        "render": {"size": 32, "rows": 4},
+        "experiments": [overlap],
+        "report": {"examples": 2},
+    }
+    return merge(fixed, over)
+
+
+def items_of(run: Path, label: str, **over: Any) -> list[dict[str, Any]]:
+    config = validate(settings(run, **over))
+    return gallery_items(config, config.renders[label])
+
+
 def test_gallery_items_are_members_of_shards(run: Path) -> None:
     folder = run / "shards" / "stacked-32"
-    items = gallery_items(folder, 2)
+    items = items_of(run, "stacked-32")
     assert [item["class"] for item in items] == ["STAR", "STAR", "GALAXY", "GALAXY"]
     members = {name: data for tar in folder.glob("*.tar") for name, data in read_members(tar)}
     for item in items:
         assert members[f"{item['spectrum_id']}.png"] == item["png"]
         assert (item["mode"], item["label"], item["size"]) == ("stacked", "stacked-32", 32)
     assert "galaxy-8" in {item["spectrum_id"] for item in items}  # of the test split
-    assert gallery_items(folder, 2) == items
-    assert gallery_items(folder, 0) == []
+    assert items_of(run, "stacked-32") == items
+    assert items_of(run, "stacked-32", report={"examples": 0}) == []
+
+
+@pytest.mark.parametrize(
+    ("over", "told"),
+    [
+        ({"split": {"seed": 7}}, r"split\.seed = 1, not 7"),
+        ({"split": {"shards": {"train": 2}}}, r"split\.shards\.train = 1, not 2"),
+        ({"grid": {"pixels": 600}}, r"has other plots"),
+        ({"render": {"size": 64}}, r"stacked-64/shards\.json does not exist"),
+    ],
+)
+def test_no_gallery_of_plots_that_other_settings_made(run: Path, over: Any, told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        items_of(run, "stacked-64" if "render" in over else "stacked-32", **over)
 
 
 def test_gallery_page_shows_the_same_pixels(run: Path) -> None:
-    config = {"run": "mine", "results_dir": str(run.parent), "report": {"examples": 2}}
-    config["surveys"] = {"files": {"base_url": "file:///data"}}
-    main(["gallery", "--config", json.dumps(config)])
+    main(["gallery", "--config", json.dumps(settings(run))])
     page = (run / "gallery.html").read_text()
     shown = {base64.b64decode(data) for data in re.findall(r'base64,([^"]+)"', page)}
-    items = [
-        i
-        for label in ("stacked-32", "overlap-200")
-        for i in gallery_items(run / "shards" / label, 2)
-    ]
+    items = [i for label in ("stacked-32", "overlap-200") for i in items_of(run, label)]
     assert shown == {item["png"] for item in items}
     assert page.count('width="256" height="256"') == 4  # 32 pixels, eight times enlarged
     assert page.count('width="200" height="200"') == 4
@@ -136,9 +168,7 @@ def test_gallery_page_shows_the_same_pixels(run: Path) -> None:
 def test_gallery_says_simulated(run: Path) -> None:
     for path in run.glob("shards/*/shards.json"):
         path.write_text(path.read_text().replace('"simulated": false', '"simulated": true'))
-    config = {"run": "mine", "results_dir": str(run.parent)}
-    config["surveys"] = {"files": {"base_url": "file:///data"}}
-    main(["gallery", "--config", json.dumps(config)])
+    main(["gallery", "--config", json.dumps(settings(run))])
     page = (run / "gallery.html").read_text()
     assert "(simulated data)</title>" in page
     assert "<strong>Simulated data.</strong>" in page

@@ -20,7 +20,7 @@ from shard_runs import write_shard
 from specvit.catalog.schema import CATALOG_SCHEMA, as_table
 from specvit.cli import main
 from specvit.config import Config, load_config
-from specvit.io import write_json, write_parquet, write_text
+from specvit.io import read_json, write_json, write_parquet, write_text
 from specvit.plan import KEY, Plan
 from specvit.predictions import IDENTITY, prob_columns, write_predictions
 from specvit.shards.sample import Sample
@@ -181,12 +181,13 @@ class MadeRun:
                 samples = [Sample(row, picture(row, render.size), b"") for row in rows]
                 write_shard(config.paths.shard(label, str(shard)), samples, plan=self.plan)
             counts = present["split"].value_counts()
+            listed = read_json(config.paths.shards_summary(label))["shards"]
             index = {
                 "label": label,
                 KEY: dict(self.plan.values),
                 "render": {"mode": render.mode, "size": render.size},
                 "counts": {"classes": present["class"].value_counts().to_dict()},
-                "shards": [{"shard": s, "split": s.split("-")[0]} for s in config.shard_names()],
+                "shards": [{"split": s["shard"].split("-")[0], **s} for s in listed],
                 "splits": {split: {"spectra": int(counts[split])} for split in self.spectra},
                 "dropped": [
                     {"spectrum_id": name, "reason": reason}

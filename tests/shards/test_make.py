@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import tarfile
 import time
 import zlib
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ import numpy as np
 import pytest
 import webdataset
 
-from shard_runs import SHARDS, SPLIT, row, small_run, write_inputs
+from shard_runs import SHARDS, SPLIT, add_member, row, small_run, write_inputs
 from spectrum_files import galaxy_flux, sdss_file
 from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.config.data import Grid, Render
@@ -110,7 +111,7 @@ def test_the_index_says_where_each_member_lies_and_what_its_row_is(run: RunPaths
         assert {name: entry[name] for name in values if name != "render"} == {
             name: value for name, value in values.items() if name != "render"
         }
-        assert entry["png_crc32"] == zlib.crc32(sample["png"])
+        assert [entry[f"{k}_crc32"] for k in KINDS] == [zlib.crc32(sample[k]) for k in KINDS]
 
 
 def test_gaps_are_nan_and_extremes_are_cut_not_infinite(tmp_path: Path) -> None:
@@ -217,6 +218,20 @@ def test_inputs_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     paths.spectra("train-000000").unlink()
     with pytest.raises(DataError, match="does not exist"):
         make_shard(job)
+
+
+def test_two_spectra_that_changed_places_are_not_drawn(tmp_path: Path) -> None:
+    """Each would be under the other's labels."""
+    paths = small_run(tmp_path)
+    members = dict(read_members(paths.spectra("train-000000")))
+    names, swapped = list(members), list(members.values())
+    swapped[0], swapped[1] = swapped[1], swapped[0]
+    with tarfile.open(paths.spectra("train-000000"), "w") as archive:
+        for name, data in zip(names, swapped, strict=True):
+            add_member(archive, name, data)
+    with pytest.raises(DataError, match=rf"{names[0]} has not the bytes that its ledger says"):
+        make(paths)
+    assert not paths.shard("stacked-32", "train-000000").exists()
 
 
 def test_the_summary_refuses_what_does_not_add_up(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 import webdataset
-from made_shards import SIZE, picture, sample, write_shards
+from made_shards import PLAN, PLOTS, SIZE, picture, sample, write_shards
 
+from shard_runs import write_shard
 from specvit.config.data import Render
 from specvit.errors import DataError
-from specvit.shards.index import index_path
+from specvit.shards.index import index_path, read_index
 from specvit.shards.sample import Sample
 from specvit.shards.subset import Subset
 from specvit.tasks import tasks_of
@@ -174,6 +175,55 @@ def test_unreadable_samples_are_named_and_their_place_is_blank(tmp_path: Path):
     assert [bad.name for bad in batch.bad] == ["train-000000/spec-00001", "train-000000/spec-00002"]
     assert batch.labels["class"].tolist() == [0, -1, -1, 0]
     assert batch.pictures.flatten(1).any(dim=1).tolist() == [True, False, False, True]
+
+
+def test_a_picture_that_is_another_one_than_was_recorded_is_bad(tmp_path: Path):
+    """Its pixels can be read, and are not those that belong to the labels."""
+    (path,) = write_shards(tmp_path, [3])
+    samples = samples_in([path])
+    data = bytearray(path.read_bytes())
+    places = [slice(first, first + size) for first, size in samples.picture]
+    assert samples.picture[0, 1] == samples.picture[1, 1], "or they cannot be swapped"
+    data[places[0]], data[places[1]] = data[places[1]], data[places[0]]
+    path.write_bytes(data)
+    (batch,) = evaluation_batches(samples, GREY, 8)
+    assert [bad.reason for bad in batch.bad] == [
+        "the PNG has not the checksum of its index: it was changed"
+    ] * 2
+    assert batch.labels["class"].tolist() == [-1, -1, 2]
+
+
+def test_shards_that_are_not_those_listed_are_refused(tmp_path: Path):
+    paths = write_shards(tmp_path, [5, 6])
+    read_index(paths, ()).check_listed()
+    half = [sample(number) for number in range(5, 8)]
+    write_shard(paths[1], half, PLOTS, PLAN, listed=False)
+    with pytest.raises(DataError, match=r"train-000001\.tar or its index was cut .*\.json says"):
+        read_index(paths, ()).check_listed()
+    write_shard(paths[1], half, PLOTS, PLAN)
+    read_index(paths, ()).check_listed()
+    more = paths[1].with_name("train-000002.tar")
+    write_shard(more, half, PLOTS, PLAN, listed=False)
+    with pytest.raises(DataError, match=r"does not list every shard whole: .train-000002"):
+        read_index([*paths, more], ()).check_listed()
+
+
+def test_a_changed_byte_of_an_index_is_never_a_label(tmp_path: Path):
+    """It is told when it is read, or when training starts."""
+    (path,) = write_shards(tmp_path, [40])
+    index = index_path(path)
+    whole, rng = index.read_bytes(), np.random.default_rng(1)
+    columns = Samples.columns(TASKS)
+    told = {"cannot be read": 0, "index's hash": 0}
+    for place in rng.integers(0, len(whole), 200):
+        data = bytearray(whole)
+        data[place] ^= 1 << int(rng.integers(8))
+        index.write_bytes(data)
+        with pytest.raises(DataError) as error:
+            read_index([path], columns).check_listed()
+        for words in told:
+            told[words] += words in str(error.value)
+    assert all(told.values())
 
 
 def test_a_shard_that_is_damaged_or_missing_is_a_sentence(tmp_path: Path):

@@ -47,7 +47,8 @@ def change_samples(
     index = read_index([path], INDEX_SCHEMA.names)
     members = [index.contents(kind) for kind in KINDS]
     old = [Sample(json.loads(row), png, npy) for png, npy, row in zip(*members, strict=True)]
-    write_shard(path, [new for new in map(change, old) if new is not None], index.renders[0])
+    new = [sample for sample in map(change, old) if sample is not None]
+    write_shard(path, new, index.renders[0], listed=False)
     if fix_hashes:
         fix_hashes_of(run)
 
@@ -188,7 +189,7 @@ def test_a_wrong_picture_is_found(run: RunPaths, picture: np.ndarray | None, sen
     [
         ({"npy_offset": 512}, "sample star-1 has its npy elsewhere than its index says"),
         ({"json_size": 9}, "sample star-1 has its json elsewhere than its index says"),
-        ({"png_crc32": 9}, "sample star-1 has a picture of another checksum than its index says"),
+        ({"png_crc32": 9}, "sample star-1 has a png of another checksum than its index says"),
         ({"class": "QSO"}, "sample star-1 has class = 'STAR', its index has 'QSO'"),
         ({"flux_scale": 9.0}, "its index has 9.0"),
         ({"spectrum_id": "star-9"}, "sample star-9 of its index is not in it"),

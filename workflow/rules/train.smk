@@ -69,6 +69,9 @@ rule predict:
     input:
         weights=rules.train_model.output.weights,
         description=rules.train_model.output.description,
+        summary=lambda wildcards: str(
+            PATHS.shards_summary(CFG.render_of(wildcards.model))
+        ),
         shards=lambda wildcards: shard_files(
             CFG.render_of(wildcards.model), "val", "test"
         ),

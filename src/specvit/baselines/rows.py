@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from specvit.errors import DataError
 from specvit.logs import progress
 from specvit.predictions import IDENTITY
-from specvit.shards.index import read_index
+from specvit.shards.index import place_columns, read_index
 from specvit.shards.subset import ALL, Subset
 from specvit.tasks import TASKS, Task
 
@@ -103,8 +103,8 @@ def read_rows(paths: Iterable[Path], label: str, subset: Subset = ALL) -> Rows:
 
 def read_shard(path: Path, subset: Subset = ALL) -> Rows:
     """Read the spectra of one shard that are of a subset."""
-    places = ("npy_offset", "npy_size")
-    index = read_index([path], dict.fromkeys([*COLUMNS, *places, *subset.columns]))
+    columns = dict.fromkeys([*COLUMNS, *place_columns("npy"), *subset.columns])
+    index = read_index([path], columns)
     taken = np.flatnonzero(subset.mask(index.table))
     arrays = [parse_npy(data, path) for data in index.contents("npy", taken)]
     if len({len(array) for array in arrays}) > 1:

@@ -19,7 +19,7 @@ from specvit.catalog.split import check_filled, shard_codes, split_codes
 from specvit.catalog.stats import Counts, stats_csv
 from specvit.config import Config
 from specvit.errors import DataError
-from specvit.io import atomic_path, write_text
+from specvit.io import PARQUET, VERIFIED, atomic_path, write_text
 from specvit.logs import get_logger, progress
 from specvit.paths import SPLITS, shard_name
 from specvit.plan import Plan
@@ -60,7 +60,7 @@ def build_catalog(config: Config) -> Counts:
         tables = _counted(config, deal, tally)
         surveys = (config.paths.survey_table(key) for key in config.surveys.active)
         schema = CATALOG_SCHEMA.with_metadata(Plan.dealt(config.split, surveys).metadata)
-        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(path, schema, **PARQUET) as writer:
             for table in by_shard(tables, sizes, config.shard_names(), config.paths.root):
                 writer.write_table(table)
                 tick.advance(len(table))
@@ -106,7 +106,7 @@ class _Rows:
         parts: list[tuple[pa.Array, pa.Array, pa.Array, pa.Array, pa.Array]] = []
         row = 0
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, **VERIFIED) as file:
                 columns = ["spectrum_id", "object_id", "ra", "dec"]
                 for batch in file.iter_batches(ROWS_A_PIECE, columns=columns):
                     ids, objects, ra, dec = (batch.column(name) for name in columns)
@@ -115,7 +115,7 @@ class _Rows:
                     row += len(batch)
         except FileNotFoundError as error:
             raise DataError(f"{path} is missing: run `specvit survey --survey {key}`") from error
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, OSError) as error:
             raise DataError(f"{path} is not a readable parquet file: {error}") from error
         ids, ra, dec, again, named = (
             pa.concat_arrays(arrays) for arrays in zip(*parts, strict=True)
@@ -163,7 +163,7 @@ def _finished(config: Config, key: str, deal: Deal) -> Iterator[pa.Table]:
     offsets = np.cumsum([0, *(len(part) for part in names)])[:-1]
     shards = pa.array([name for part in names for name in part])
     splits = pa.array(SPLITS)
-    with pq.ParquetFile(config.paths.survey_table(key)) as file:
+    with pq.ParquetFile(config.paths.survey_table(key), **VERIFIED) as file:
         for batch in file.iter_batches(ROWS_A_PIECE):
             rows = slice(row, row + len(batch))
             row += len(batch)

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from specvit.errors import DataError
+from specvit.io import VERIFIED
 
 READ_BYTES = 1 << 20
 
@@ -18,13 +19,14 @@ def shard_rows(catalog: Path, shard: str, columns: Sequence[str]) -> pa.Table:
     """Columns of the rows of one shard, by spectrum_id. Raises DataError."""
     try:
         # In this thread, without reading ahead: both take memory by the size of the file.
-        with pq.ParquetFile(catalog, buffer_size=READ_BYTES, pre_buffer=False) as file:
+        options = {"buffer_size": READ_BYTES, "pre_buffer": False, **VERIFIED}
+        with pq.ParquetFile(catalog, **options) as file:
             read = list(dict.fromkeys([*columns, "shard"]))
             groups = file.read_row_groups(_may_have(file, shard), read, use_threads=False)
             rows = groups.filter(pc.equal(groups["shard"], shard)).select(columns)
     except FileNotFoundError as error:
         raise DataError(f"{catalog} does not exist: run `specvit catalog` first") from error
-    except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError, OSError) as error:
         raise DataError(f"{catalog} is not a catalogue: {error}") from error
     return rows.sort_by("spectrum_id")
 

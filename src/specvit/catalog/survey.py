@@ -13,7 +13,7 @@ from specvit.catalog.open import open_catalogue
 from specvit.catalog.schema import SURVEY_SCHEMA, as_table
 from specvit.catalog.select import ROWS_A_PIECE, Selection, select
 from specvit.config import Config
-from specvit.io import atomic_path, csv_text, write_text
+from specvit.io import PARQUET, atomic_path, csv_text, write_text
 from specvit.logs import get_logger
 from specvit.spectrum.fits_table import Columns
 from specvit.surveys.catalogue import SurveyCatalogue, finished
@@ -48,7 +48,7 @@ def write_survey_table(
 ) -> None:
     """Write the finished rows piece by piece; object_id is the first spectrum of the object."""
     with atomic_path(path) as temporary:
-        writer = pq.ParquetWriter(temporary, SURVEY_SCHEMA, compression="zstd")
+        writer = pq.ParquetWriter(temporary, SURVEY_SCHEMA, **PARQUET)
         with writer:
             for start in range(0, selection.rows, ROWS_A_PIECE):
                 rows = np.arange(start, min(start + ROWS_A_PIECE, selection.rows))

@@ -26,7 +26,7 @@ STAGE_KEYS: dict[str, tuple[str, ...]] = {
     "catalog": ("surveys", "split"),
     "download": ("surveys", "simulated", "split"),
     "shards": ("split", "grid", "render"),
-    "gallery": ("report.examples",),
+    "gallery": ("split", "grid", "render", "report.examples"),
     "train": ("tasks", "split", "grid", "render", "data", "model", "train"),
     "predict": ("split", "grid", "render"),
     "baselines": ("tasks", "split", "grid", "render", "data", "baselines"),

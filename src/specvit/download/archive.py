@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from specvit.download.ledger import Entry
-from specvit.io import atomic_open
+from specvit.io import VERIFIED, atomic_open
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -42,7 +42,7 @@ class EarlierArchive:
         if not (tar.exists() and ledger.exists()):
             return
         try:
-            entries = [Entry(**row) for row in pq.read_table(ledger).to_pylist()]
+            entries = [Entry(**row) for row in pq.read_table(ledger, **VERIFIED).to_pylist()]
             with tarfile.open(tar) as archive:
                 for member in archive:
                     spectrum_id = member.name.split(".")[0]

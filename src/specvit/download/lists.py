@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from specvit.config.models import Config
 from specvit.errors import DataError
-from specvit.io import write_text
+from specvit.io import VERIFIED, write_text
 from specvit.registry import surveys
 from specvit.surveys.survey import Listing
 
@@ -54,10 +54,12 @@ def _survey(config: Config, form: str | None) -> tuple[str, str]:
 def _wanted(config: Config, key: str) -> tuple[str, list[str]]:
     """Release and paths, sorted, of a survey."""
     try:
-        table = pq.read_table(config.paths.catalog, columns=["release", "path", "source"])
+        table = pq.read_table(
+            config.paths.catalog, columns=["release", "path", "source"], **VERIFIED
+        )
     except FileNotFoundError as error:
         raise DataError(f"{config.paths.catalog} does not exist: run `specvit catalog`") from error
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{config.paths.catalog} is not a catalogue: {error}") from error
     rows = table.filter(pc.equal(table["source"], key))
     releases = rows["release"].unique().to_pylist()

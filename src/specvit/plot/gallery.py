@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from specvit import __version__
-from specvit.errors import DataError
+from specvit.config import Config
+from specvit.config.data import Render
 from specvit.io import read_json, write_text
-from specvit.paths import EXAMPLE_SHARDS, RunPaths
-from specvit.plan import KEY, Plan
-from specvit.shards.index import Index, read_index
+from specvit.paths import EXAMPLE_SHARDS
+from specvit.plot import render_hash
+from specvit.shards.index import Index, place_columns, read_index
 from specvit.tasks import CLASSES
 
 SHOWN_SIZE = 256  # small pictures are enlarged by whole pixels up to about this
 KEPT = ("spectrum_id", "survey", "class", "subclass", "z", "snr", "simulated")
 
 
-def gallery_items(shards_dir: Path, per_class: int) -> list[dict[str, Any]]:
-    """Up to `per_class` pictures of each class of one set of plots, spread over S/N.
+def gallery_items(config: Config, render: Render) -> list[dict[str, Any]]:
+    """Up to `report.examples` pictures of each class of one set of plots, spread over S/N.
 
-    `shards_dir` holds `shards.json` and the tars. The pictures come from the first shard of the
-    test split (then of val and train, where it has too few of a class); the same ones every time.
-    Each item has `png` (bytes as in the shard), `mode`, `label`, `size`, `spectrum_id`, `survey`,
-    `class`, `subclass`, `z`, `snr` and `simulated`. Raises DataError where shards are missing or
-    damaged.
+    The pictures come from the first shard of the test split (then of val and train, where it has
+    too few of a class); the same ones every time. Each item has `png` (bytes as in the shard),
+    `mode`, `label`, `size`, `spectrum_id`, `survey`, `class`, `subclass`, `z`, `snr` and
+    `simulated`. Raises DataError where shards are missing or damaged, or were made with other
+    settings than these.
     """
-    listed = shards_dir / "shards.json"
-    summary = read_json(listed)
-    plan = Plan.of(summary.get(KEY), listed)
+    per_class, plots = config.report.examples, render_hash(render, config.grid)
+    summary = read_json(config.paths.shards_summary(render.label))
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in CLASSES}
     lacking = {name for name in CLASSES if summary["counts"]["classes"].get(name)}
     indexes: dict[str, Index] = {}
@@ -39,15 +39,13 @@ def gallery_items(shards_dir: Path, per_class: int) -> list[dict[str, Any]]:
         lacking = {name for name in lacking if len(found[name]) < per_class}
         if not lacking:
             break
-        indexes[shard] = read_index(
-            [shards_dir / f"{shard}.tar"], [*KEPT, "png_offset", "png_size"]
-        )
-        indexes[shard].plan.check_same(indexes[shard].tars[0], plan, listed)
+        tar = config.paths.shard(render.label, shard)
+        indexes[shard] = read_index([tar], [*KEPT, *place_columns("png")])
+        indexes[shard].check(config.split, plots)
         for number, row in enumerate(indexes[shard].table.select(KEPT).to_pylist()):
             if row["class"] in lacking:
                 found[row["class"]].append({**row, "place": (shard, number)})
-    render = summary["render"]
-    common = {"mode": render["mode"], "label": summary["label"], "size": render["size"]}
+    common = {"mode": render.mode, "label": render.label, "size": render.size}
     chosen = [item for items in found.values() for item in _spread(items, per_class)]
     for item in chosen:
         shard, number = item.pop("place")
@@ -62,27 +60,24 @@ def _spread(items: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
     return [ordered[int((i + 0.5) * len(ordered) / count)] for i in range(count)]
 
 
-def write_gallery(paths: RunPaths, per_class: int) -> None:
-    """Write `gallery.html` from every set of plots that the run has; one self-contained page."""
-    folders = sorted(path.parent for path in paths.root.glob("shards/*/shards.json"))
-    if not folders:
-        raise DataError(f"{paths.root} has no finished shards: run specvit shards first")
+def write_gallery(config: Config, renders: Iterable[Render]) -> None:
+    """Write `gallery.html` from these sets of plots of the run; one self-contained page."""
     environment = Environment(
         loader=PackageLoader("specvit.plot"), autoescape=True, undefined=StrictUndefined
     )
-    parts = [_part(folder, per_class) for folder in folders]
+    parts = [_part(config, render) for render in renders]
     page = environment.get_template("gallery.html").render(
-        run=paths.root.name,
+        run=config.run,
         version=__version__,
         simulated=any(part["index"]["simulated"] for part in parts),
         parts=parts,
     )
-    write_text(paths.gallery, page + "\n")
+    write_text(config.paths.gallery, page + "\n")
 
 
-def _part(folder: Path, per_class: int) -> dict[str, Any]:
-    index = read_json(folder / "shards.json")
-    items = gallery_items(folder, per_class)
+def _part(config: Config, render: Render) -> dict[str, Any]:
+    index = read_json(config.paths.shards_summary(render.label))
+    items = gallery_items(config, render)
     for item in items:
         item["source"] = "data:image/png;base64," + base64.b64encode(item.pop("png")).decode()
     return {

@@ -9,7 +9,7 @@ from typing import Any
 
 from specvit.config.models import Config
 from specvit.plot.gallery import gallery_items
-from specvit.shards.index import read_index
+from specvit.shards.index import place_columns, read_index
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Example:
 
 def examples(config: Config, label: str) -> list[Example]:
     """Plots of each class of one set, from low to high signal-to-noise ratio."""
-    items = gallery_items(config.paths.shards_summary(label).parent, config.report.examples)
+    items = gallery_items(config, config.renders[label])
     return [Example(i["class"], i["subclass"] or "", _numbers(i), i["png"]) for i in items]
 
 
@@ -57,7 +57,7 @@ def read_pictures(config: Config, render: str, wanted: Mapping[str, str]) -> dic
     found: dict[str, bytes] = {}
     for shard, names in by_shard.items():
         tar = config.paths.shard(render, shard)
-        index = read_index([tar], ["spectrum_id", "png_offset", "png_size"])
+        index = read_index([tar], ["spectrum_id", *place_columns("png")])
         ids = index.table["spectrum_id"].to_pylist()
         rows = [row for row, name in enumerate(ids) if name in names]
         pictures = zip(rows, index.contents("png", rows), strict=True)

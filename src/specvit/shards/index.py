@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,25 +22,35 @@ import pyarrow.dataset as ds
 from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.config.data import Split
 from specvit.errors import DataError
-from specvit.io import write_parquet
+from specvit.io import VERIFIED, read_json, sha256_file, write_parquet
 from specvit.plan import KEY, Plan, one_plan
 
 KINDS = ("png", "npy", "json")
 """The members of a sample, in their order in the tar."""
-PLACES = [(f"{kind}_{part}", pa.int64()) for kind in KINDS for part in ("offset", "size")]
+PARTS = (("offset", pa.int64()), ("size", pa.int64()), ("crc32", pa.uint32()))
 INDEX_SCHEMA = pa.schema(
     [
-        *PLACES,  # first byte of each member's content in the tar, and bytes of it
-        ("png_crc32", pa.uint32()),
+        # First byte of each member's content in the tar, bytes of it, and their checksum.
+        *((f"{kind}_{part}", type_) for kind in KINDS for part, type_ in PARTS),
         ("flux_scale", pa.float64()),  # times the flux array: flux
         *CATALOG_SCHEMA,
     ]
 )
 
 
+SUMMARY = "shards.json"
+"""Beside the shards: what each of them holds."""
+_LISTED = {"bytes": "bytes", "spectra": "spectra", "index_sha256": "as the index's hash"}
+
+
 def index_path(tar: Path) -> Path:
     """Where the index of a shard lies: beside it."""
     return tar.with_suffix(".index.parquet")
+
+
+def place_columns(kind: str) -> tuple[str, ...]:
+    """Columns that say where one kind of member lies, and its checksum."""
+    return tuple(f"{kind}_{part}" for part, _ in PARTS)
 
 
 @dataclass
@@ -49,14 +59,16 @@ class IndexWriter:
 
     rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, row: dict[str, Any], places: dict[str, tuple[int, int]], png: bytes) -> None:
-        """Append a sample: its json's values, and first byte and size of each member."""
+    def add(self, row: dict[str, Any], members: Mapping[str, tuple[int, bytes]]) -> None:
+        """Append a sample: its json's values, and first byte and content of each member."""
         where = {
-            f"{kind}_{part}": value
-            for kind, place in places.items()
-            for part, value in zip(("offset", "size"), place, strict=True)
+            column: value
+            for kind, (offset, data) in members.items()
+            for column, value in zip(
+                place_columns(kind), (offset, len(data), zlib.crc32(data)), strict=True
+            )
         }
-        self.rows.append({**where, "png_crc32": zlib.crc32(png), **row})
+        self.rows.append({**where, **row})
 
     def write(self, tar: Path, size: int, render: str, plan: Plan) -> None:
         """Write the index of a tar of this size whose pictures have this render hash."""
@@ -84,11 +96,34 @@ class Index:
     def check(self, dealt: Split, render: str) -> Plan:
         """The shards' plan; DataError where it, or their plots, are of other settings than these.
 
-        `render` is the hash of the plots that are needed.
+        `render` is the hash of the plots that are needed. Raises DataError, too, where the shards
+        are not those that `shards.json` lists.
         """
         self.plan.check_settings(dealt, index_path(self.tars[0]))
         self.check_plots(render)
+        self.check_listed()
         return self.plan
+
+    def check_listed(self) -> None:
+        """Raise DataError where a shard has not the sizes and samples that `shards.json` gives.
+
+        A tar and an index that were cut to the same half agree with each other. Indexes are read
+        for their hash, too: pages have checksums, but what stands between them has none.
+        """
+        summary = self.tars[0].parent / SUMMARY
+        try:
+            listed = {shard["shard"]: shard for shard in read_json(summary)["shards"]}
+            recorded = [[listed[t.stem][key] for key in _LISTED] for t in self.tars]
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{summary} does not list every shard whole: {error}") from error
+        for tar, wanted, samples in zip(self.tars, recorded, self.sizes, strict=True):
+            found = (_size(tar), int(samples), sha256_file(index_path(tar)))
+            for what, a, b in zip(_LISTED.values(), found, wanted, strict=True):
+                if a != b:
+                    raise DataError(
+                        f"{tar} or its index was cut off or changed: {a} {what} where {summary} "
+                        f"says {b}; make the shard again with specvit shards"
+                    )
 
     def check_plots(self, render: str) -> None:
         """Raise DataError where a shard has other plots than those of this render hash."""
@@ -102,10 +137,10 @@ class Index:
     def contents(self, kind: str, rows: Iterable[int] | None = None) -> Iterator[bytes]:
         """Read one kind of member of all samples, or of some rows of the table.
 
-        The table must have that kind's offset and size. Raises DataError where a tar is missing or
-        is not the one that was indexed.
+        The table must have `place_columns(kind)`. Raises DataError where a tar is missing or is not
+        the one that was indexed, and for a member that has not its checksum.
         """
-        offsets, sizes = (self.table[f"{kind}_{p}"].to_numpy() for p in ("offset", "size"))
+        offsets, sizes, sums = (self.table[name].to_numpy() for name in place_columns(kind))
         ends = np.cumsum(self.sizes)
         shard, descriptor = -1, -1
         try:
@@ -116,7 +151,14 @@ class Index:
                     descriptor = -1  # also where the next one cannot be opened
                     descriptor = open_tar(self.tars[wanted], self.tar_bytes[wanted])
                     shard = wanted
-                yield os.pread(descriptor, int(sizes[row]), int(offsets[row]))
+                data = os.pread(descriptor, int(sizes[row]), int(offsets[row]))
+                if zlib.crc32(data) != sums[row]:
+                    raise DataError(
+                        f"shard {self.tars[shard]}: the {kind} at byte {offsets[row]} has not the "
+                        "checksum of its index: it was changed; make the shard again with specvit "
+                        "shards"
+                    )
+                yield data
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
@@ -133,30 +175,40 @@ def read_index(tars: Sequence[Path], columns: Iterable[str]) -> Index:
     paths = [str(index_path(tar)) for tar in tars]
     sizes, about = [], []
     try:
-        files = ds.dataset(paths, schema=INDEX_SCHEMA, format="parquet")
+        verified = ds.ParquetFragmentScanOptions(**VERIFIED)
+        form = ds.ParquetFileFormat(default_fragment_scan_options=verified)
+        files = ds.dataset(paths, schema=INDEX_SCHEMA, format=form)
         for fragment in files.get_fragments():
             fragment.ensure_complete_metadata()
             metadata = fragment.metadata
+            # Of an older version's index, what is missing would be read as null.
+            fragment.physical_schema.field("npy_crc32")
             sizes.append(metadata.num_rows)
             about.append(metadata.metadata)
         table = files.to_table(columns=list(columns))
-        plan = _plan_of(tars, about)
+        return Index(
+            tars=tars,
+            sizes=np.array(sizes, dtype=np.int64),
+            tar_bytes=tuple(int(values[b"tar_bytes"]) for values in about),
+            renders=tuple(values[b"render"].decode() for values in about),
+            plan=_plan_of(tars, about),
+            table=table,
+        )
     except FileNotFoundError as error:
         missing = next(path for path in paths if not Path(path).exists())
         raise DataError(f"{missing} does not exist: make it with specvit shards") from error
-    except (pa.ArrowInvalid, KeyError, TypeError, OSError) as error:
+    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
         raise DataError(
             f"the indexes of {len(tars)} shards in {tars[0].parent} cannot be read, make the "
             f"shards again: {error}"
         ) from error
-    return Index(
-        tars=tars,
-        sizes=np.array(sizes, dtype=np.int64),
-        tar_bytes=tuple(int(values[b"tar_bytes"]) for values in about),
-        renders=tuple(values[b"render"].decode() for values in about),
-        plan=plan,
-        table=table,
-    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist: make it with specvit shards") from error
 
 
 def _plan_of(tars: Sequence[Path], about: Sequence[dict[bytes, bytes]]) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from specvit.catalog.rows import shard_rows
 from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.config.data import Split
 from specvit.errors import DataError
+from specvit.io import VERIFIED
 from specvit.paths import RunPaths
 from specvit.plan import Plan
 from specvit.tar import read_members
@@ -52,7 +54,7 @@ class ShardInputs:
         ledger_plan = Plan.of_parquet(paths.ledger(shard))
         ledger_plan.check_same(paths.ledger(shard), plan, paths.catalog)
         rows = shard_rows(paths.catalog, shard, CATALOG_SCHEMA.names)
-        ledger = _read(paths.ledger(shard), ["spectrum_id", "status", "reason"])
+        ledger = _read(paths.ledger(shard), ["spectrum_id", "status", "reason", "sha256"])
         if rows["spectrum_id"].to_pylist() != ledger["spectrum_id"].to_pylist():
             raise DataError(
                 f"{paths.ledger(shard)} has other spectra than the catalogue has in {shard} "
@@ -76,6 +78,11 @@ class ShardInputs:
                     f"{self.tar} has {name} where its ledger has {row['spectrum_id']}: "
                     "run specvit download again"
                 )
+            if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+                raise DataError(
+                    f"{self.tar}: {name} has not the bytes that its ledger says: they were changed "
+                    "or are another spectrum's; run specvit download again"
+                )
             yield Input(row, data, None)
         extra = next(members, None)
         if extra is not None:
@@ -89,9 +96,9 @@ def _objects(table: pa.Table) -> Iterator[dict[str, Any]]:
 
 def _read(path: Path, columns: list[str]) -> pa.Table:
     try:
-        table = pq.read_table(path, columns=columns)
+        table = pq.read_table(path, columns=columns, **VERIFIED)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path} is not what it should be: {error}") from error
     return table.take(pc.sort_indices(table["spectrum_id"]))

@@ -57,11 +57,11 @@ class ShardWriter:
 
     def add(self, sample: Sample) -> None:
         """Append a sample."""
-        places = {
-            kind: (self._tar.add(f"{sample.key}.{kind}", data), len(data))
+        members = {
+            kind: (self._tar.add(f"{sample.key}.{kind}", data), data)
             for kind, data in sample.members().items()
         }
-        self.index.add(sample.row, places, sample.png)
+        self.index.add(sample.row, members)
 
     def close(self) -> None:
         """End the tar."""

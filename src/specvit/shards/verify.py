@@ -208,8 +208,8 @@ def _entry_problems(
         tar.seek(entry[f"{kind}_offset"])
         if entry[f"{kind}_size"] != len(data) or tar.read(len(data)) != data:
             yield f"has its {kind} elsewhere than its index says"
-    if zlib.crc32(files["png"]) != entry["png_crc32"]:
-        yield "has a picture of another checksum than its index says"
+        if zlib.crc32(data) != entry[f"{kind}_crc32"]:
+            yield f"has a {kind} of another checksum than its index says"
     try:
         row = json.loads(files["json"])
     except ValueError:

@@ -22,6 +22,7 @@ the system can read whole shards ahead.
 from __future__ import annotations
 
 import os
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
@@ -235,6 +236,8 @@ class ShardReader(Dataset["Batch | SpecvitError"]):
         """Decode into `target` (C, H, W); return what is wrong with the picture, if anything."""
         channels, *size = self.shape
         data = self._read(sample)
+        if zlib.crc32(data) != self.samples.checksum[sample]:
+            return "the PNG has not the checksum of its index: it was changed"
         decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
         expected = tuple(size) if channels == 1 else (*size, channels)
         if decoded is None or decoded.shape != expected or decoded.dtype != np.uint8:

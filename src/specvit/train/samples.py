@@ -15,7 +15,7 @@ import pyarrow as pa
 from specvit.errors import DataError
 from specvit.models.labels import encode
 from specvit.plan import Plan
-from specvit.shards.index import Index, open_tar, read_index
+from specvit.shards.index import Index, open_tar, place_columns, read_index
 from specvit.shards.subset import ALL, Subset
 from specvit.tasks import Task
 
@@ -36,7 +36,8 @@ class Samples:
     """Samples of some shards, in the order of shards and of samples in them.
 
     Arrays have one row a sample: `shard` (n,) is the position in `tars`, `picture` (n, 2) byte
-    offset and size of the PNG, `keys` (n,) the names in the tar. `labels` are those of
+    offset and size of the PNG, `checksum` (n,) its CRC-32, `keys` (n,) the names in the tar.
+    `labels` are those of
     `specvit.models.labels.encode`, (n,) for each task. Numbers and fixed-width text only: reader
     processes share these arrays instead of copying them.
     """
@@ -46,6 +47,7 @@ class Samples:
     plan: Plan
     shard: npt.NDArray[np.int32]
     picture: npt.NDArray[np.int64]
+    checksum: npt.NDArray[np.uint32]
     keys: npt.NDArray[np.bytes_]
     labels: dict[str, npt.NDArray[Any]]
 
@@ -53,7 +55,7 @@ class Samples:
     def columns(tasks: Sequence[Task]) -> list[str]:
         """Columns of the shards' indexes that `of` reads."""
         labels = [task.column for task in tasks]
-        return list(dict.fromkeys(["spectrum_id", "png_offset", "png_size", *labels]))
+        return list(dict.fromkeys(["spectrum_id", *place_columns("png"), *labels]))
 
     @classmethod
     def of(cls, index: Index, tasks: Sequence[Task], subset: Subset = ALL) -> Samples:
@@ -63,7 +65,7 @@ class Samples:
         """
         taken, table = subset.mask(index.table), index.table
         shard = np.repeat(np.arange(len(index.tars), dtype=np.int32), index.sizes)
-        picture = np.stack([table[f"png_{part}"].to_numpy() for part in ("offset", "size")], axis=1)
+        *places, checksum = (table[name].to_numpy() for name in place_columns("png"))
         labels = {}
         for task in tasks:
             try:
@@ -75,7 +77,8 @@ class Samples:
             tar_bytes=index.tar_bytes,
             plan=index.plan,
             shard=shard[taken],
-            picture=picture[taken],
+            picture=np.stack(places, axis=1)[taken],
+            checksum=checksum[taken],
             keys=_fixed_width(table["spectrum_id"])[taken],
             labels=labels,
         )
@@ -90,7 +93,7 @@ class Samples:
 
     @property
     def fingerprint(self) -> str:
-        """12 hex digits that change with any sample's name, size, place or label."""
+        """12 hex digits that change with any sample's name, picture, place or label."""
         digest = hashlib.sha256()
         for array in self.arrays().values():
             digest.update(np.ascontiguousarray(array).data)
@@ -99,7 +102,8 @@ class Samples:
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Every array by a name of its own, labels in the order of their tasks' names."""
         labels = {f"labels.{task}": self.labels[task] for task in sorted(self.labels)}
-        return {"shard": self.shard, "picture": self.picture, "keys": self.keys, **labels}
+        own = {name: getattr(self, name) for name in ("shard", "picture", "checksum", "keys")}
+        return {**own, **labels}
 
     def with_arrays(self, arrays: Mapping[str, Any]) -> Samples:
         """The same samples on other arrays, named as `arrays` names them."""
