@@ -25,7 +25,7 @@ onstart:
     # `specvit status` reads a disk, not a bucket.
     if not STORED:
         hold_run(PATHS)
-        write_expected(PATHS.root, expected())
+        write_expected(CFG)
 
 
 onsuccess:

@@ -43,7 +43,9 @@ class Measured:
 def read_run(root: Path) -> Measured:
     """Read catalogue, ledgers, shard statistics and Snakemake's benchmarks of one run."""
     paths = RunPaths(root)
-    times = {time.stage: time for time in stage_times(root)}
+    folder = root / "benchmarks"
+    jobs = [str(path.relative_to(folder).with_suffix("")) for path in sorted(folder.rglob("*.tsv"))]
+    times = {time.stage: time for time in stage_times(root, jobs)}
     missing = [stage for stage in STAGES if stage not in times]
     if missing:
         raise DataError(

@@ -10,19 +10,27 @@ import pytest
 from click.testing import CliRunner
 
 from specvit.commands.status import command
+from specvit.config import validate
 from specvit.errors import DataError
 from specvit.io import write_parquet
 from specvit.paths import RunPaths
 from specvit.status import read_status, show_status, write_expected
 
-SHARDS = ["train-000000", "train-000001", "train-000002", "test-000000"]
+SHARDS = ["train-000000", "train-000001", "val-000000", "test-000000"]
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunPaths:
     paths = RunPaths(tmp_path / "r")
-    plan = {"surveys": ["sdss"], "shards": SHARDS, "renders": ["line-64"]}
-    write_expected(paths.root, {**plan, "networks": ["vit"], "models": ["vit", "svm"]})
+    settings = {
+        "run": "r",
+        "results_dir": str(tmp_path),
+        "surveys": {"sdss": {}, "lamost": None},
+        "split": {"shards": {"train": 2, "val": 1, "test": 1}},
+        "render": {"mode": "line", "size": 64},
+        "baselines": {"models": ["svm"]},
+    }
+    write_expected(validate(settings))
     write_parquet(paths.survey_table("sdss"), pd.DataFrame({"a": [1]}))
     write_parquet(paths.catalog, pd.DataFrame({"a": range(1234)}))
     for i, shard in enumerate(SHARDS[:3]):
@@ -69,3 +77,23 @@ def test_half_a_line_of_the_training_log_is_passed_over(run: RunPaths) -> None:
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not the folder of a run"):
         read_status(tmp_path)
+
+
+def test_what_earlier_settings_made_is_told(run: RunPaths) -> None:
+    assert read_status(run.root).leftovers == []
+    stray = [
+        run.spectra("train-000007"),
+        run.shard("line-64", "train-000007"),
+        run.shard("line-128", "train-000000").parent,
+        run.predictions("vit-old", "val"),
+        run.survey_table("lamost"),
+    ]
+    for path in [*stray[:2], *stray[3:], run.model_dir("svm") / "model.skops"]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    stray[2].mkdir()
+    status = read_status(run.root)
+    assert sorted(status.leftovers) == sorted(str(path.relative_to(run.root)) for path in stray)
+    lines: list[str] = []
+    show_status(status, lines.append)
+    assert "not of this run's settings any more, and not read: 5 (" in lines[-1]

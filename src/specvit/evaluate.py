@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 
 from specvit.config.models import MAIN_NETWORK, Config
 from specvit.errors import DataError
-from specvit.io import read_parquet
+from specvit.io import read_parquet, sha256_file
 from specvit.logs import progress
 from specvit.metrics.calibration import (
     IntervalFactors,
@@ -52,6 +52,8 @@ class Predictions:
     test: dict[str, pd.DataFrame]
     val: dict[str, pd.DataFrame]
     plan: Plan
+    hashes: dict[str, dict[str, str]]
+    """SHA-256 of each model's file of each split."""
 
 
 def read_all(config: Config) -> Predictions:
@@ -72,7 +74,11 @@ def read_all(config: Config) -> Predictions:
         }
         _check_same(frames, tasks_of(config.tasks), split)
         splits[split] = frames
-    return Predictions(splits["test"], splits["val"], plan)
+    hashes = {
+        name: {split: sha256_file(config.paths.predictions(name, split)) for split in splits}
+        for name in config.model_names
+    }
+    return Predictions(splits["test"], splits["val"], plan, hashes)
 
 
 def answers(frame: pd.DataFrame, task: Task) -> bool:
@@ -141,6 +147,7 @@ def evaluate(config: Config) -> dict[str, Any]:
         "format": FORMAT,
         "run": config.run,
         KEY: dict(predictions.plan.values),
+        "predictions": predictions.hashes,
         "simulated": config.is_simulated,
         "seed": config.split.seed,
         "bootstrap": config.evaluate.bootstrap,

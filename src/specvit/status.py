@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from specvit.config import Config
 from specvit.errors import DataError
 from specvit.io import read_json, write_json
 from specvit.paths import RunPaths
 
 RUN_FILE = "run.json"
+NAMED = 3  # leftovers that a sentence names
 STALLED_S = 900.0  # no new file of an unfinished stage for so long: said, not hidden
 
 
@@ -47,6 +50,8 @@ class Status:
     stages: list[Stage] = field(default_factory=list)
     failures: dict[str, int] = field(default_factory=dict)
     """Spectra by ledger status other than ok, and those dropped when drawn."""
+    leftovers: list[str] = field(default_factory=list)
+    """What earlier settings of the run made."""
 
     @property
     def finished(self) -> bool:
@@ -54,9 +59,45 @@ class Status:
         return all(stage.finished for stage in self.stages)
 
 
-def write_expected(path: Path, expected: dict[str, Any]) -> None:
-    """Note what a run is going to make (surveys, shards, renders, networks, models)."""
-    write_json(path / RUN_FILE, expected)
+def write_expected(config: Config) -> None:
+    """Note what a run is going to make."""
+    write_json(config.paths.root / RUN_FILE, expected_of(config))
+
+
+def expected_of(config: Config) -> dict[str, Any]:
+    """What a run is going to make: surveys, shards, renders, networks and models by name."""
+    return {
+        "surveys": list(config.surveys.active),
+        "shards": config.shard_names(),
+        "renders": list(config.renders),
+        "networks": config.network_names,
+        "models": config.model_names,
+        "simulated": config.is_simulated,
+    }
+
+
+def leftovers(root: Path, expected: dict[str, Any]) -> list[str]:
+    """What earlier settings of a run made and these do not: files and folders, below its folder.
+
+    Nothing reads them. They stay, since they may be wanted again.
+    """
+    shards, models = expected["shards"], expected["models"]
+    places = {
+        "surveys": expected["surveys"],
+        "spectra": shards,
+        "shards": expected["renders"],
+        **{f"shards/{render}": [*shards, "shards"] for render in expected["renders"]},
+        "models": models,
+        "predictions": [*models, "val"],
+        "predictions/val": models,
+    }
+    found = []
+    for place, wanted in places.items():
+        names = sorted(os.listdir(root / place)) if (root / place).is_dir() else []  # noqa: PTH208
+        wanted = set(wanted)
+        others = (n for n in names if n[0] != "." and n.partition(".")[0] not in wanted)
+        found += [f"{place}/{name}" for name in others]
+    return found
 
 
 def read_status(root: Path) -> Status:
@@ -67,7 +108,7 @@ def read_status(root: Path) -> Status:
         raise DataError(f"{root} is not the folder of a run: it has no {RUN_FILE}")
     expected = read_json(run_file)
     shards, models = expected["shards"], expected["models"]
-    status = Status(root)
+    status = Status(root, leftovers=leftovers(root, expected))
     add = status.stages.append
     add(_stage("survey", [paths.survey_table(survey) for survey in expected["surveys"]]))
     add(_stage("catalog", [paths.catalog], note=_catalog_note(paths)))
@@ -104,6 +145,14 @@ def show_status(status: Status, echo: Callable[[str], None], now: float | None =
     if status.failures:
         text = ", ".join(f"{number:,} {key}" for key, number in status.failures.items())
         echo(f"  spectra not had: {text} (reasons in spectra/*.ledger.parquet)")
+    if status.leftovers:
+        echo(f"  {leftover_sentence(status.leftovers)}")
+
+
+def leftover_sentence(names: Sequence[str]) -> str:
+    """How many files of earlier settings there are, and the first of them."""
+    first = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+    return f"not of this run's settings any more, and not read: {len(names):,} ({first})"
 
 
 def _stage(name: str, files: Iterable[Path], note: str = "") -> Stage:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from PIL import Image, ImageDraw
 from scipy.stats import norm
 
@@ -24,6 +25,7 @@ from specvit.io import read_json, write_json, write_parquet, write_text
 from specvit.plan import KEY, Plan
 from specvit.predictions import IDENTITY, prob_columns, write_predictions
 from specvit.shards.sample import Sample
+from specvit.shards.subset import Subset
 from specvit.tasks import CLASSES, STELLAR_TYPES, Task, tasks_of
 
 CLAIMS = Path(__file__).resolve().parents[2] / "workflow" / "report" / "paper.yaml"
@@ -88,7 +90,7 @@ class MadeRun:
                 path = config.paths.predictions(model, split)
                 write_predictions(path, frame, tasks_of(config.tasks), self.plan)
         self._cuts(config, catalog)
-        self._summaries(config)
+        self._summaries(config, catalog[~catalog["spectrum_id"].isin([*lost, *dropped])])
         return config
 
     def call(self, command: str) -> None:
@@ -204,7 +206,7 @@ class MadeRun:
             lines.append(f"ZWARNING = 0,{left + 40},40,{left}")
             write_text(config.paths.survey_cuts(key), "\n".join(lines) + "\n")
 
-    def _summaries(self, config: Config) -> None:
+    def _summaries(self, config: Config, kept: pd.DataFrame) -> None:
         for model in config.model_names:
             folder = config.paths.model_dir(model)
             if model in config.network_names:
@@ -212,6 +214,12 @@ class MadeRun:
                 write_text(folder / "model.safetensors", model)
             else:
                 summary = {"threads": 2, "seconds": {"read": 1.0, "fit": 9.0, "predict": 0.5}}
+            own = config.variant(model) if model in config.network_names else config
+            summary["samples" if model in config.network_names else "spectra"] = {
+                split: int(Subset.of(own, split).mask(pa.Table.from_pandas(part)).sum())
+                for split in ("train", "val")
+                for part in [kept[kept["split"] == split]]
+            }
             summary[KEY] = dict(self.plan.values)
             write_json(folder / "training.json", summary)
         header = "s\th:m:s\tmax_rss\tcpu_time\n"

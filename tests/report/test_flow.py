@@ -133,3 +133,45 @@ def test_a_run_of_another_plan_than_the_configuration_is_refused(template):
 )
 def test_reasons_that_differ_in_sizes_only_are_alike(reason, expected):
     assert alike(reason) == expected
+
+
+def test_predictions_of_other_spectra_are_refused_however_many_they_are(config):
+    path = config.paths.predictions("svm", "test")
+    frame, kept = read_parquet(path), path.read_bytes()
+    rewrite(path, frame.assign(spectrum_id=["another", *frame["spectrum_id"][1:]]))
+    try:
+        with pytest.raises(
+            DataError, match=r"svm\.parquet has 1 spectra that are not .*test split"
+        ):
+            follow(config)
+    finally:
+        path.write_bytes(kept)
+
+
+def test_what_the_models_learned_from_is_told_beside_what_was_drawn(config):
+    flow = follow(config)
+    assert [one.model for one in flow.learned] == config.model_names
+    drawn = next(step for step in flow.steps if step.name.startswith("Drawn"))
+    assert all(one.counts == one.drawn == drawn.counts[:2] for one in flow.learned)
+    assert all(one.doubt is None for one in flow.learned)
+
+
+@pytest.mark.parametrize(
+    ("change", "doubt"),
+    [
+        ({"samples": {"train": 29, "val": 58}}, "was given 29 train spectra where "),
+        (
+            {"bad_samples": {"val-000000/sdss-1": "why"}},
+            "could not read the plots of 1 val spectra",
+        ),
+    ],
+)
+def test_a_model_that_did_not_learn_from_everything_is_doubted(config, change, doubt):
+    path = config.paths.model_dir("vit") / "training.json"
+    kept = read_json(path)
+    write_json(path, {**kept, **change})
+    try:
+        told = next(one.doubt for one in follow(config).learned if one.model == "vit")
+    finally:
+        write_json(path, kept)
+    assert doubt in told

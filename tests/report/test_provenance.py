@@ -9,7 +9,9 @@ import yaml
 from specvit import __version__
 from specvit.config import validate
 from specvit.errors import DataError
+from specvit.io import write_text
 from specvit.report import provenance
+from specvit.report.names import benchmark_names
 
 
 def test_versions_are_those_installed():
@@ -40,13 +42,15 @@ def test_hash_of_a_missing_file_is_refused(run, tmp_path):
 
 
 def test_times_are_summed_by_stage_in_the_order_of_the_workflow(run):
-    times = {time.stage: time for time in provenance.stage_times(run.config.paths.root)}
+    root, names = run.config.paths.root, benchmark_names(run.config)
+    write_text(root / "benchmarks" / "download" / "train-000009.tsv", "s\n1.0\n")  # no such shard
+    times = {time.stage: time for time in provenance.stage_times(root, names)}
     assert list(times) == ["survey", "catalog", "shard", "train"]
     assert times["survey"].seconds == 12.5
     assert times["survey"].cpu == 20.5
     assert times["survey"].peak_mb == 310.2
     assert times["catalog"].peak_mb is None
-    assert provenance.stage_times(run.config.paths.root / "nowhere") == []
+    assert provenance.stage_times(root / "nowhere", names) == []
 
 
 def test_revision_only_inside_the_projects_own_checkout(tmp_path, monkeypatch):

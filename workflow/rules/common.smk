@@ -15,6 +15,7 @@ from specvit.errors import ConfigError, SpecvitError
 from specvit.locks import hold
 from specvit.paths import EXAMPLE_SHARDS, RUN_DIR, SPLITS
 from specvit.registry import collections, surveys
+from specvit.report.names import benchmark_names
 from specvit.status import read_status, show_status, write_expected
 
 WRITTEN = merge(config, typed(workflow.config_settings.config))
@@ -117,16 +118,7 @@ def benchmarks():
     """The times of all jobs, for the report: those it finds, or, in storage, those it gets."""
     if not STORED:
         return []
-    names = ["catalog", "evaluate", "figures", "gallery"]
-    names += [f"survey/{survey}" for survey in CFG.surveys.active]
-    names += [f"download/{shard}" for shard in CFG.shard_names()]
-    for render in CFG.renders:
-        names += [f"shard/{render}/{shard}" for shard in CFG.shard_names()]
-        names += [f"shards_summary/{render}"]
-    for network in CFG.network_names:
-        names += [f"train/{network}", f"predict/{network}"]
-    names += [f"baseline/{model}" for model in CFG.baselines.models]
-    return [benchmark_of(name) for name in names]
+    return [benchmark_of(name) for name in benchmark_names(CFG)]
 
 
 def prediction_files(model):
@@ -160,18 +152,6 @@ def all_predictions():
 
 def final_outputs():
     return [str(PATHS.report), str(PATHS.gallery)]
-
-
-def expected():
-    """What this run is going to make, for `specvit status`."""
-    return {
-        "surveys": list(CFG.surveys.active),
-        "shards": CFG.shard_names(),
-        "renders": list(CFG.renders),
-        "networks": CFG.network_names,
-        "models": CFG.model_names,
-        "simulated": CFG.is_simulated,
-    }
 
 
 # A job that failed more often was preempted, not short of anything.

@@ -54,7 +54,7 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
     plots = render_hash(config.render[0], config.grid)
     plan = read_index(every, ()).check(config.split, plots)
     train, val = (
-        read_rows(_shards(config, split), f"{name}, {split}", _subset(config, split))
+        read_rows(_shards(config, split), f"{name}, {split}", Subset.of(config, split))
         for split in ("train", "val")
     )
     _check(train, val, config)
@@ -142,12 +142,6 @@ def _frame(model: Baseline, rows: Rows, tasks: list[Task]) -> pd.DataFrame:
 def _shards(config: Config, split: str) -> list[Path]:
     render = config.render[0].label
     return [config.paths.shard(render, name) for name in config.shard_names(split)]
-
-
-def _subset(config: Config, split: str) -> Subset:
-    """The rows that the network learns from, as `data` narrows them."""
-    fraction = config.data.train_fraction if split == "train" else 1.0
-    return Subset(config.data.train_surveys, fraction, config.split.seed)
 
 
 def _check(train: Rows, val: Rows, config: Config) -> None:

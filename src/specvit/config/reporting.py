@@ -9,6 +9,8 @@ from pydantic import Field, field_validator
 
 from specvit.config.base import Section
 
+Format = Literal["pdf", "png"]
+
 
 class Evaluate(Section):
     """Metrics."""
@@ -35,5 +37,5 @@ class Report(Section):
     """Heading of the report."""
     examples: int = Field(6, ge=0, le=100)
     """Pictures in each part of the gallery and of the most confident mistakes."""
-    formats: tuple[Literal["pdf", "png"], ...] = Field(("pdf", "png"), min_length=1)
+    formats: tuple[Format, ...] = Field(("pdf", "png"), min_length=1)
     """Formats in which each figure is written beside the report."""

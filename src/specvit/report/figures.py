@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import matplotlib
 import numpy as np
@@ -14,16 +14,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from specvit.config.models import MAIN_NETWORK, Config
+from specvit.config.reporting import Format
+from specvit.errors import DataError
 from specvit.evaluate import Predictions, answers, labelled, read_all, scores_of
 from specvit.io import atomic_open, read_json
-from specvit.logs import progress
+from specvit.logs import get_logger, progress
 from specvit.metrics.calibration import calibrated
 from specvit.metrics.classification import ClassScores
 from specvit.metrics.definitions import METRICS, RANKING
 from specvit.metrics.values import ValueScores
 from specvit.plan import KEY, Plan
 from specvit.report import panels
-from specvit.report.names import TASK_NAMES, UNITS, figure_names, model_name, train_fractions
+from specvit.report.names import (
+    FIGURES,
+    TASK_NAMES,
+    UNITS,
+    figure_names,
+    model_name,
+    train_fractions,
+)
 from specvit.report.style import (
     COLUMN_MM,
     INK,
@@ -36,6 +45,8 @@ from specvit.tasks import Task, tasks_of
 
 matplotlib.use("agg")
 
+LOG = get_logger(__name__)
+FORMATS = get_args(Format)
 SYMBOLS = {"teff": r"$T_\mathrm{eff}$", "logg": r"$\log g$", "feh": "[Fe/H]"}
 
 
@@ -75,6 +86,14 @@ class Material:
         plan = Plan.of(metrics.get(KEY), config.paths.metrics)
         made_from = config.paths.predictions(config.model_names[0])
         plan.check_same(config.paths.metrics, predictions.plan, made_from)
+        evaluated = metrics.get("predictions", {})
+        other = [name for name, files in predictions.hashes.items() if evaluated.get(name) != files]
+        if other or len(evaluated) != len(predictions.hashes):
+            raise DataError(
+                f"{config.paths.metrics} is not of the predictions that are there ("
+                f"{', '.join(other or evaluated.keys() - predictions.hashes.keys())}): run specvit "
+                "evaluate again"
+            )
         return cls(config, metrics, predictions)
 
     @property
@@ -413,7 +432,10 @@ def draw_panel(panel: Panel, figure: Figure) -> Canvas:
 
 
 def write_figures(config: Config) -> None:
-    """Write every figure of the run in every format of `report.formats`."""
+    """Write every figure of the run in every format of `report.formats`.
+
+    Those of an earlier configuration that this one does not have are removed.
+    """
     material = Material.read(config)
     names = figure_names(config)
     with progress("figures", len(names), "figures") as ticker, style():
@@ -423,3 +445,8 @@ def write_figures(config: Config) -> None:
                 with atomic_open(config.paths.figures / f"{figure.name}.{kind}") as handle:
                     handle.write(file_bytes(canvas, kind))
             ticker.advance()
+    made = {f"{name}.{kind}" for name in names for kind in config.report.formats}
+    for path in sorted(config.paths.figures.iterdir()):
+        if path.stem in FIGURES and path.suffix[1:] in FORMATS and path.name not in made:
+            path.unlink()
+            LOG.info("removed %s: this run has no such figure any more", path)

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pandas as pd
+import pyarrow as pa
 
 from specvit.catalog.ladder import Ladder, Rung
 from specvit.config.models import Config
@@ -14,6 +15,7 @@ from specvit.errors import DataError
 from specvit.io import read_json, read_parquet
 from specvit.paths import SPLITS
 from specvit.plan import KEY, Plan, one_plan
+from specvit.shards.subset import Subset
 
 LEDGER_STATUSES = ("ok", "missing", "corrupt", "failed")
 
@@ -33,6 +35,30 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Learned:
+    """What one model says it has learned from (train) and was chosen by (val)."""
+
+    model: str
+    counts: tuple[int, int]
+    drawn: tuple[int, int]
+    """Spectra that were drawn as plots and are of what this model's `data` takes."""
+    unread: tuple[int, int]
+    """Of `counts`, those whose picture could not be read."""
+
+    @property
+    def doubt(self) -> str | None:
+        """A sentence where the model has not learned from everything that was made for it."""
+        told = []
+        every = zip(SPLITS, self.counts, self.drawn, self.unread, strict=False)
+        for split, count, drawn, unread in every:
+            if count != drawn:
+                told.append(f"was given {count} {split} spectra where {drawn} were drawn for it")
+            if unread:
+                told.append(f"could not read the plots of {unread} {split} spectra")
+        return ", ".join(told) or None
+
+
+@dataclass(frozen=True)
 class Flow:
     """The way of the spectra of a run."""
 
@@ -45,6 +71,8 @@ class Flow:
     reasons: list[tuple[str, str, int]]
     """Stage, reason and count of every loss, most frequent first."""
     downloaded_bytes: int
+    learned: list[Learned]
+    """What each model has learned from."""
 
 
 def follow(config: Config) -> Flow:
@@ -56,7 +84,8 @@ def follow(config: Config) -> Flow:
     """
     _check_plans(config)
     catalog = read_parquet(
-        config.paths.catalog, columns=["spectrum_id", "object_id", "source", "split", "shard"]
+        config.paths.catalog,
+        columns=["spectrum_id", "object_id", "survey", "source", "split", "shard"],
     )
     cuts = {
         key: Ladder.read(config.paths.survey_cuts(key), key).steps for key in config.surveys.active
@@ -72,7 +101,7 @@ def follow(config: Config) -> Flow:
     steps = [Step("In the catalogue", _by_split(catalog["split"]))]
     steps += _downloaded(ledgers, reasons)
     steps += _drawn(config, ledgers, reasons)
-    _check_predictions(config, steps[-1].counts)
+    learned = [_model(config, name, catalog) for name in config.model_names]
     steps.append(Step("Predicted by every model", (0, *steps[-1].counts[1:])))
     ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
     return Flow(
@@ -81,6 +110,7 @@ def follow(config: Config) -> Flow:
         steps,
         [(stage, reason, n) for (stage, reason), n in ranked],
         int(ledgers["bytes"].sum()),
+        learned,
     )
 
 
@@ -142,12 +172,41 @@ def alike(reason: str) -> str:
     return re.sub(r"\d+-\d+-\d+|\d{4,}", "…", reason)
 
 
-def _check_predictions(config: Config, drawn: tuple[int, ...]) -> None:
-    for split, count in list(zip(SPLITS, drawn, strict=True))[1:]:
-        for model in config.model_names:
-            path = config.paths.predictions(model, split)
-            rows = len(read_parquet(path, columns=["spectrum_id"]))
-            _must_equal(count, rows, f"drawn {split} spectra", f"the predictions of {model}")
+def _model(config: Config, name: str, catalog: pd.DataFrame) -> Learned:
+    """What a model learned from; DataError where it did not predict what was drawn for it."""
+    network = name in config.network_names
+    own = config.variant(name) if network else config
+    label = config.render_of(name) if network else config.render[0].label
+    dropped = {
+        row["spectrum_id"] for row in read_json(config.paths.shards_summary(label))["dropped"]
+    }
+    drawn = catalog[~catalog["spectrum_id"].isin(dropped)]
+    by_split = {split: drawn[drawn["split"] == split] for split in SPLITS}
+    for split in SPLITS[1:]:
+        _check_predictions(config, name, split, by_split[split]["spectrum_id"])
+    masks = (
+        Subset.of(own, split).mask(pa.Table.from_pandas(by_split[split], preserve_index=False))
+        for split in SPLITS[:2]
+    )
+    train, val = (int(mask.sum()) for mask in masks)
+    told = read_json(config.paths.model_dir(name) / "training.json")
+    counts = told["samples" if network else "spectra"]
+    bad = Counter(
+        sample.rpartition("/")[0].rpartition("-")[0] for sample in told.get("bad_samples", ())
+    )
+    return Learned(name, (counts["train"], counts["val"]), (train, val), (bad["train"], bad["val"]))
+
+
+def _check_predictions(config: Config, model: str, split: str, drawn: pd.Series) -> None:
+    path = config.paths.predictions(model, split)
+    found = read_parquet(path, columns=["spectrum_id"])["spectrum_id"]
+    _must_equal(len(drawn), len(found), f"drawn {split} spectra", f"the predictions of {model}")
+    odd = set(found) - set(drawn)
+    if odd:
+        raise DataError(
+            f"{path} has {len(odd)} spectra that are not of this run's {split} split, first "
+            f"{min(odd)}: it was made from other shards, make it again"
+        )
 
 
 def _ledgers(config: Config, catalog: pd.DataFrame) -> pd.DataFrame:

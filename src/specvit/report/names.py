@@ -56,6 +56,19 @@ def train_fractions(config: Config) -> dict[str, float]:
     return found
 
 
+def benchmark_names(config: Config) -> list[str]:
+    """Every job that the workflow times, but the report: `download/train-000000` and so on."""
+    names = ["catalog", "evaluate", "figures", "gallery"]
+    names += [f"survey/{survey}" for survey in config.surveys.active]
+    names += [f"download/{shard}" for shard in config.shard_names()]
+    for render in config.renders:
+        names += [f"shard/{render}/{shard}" for shard in config.shard_names()]
+        names += [f"shards_summary/{render}"]
+    for network in config.network_names:
+        names += [f"train/{network}", f"predict/{network}"]
+    return names + [f"baseline/{model}" for model in config.baselines.models]
+
+
 def figure_names(config: Config) -> list[str]:
     """Names (without ending) of the figures that `specvit figures` writes for this configuration.
 

@@ -6,6 +6,7 @@ import csv
 import platform
 import subprocess
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -128,14 +129,17 @@ def configuration_yaml(config: Config) -> str:
     )
 
 
-def stage_times(run: Path) -> list[StageTime]:
-    """Times from Snakemake's benchmark files below a run's folder, by rule; empty without them."""
-    folder = run / "benchmarks"
+def stage_times(run: Path, names: Iterable[str]) -> list[StageTime]:
+    """Times of these jobs (`download/train-000000`) from Snakemake's benchmark files, by rule.
+
+    Jobs without such a file are passed over: a run may be made without Snakemake.
+    """
     jobs: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for path in sorted(folder.rglob("*.tsv")):
-        stage = path.relative_to(folder).parts[0].removesuffix(".tsv")
-        with path.open(newline="", encoding="utf-8") as handle:
-            jobs[stage] += csv.DictReader(handle, delimiter="\t")
+    for name in names:
+        path = run / "benchmarks" / f"{name}.tsv"
+        if path.exists():
+            with path.open(newline="", encoding="utf-8") as handle:
+                jobs[name.partition("/")[0]] += csv.DictReader(handle, delimiter="\t")
     # The report's own time is known only after it is written.
     return [_stage_time(stage, jobs[stage]) for stage in STAGES if stage in jobs]
 

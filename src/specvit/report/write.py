@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from specvit.config.models import MAIN_NETWORK, Config
 from specvit.io import atomic_open, read_parquet, write_text
-from specvit.logs import progress
+from specvit.logs import get_logger, progress
 from specvit.metrics.definitions import HEADLINE, METRICS, RANKING
 from specvit.paths import SPLITS
 from specvit.report import provenance, tables
@@ -25,12 +25,15 @@ from specvit.report.figures import Figure, Material, build, draw_panel
 from specvit.report.findings import findings
 from specvit.report.flow import Flow, follow
 from specvit.report.grids import COLUMNS, grid_rows
-from specvit.report.names import OVERVIEW, TASK_NAMES, UNITS, model_name
+from specvit.report.names import OVERVIEW, TASK_NAMES, UNITS, benchmark_names, model_name
 from specvit.report.overview import draw_overview
 from specvit.report.pictures import examples, read_pictures
 from specvit.report.style import file_bytes, style
 from specvit.report.svg import inline_svg
+from specvit.status import expected_of, leftover_sentence, leftovers
 from specvit.tasks import CLASSES, tasks_of
+
+LOG = get_logger(__name__)
 
 # Which figures stand in which section, with the tables that belong to them.
 SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -115,6 +118,9 @@ def _context(
     config: Config, material: Material, flow: Flow, catalog: pd.DataFrame
 ) -> dict[str, Any]:
     metrics = material.metrics
+    alarms = [f"{model_name(one.model)} {one.doubt}" for one in flow.learned if one.doubt]
+    for alarm in alarms:
+        LOG.warning("%s", alarm)
     summaries = provenance.training_summaries(config)
     shown = {name for kind in _kinds(config) for name in HEADLINE[kind]}
     return {
@@ -132,6 +138,8 @@ def _context(
         "splits": SPLITS,
         "flow": flow,
         "flow_sentence": _flow_sentence(flow),
+        "alarms": alarms,
+        "model_name": model_name,
         "failures": list(_failures(config, material, catalog)),
         "revision": provenance.git_revision(),
         "versions": provenance.versions(),
@@ -139,11 +147,18 @@ def _context(
         "trained_on": list(_trained_on(summaries)),
         "grid_columns": COLUMNS,
         "grids": grid_rows(summaries),
-        "times": provenance.stage_times(config.paths.root),
+        "leftovers": _leftovers(config),
+        "times": provenance.stage_times(config.paths.root, benchmark_names(config)),
         "hashes": provenance.hashes(config),
         "configuration": provenance.configuration_yaml(config),
         "definitions": [asdict(metric) for name, metric in METRICS.items() if name in shown],
     }
+
+
+def _leftovers(config: Config) -> str:
+    """What lies in the run's folder and is not of its settings, in a sentence; or nothing."""
+    found = leftovers(config.paths.root, expected_of(config))
+    return leftover_sentence(found) if found else ""
 
 
 def _kinds(config: Config) -> list[str]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from specvit.catalog.hashing import hashes, uniform
+from specvit.config import Config
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,12 @@ class Subset:
     fraction: float = 1.0
     """Share of objects to keep, by a hash of (seed, object_id): smaller shares are subsets."""
     seed: int = 0
+
+    @classmethod
+    def of(cls, config: Config, split: str) -> Subset:
+        """What a model of this configuration learns from of train, or is chosen by of val."""
+        fraction = config.data.train_fraction if split == "train" else 1.0
+        return cls(config.data.train_surveys, fraction, config.split.seed)
 
     @property
     def columns(self) -> tuple[str, ...]:

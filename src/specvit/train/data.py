@@ -32,7 +32,7 @@ def read_splits(config: Config) -> tuple[Samples, Samples]:
         reader_context()  # the readers' server loads its libraries beside what follows
     data, render = config.data, config.render[0].label
     plots, tasks = render_hash(config.render[0], config.grid), tasks_of(config.tasks)
-    subsets = {"train": train_subset(config), "val": Subset(data.train_surveys)}
+    subsets = {split: Subset.of(config, split) for split in ("train", "val")}
     for split, subset in subsets.items():
         shards = [config.paths.shard(render, name) for name in config.shard_names(split)]
         columns = dict.fromkeys([*Samples.columns(tasks), *subset.columns])
@@ -46,11 +46,6 @@ def read_splits(config: Config) -> tuple[Samples, Samples]:
             )
         found.append(samples)
     return found[0], found[1]
-
-
-def train_subset(config: Config) -> Subset:
-    """Which samples of the train split the network learns from."""
-    return Subset(config.data.train_surveys, config.data.train_fraction, config.split.seed)
 
 
 def without_unlearnable(samples: Samples, model: SpecViT) -> Samples:

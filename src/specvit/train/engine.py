@@ -33,6 +33,7 @@ from specvit.models.labels import LabelStats
 from specvit.models.store import save_model
 from specvit.models.vit import build_model
 from specvit.plan import KEY
+from specvit.shards.subset import Subset
 from specvit.tasks import tasks_of
 from specvit.train.checkpoint import (
     generator_states,
@@ -42,7 +43,7 @@ from specvit.train.checkpoint import (
     save_checkpoint,
     save_weights,
 )
-from specvit.train.data import order_of, read_splits, train_subset, without_unlearnable
+from specvit.train.data import order_of, read_splits, without_unlearnable
 from specvit.train.doubts import doubts_after, doubts_before
 from specvit.train.hardware import flops_per_picture, peak_flops, peak_memory_mb
 from specvit.train.loader import Batch, evaluation_batches, train_batches
@@ -133,7 +134,7 @@ class Run:
             "ranks": ranks.size,
         }
 
-        self.doubts = doubts_before(config, self.steps, train_subset(config))
+        self.doubts = doubts_before(config, self.steps, Subset.of(config, "train"))
 
         # Where the run stands: all of it goes into the checkpoint.
         self.epoch = self.step = 0
