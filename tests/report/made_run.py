@@ -23,6 +23,7 @@ from specvit.cli import main
 from specvit.config import Config, load_config
 from specvit.io import read_json, write_json, write_parquet, write_text
 from specvit.plan import KEY, Plan
+from specvit.plot import render_hash
 from specvit.predictions import IDENTITY, prob_columns, write_predictions
 from specvit.shards.sample import Sample
 from specvit.shards.subset import Subset
@@ -181,7 +182,8 @@ class MadeRun:
             for shard, part in present.groupby("shard"):
                 rows = part.astype(object).where(part.notna(), None).to_dict("records")
                 samples = [Sample(row, picture(row, render.size), b"") for row in rows]
-                write_shard(config.paths.shard(label, str(shard)), samples, plan=self.plan)
+                path = config.paths.shard(label, str(shard))
+                write_shard(path, samples, render_hash(render, config.grid), self.plan)
             counts = present["split"].value_counts()
             listed = read_json(config.paths.shards_summary(label))["shards"]
             index = {

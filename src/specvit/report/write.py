@@ -158,7 +158,7 @@ def _context(
 def _leftovers(config: Config) -> str:
     """What lies in the run's folder and is not of its settings, in a sentence; or nothing."""
     found = leftovers(config.paths.root, expected_of(config))
-    return leftover_sentence(found) if found else ""
+    return f"In the run's folder, {leftover_sentence(found)}" if found else ""
 
 
 def _kinds(config: Config) -> list[str]:
