@@ -18,6 +18,9 @@ from specvit.models.redshift import Bins, Density, negative_log_density
 from specvit.predictions import COVERAGE, prob_columns
 from specvit.tasks import Task
 
+LOG_ROOT_2PI = 0.5 * math.log(2 * math.pi)
+"""Of a Gaussian's log-likelihood: it moves no gradient, but a loss without it is small beside the
+others', so that a share of the untrained network's would weigh too much."""
 PRIOR_BINS = 32
 """Bins between two knots of the redshift's prior."""
 Columns = dict[str, np.ndarray[Any, Any]]
@@ -159,7 +162,7 @@ class RegressionHead(nn.Module):
         """Gaussian negative log-likelihood (label smoothing is for classes only)."""
         mean, scale = self._moments(output)
         target = ((labels - self.mean) / self.std).nan_to_num(0.0, 0.0, 0.0).to(output.dtype)
-        return 0.5 * ((target - mean) / scale) ** 2 + torch.log(scale)
+        return 0.5 * ((target - mean) / scale) ** 2 + torch.log(scale) + LOG_ROOT_2PI
 
     def decode(self, output: Tensor, labels: Tensor | None) -> Columns:
         """Mean and central 68 % interval (of a Gaussian: also the shortest)."""
