@@ -129,8 +129,9 @@ def evaluate(config: Config) -> dict[str, Any]:
 
     For each task: the groups with their sizes; for each model its metrics in each group with 95 %
     intervals, confusion matrix, calibration before and after a fit on val, selective prediction;
-    and for each model but the ViT the paired differences ViT - model. Numbers have six digits;
-    null stands where a number is undefined.
+    and for each model but the ViT the paired differences ViT - model. Networks that differ from
+    another in their seed alone are in no difference: their spread is given for each experiment.
+    Numbers have six digits; null stands where a number is undefined.
 
     Differences that the report shows are one family: each has a p-value adjusted by Holm's method.
     """
@@ -154,7 +155,8 @@ def evaluate(config: Config) -> dict[str, Any]:
         "min_group": MIN_GROUP,
         "target_risk": TARGET_RISK,
         "comparisons": shown,
-        "networks": config.network_names,
+        "networks": config.experiment_names,
+        "seeds": {name: config.seed_names(name) for name in config.experiment_names},
         "models": config.model_names,
         "test": {"spectra": len(first), "objects": int(first["object_id"].nunique())},
         "val": {"spectra": len(next(iter(predictions.val.values())))},
@@ -180,6 +182,7 @@ def _evaluate_task(config: Config, task: Task, predictions: Predictions) -> dict
     estimates = draw.score(scores)
     calibration = _calibration(draw, scores, val, estimates)
     selective = _selective(draw, scores, val, TARGET_RISK)
+    extra = set(config.network_names) - set(config.experiment_names)
     return {
         "kind": task.kind,
         "labels": list(task.labels),
@@ -197,7 +200,14 @@ def _evaluate_task(config: Config, task: Task, predictions: Predictions) -> dict
             }
             for name in answering
         },
-        "differences": _differences(task, estimates),
+        "differences": _differences(
+            task, {name: found for name, found in estimates.items() if name not in extra}
+        ),
+        "spread": {
+            name: _spread(task, [estimates[network] for network in config.seed_names(name)])
+            for name in config.experiment_names
+            if len(config.seed_names(name)) > 1
+        },
     }
 
 
@@ -241,6 +251,21 @@ def _differences(task: Task, estimates: Mapping[str, Estimates]) -> dict[str, An
                 metric: {**_entry(gap), "p": gap.p_value} for metric, gap in gaps.items()
             }
     return differences
+
+
+def _spread(task: Task, networks: list[Estimates]) -> dict[str, Any]:
+    """Each headline metric over networks that differ in their seed alone, over all spectra."""
+    spread = {}
+    for metric in HEADLINE[task.kind]:
+        values = np.array([estimates[OVERALL][metric].value for estimates in networks])
+        found = {
+            "mean": values.mean(),
+            "deviation": values.std(ddof=1),
+            "lowest": values.min(),
+            "highest": values.max(),
+        }
+        spread[metric] = {name: rounded(float(value)) for name, value in found.items()}
+    return spread
 
 
 def _adjust(tasks: Mapping[str, Any], config: Config) -> int:

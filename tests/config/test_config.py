@@ -124,6 +124,28 @@ def test_an_experiment_changes_only_what_it_names() -> None:
     assert config.model_names[:2] == ["vit", "vit-map"]
 
 
+def test_seeds_are_networks_of_their_own_that_leave_the_first_alone() -> None:
+    experiments = [
+        {"name": "long", "train": {"epochs": 9, "seed": 5, "seeds": 2}},
+        {"name": "map", "render": {"mode": "map"}},
+    ]
+    one = validate(with_values(experiments=experiments))
+    assert one.network_names == ["vit", "long", "long-seed2", "map"]
+    three = validate(with_values(experiments=experiments, train={"seeds": 3}))
+    assert three.network_names[:3] == ["vit", "vit-seed2", "vit-seed3"]
+    assert three.network_names[-3:] == ["map", "map-seed2", "map-seed3"]
+    assert three.variant("vit") == one.variant("vit")
+    assert three.render_of("map-seed2") == "map-64"
+    assert list(three.renders) == list(one.renders)
+    assert [three.variant(n).train.seed for n in three.network_names[:3]] == [1, 2, 3]
+    second = three.variant("long-seed2").train
+    assert (second.seed, second.epochs, second.seeds) == (6, 9, 1)
+    taken = [{"name": "vit-seed2"}]
+    assert validate(with_values(experiments=taken)).variant("vit-seed2").train.seed == 1
+    with pytest.raises(ConfigError, match=r"train\.seeds .* rename vit-seed2"):
+        validate(with_values(experiments=taken, train={"seeds": 2}))
+
+
 @pytest.mark.parametrize(
     ("survey", "url"),
     [

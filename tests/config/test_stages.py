@@ -70,6 +70,7 @@ RERUN: dict[str, set[str]] = {
     "model": {"train"},
     "model.redshift": {"train", "baseline cnn1d"},
     "train": {"train"},
+    "train.seeds": {"evaluate", "figures"},  # those that are there already stay
     "baselines.models": {"evaluate", "figures"},
     "baselines.components": {"baseline svm", "baseline random_forest", "baseline knn"},
     **{f"baselines.{name}": {f"baseline {name}"} for name in BASELINES},

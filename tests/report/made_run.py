@@ -55,6 +55,7 @@ class MadeRun:
     simulated: bool = True
     seed: int = 0
     plan: Plan = field(init=False)
+    config: Config = field(init=False)
 
     @property
     def inline(self) -> list[str]:
@@ -76,7 +77,7 @@ class MadeRun:
 
     def write(self) -> Config:
         """Write every input of evaluate, figures and report."""
-        config = load_config(self.inline)
+        config = self.config = load_config(self.inline)
         generator = np.random.default_rng(self.seed)
         catalog = self._catalog(config, generator)
         self.plan = Plan.dealt(config.split, ())

@@ -51,6 +51,13 @@ def test_experiments_share_what_they_share(workflow) -> None:
     assert planned["baseline_skops"] == 2
 
 
+def test_every_seed_is_a_job_and_nothing_is_drawn_for_it(workflow) -> None:
+    experiments = [{"name": "long", "train": {"epochs": 2, "seeds": 2}}]
+    planned = workflow.planned(over={"train": {"seeds": 3}, "experiments": experiments})
+    assert planned["train_model"] == planned["predict"] == 5
+    assert planned["shard"] == 4
+
+
 def test_every_kind_of_baseline_and_survey_has_a_rule(workflow, tmp_path) -> None:
     models = ["svm", "random_forest", "knn", "cnn1d", "template"]
     surveys = {"sdss": None, "files": {"base_url": tmp_path.as_uri()}}
@@ -111,3 +118,25 @@ def test_a_baseline_that_can_use_a_gpu_asks_for_one(workflow) -> None:
     asked = asked_for(workflow.dry_run(over=over).stdout, "baseline_")
     assert "gpu=1" in asked["cnn1d"]
     assert "gpu=1" not in asked["svm"]
+
+
+@pytest.mark.parametrize(("chosen", "told"), [("3", "3"), (None, "2")])
+def test_a_job_gets_the_processor_threads_that_were_asked_for(
+    workflow, tmp_path, monkeypatch, chosen, told
+) -> None:
+    """Snakemake sets OMP_NUM_THREADS to a rule's threads; what its user set comes before it."""
+    snakefile = tmp_path / "threads.smk"
+    snakefile.write_text(
+        f"configfile: {str(ROOT / 'config.yaml')!r}\n"
+        f"include: {str(ROOT / 'workflow' / 'rules' / 'common.smk')!r}\n"
+        "rule asked:\n"
+        "    output: 'asked.txt'\n"
+        "    threads: 2\n"
+        "    shell: 'echo $OMP_NUM_THREADS > {output}'\n"
+    )
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", chosen)
+    done = workflow.in_fork("--snakefile", str(snakefile), "asked")
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "asked.txt").read_text().strip() == told

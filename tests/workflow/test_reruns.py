@@ -52,6 +52,12 @@ def test_an_added_baseline_reruns_no_other_model(finished) -> None:
     assert not (DATA_RULES | {"shard", "train_model", "predict"}) & set(planned)
 
 
+def test_more_seeds_train_only_those_that_are_new(finished) -> None:
+    planned = finished.planned(over={"train": {"seeds": 3}})
+    assert planned["train_model"] == planned["predict"] == 2
+    assert not (DATA_RULES | {"shard", "baseline_skops"}) & set(planned)
+
+
 def test_one_surveys_selection_leaves_the_other_alone(finished) -> None:
     planned = finished.planned(over={"surveys": {"lamost": {"select": {"min_snr": 5.0}}}})
     assert planned["survey"] == 1

@@ -78,6 +78,9 @@ class Train(Section):
 
     seed: int = Field(1, ge=0, le=2**31 - 1)
     """Seed of a network's initial weights and of the order in which it sees the spectra."""
+    seeds: int = Field(1, ge=1, le=100)
+    """How many networks are trained of each experiment, with this seed and those after it; the
+    first is the one that is compared, the spread over all is a table of its own."""
     epochs: int = Field(10, ge=1, le=10_000)
     """Passes over the train split."""
     batch_size: ByRecipe[int] = by_recipe(ge=1, le=65_536)

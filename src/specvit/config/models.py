@@ -119,7 +119,14 @@ class Config(Section):
     @model_validator(mode="after")
     def _possible(self) -> Config:
         self.surveys.check_labels(self.tasks)
-        variants = [self.variant(name) for name in self.network_names]
+        variants = [self.variant(name) for name in self.experiment_names]
+        names = self.model_names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"train.seeds makes networks that are called as an experiment or a baseline is: "
+                f"rename {', '.join(twice)}"
+            )
         renders = [*self.render, *(variant.render[0] for variant in variants)]
         told = [task for task in ("class", "redshift") if task in self.tasks]
         if told and any(render.frame == "rest" for render in renders):
@@ -164,7 +171,7 @@ class Config(Section):
     @property
     def renders(self) -> dict[str, Render]:
         """Every set of plots by name, the run's own first, then those of experiments."""
-        own = [*self.render, *(self.variant(name).render[0] for name in self.network_names)]
+        own = [*self.render, *(self.variant(name).render[0] for name in self.experiment_names)]
         return {render.label: render for render in own}
 
     def render_named(self, label: str) -> Render:
@@ -176,9 +183,30 @@ class Config(Section):
         return found
 
     @property
-    def network_names(self) -> list[str]:
-        """The networks that are trained: the run's own, `vit`, then the experiments."""
+    def experiment_names(self) -> list[str]:
+        """What differs in more than a seed: the run's own network, `vit`, then the experiments."""
         return [MAIN_NETWORK, *(experiment.name for experiment in self.experiments)]
+
+    def seed_names(self, experiment: str) -> list[str]:
+        """The networks of an experiment, alike but for their seeds; the first has its name."""
+        over = self._experiment(experiment)
+        seeds = self.train.seeds if over is None else over.train.get("seeds", self.train.seeds)
+        return [experiment, *(f"{experiment}-seed{n}" for n in range(2, seeds + 1))]
+
+    @property
+    def network_names(self) -> list[str]:
+        """The networks that are trained: those of `vit`, then those of each experiment."""
+        return [name for first in self.experiment_names for name in self.seed_names(first)]
+
+    def _experiment(self, name: str) -> Experiment | None:
+        return next((e for e in self.experiments if e.name == name), None)
+
+    def _of_seed(self, network: str) -> tuple[str, int]:
+        """The experiment that a network is of, and how far its seed is from the first's."""
+        first, _, number = network.rpartition("-seed")
+        if network not in self.experiment_names and first and number.isdecimal():
+            return first, int(number) - 1
+        return network, 0
 
     @property
     def model_names(self) -> list[str]:
@@ -186,25 +214,22 @@ class Config(Section):
         return [*self.network_names, *self.baselines.models]
 
     def variant(self, network: str) -> Config:
-        """The configuration of one network: one set of plots, no further experiments."""
-        over = next((e for e in self.experiments if e.name == network), None)
-        if over is None:
-            own = self.model_copy(update={"render": self.render[:1], "experiments": ()})
-            return own.settled()
-        own = self.model_copy(
-            update={
-                "render": (
-                    _override(self.render[0], {"name": None, **over.render}, over, "render"),
-                )
-                if over.render
-                else self.render[:1],
-                "model": _override(self.model, over.model, over, "model"),
-                "train": _override(self.train, over.train, over, "train"),
-                "data": _override(self.data, over.data, over, "data"),
-                "experiments": (),
-            }
-        )
-        return own.settled()
+        """The configuration of one network: one set of plots and seed, no further experiments.
+
+        That more seeds are trained beside it changes nothing in it, so that it need not run again.
+        """
+        name, further = self._of_seed(network)
+        over = self._experiment(name)
+        own: dict[str, Any] = {"render": self.render[:1], "train": self.train, "experiments": ()}
+        if over is not None:
+            if over.render:
+                plots = _override(self.render[0], {"name": None, **over.render}, over, "render")
+                own["render"] = (plots,)
+            for key in ("model", "train", "data"):
+                own[key] = _override(getattr(self, key), getattr(over, key), over, key)
+        seed = {"seed": own["train"].seed + further, "seeds": 1}
+        own["train"] = own["train"].model_copy(update=seed)
+        return self.model_copy(update=own).settled()
 
     def settled(self) -> Config:
         """The same with what the recipe fills in of `train` (where it is null)."""

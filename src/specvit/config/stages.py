@@ -20,7 +20,10 @@ from specvit.errors import ConfigError
 
 ALWAYS = ("run", "results_dir")  # where the files are
 # What is compared, by name; the networks' own settings reach evaluation in their predictions.
-COMPARED = ("tasks", "surveys", "experiments", "data.train_fraction", "baselines.models")
+COMPARED = (
+    *("tasks", "surveys", "experiments", "train.seeds", "data.train_fraction"),
+    "baselines.models",
+)
 STAGE_KEYS: dict[str, tuple[str, ...]] = {
     "survey": ("surveys", "simulated", "split.seed"),
     "catalog": ("surveys", "split"),

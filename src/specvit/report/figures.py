@@ -346,12 +346,14 @@ def _risk_coverage(material: Material) -> Figure:
 
 
 def _experiments(material: Material) -> Figure:
-    models = material.config.model_names
+    config = material.config
+    models = [*config.experiment_names, *config.baselines.models]
     drawn = []
-    for task in tasks_of(material.config.tasks):
+    for task in tasks_of(config.tasks):
         metric = RANKING[task.kind]
         found = material.entry(task)["models"]
-        entries = {name: found[name]["groups"]["all"]["all"][metric] for name in found}
+        answering = [name for name in models if name in found]
+        entries = {name: found[name]["groups"]["all"]["all"][metric] for name in answering}
         unit = UNITS.get(task.name, "")
         draw = partial(panels.forest, entries=entries, models=models, metric=metric, unit=unit)
         drawn.append(Panel(TASK_NAMES[task.name].capitalize(), draw))

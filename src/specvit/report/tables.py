@@ -175,8 +175,14 @@ def task_names(metrics: dict[str, Any]) -> list[str]:
 def compared(metrics: dict[str, Any], task: str) -> list[str]:
     """The ViT and the baselines that answer a task: what all tables but one compare."""
     others = set(metrics["networks"][1:])
+    return [name for name in each_once(metrics, task) if name not in others]
+
+
+def each_once(metrics: dict[str, Any], task: str) -> list[str]:
+    """The models that answer a task, of each experiment the network of its first seed alone."""
+    extra = {name for names in metrics["seeds"].values() for name in names[1:]}
     found = metrics["tasks"][task]["models"]
-    return [name for name in metrics["models"] if name in found and name not in others]
+    return [name for name in metrics["models"] if name in found and name not in extra]
 
 
 def overall(metrics: dict[str, Any], task: str, model: str) -> dict[str, Entry]:
@@ -198,9 +204,12 @@ def best_model(
 
 
 def _note(metrics: dict[str, Any]) -> str:
+    weights = "these weights"
+    if any(len(names) > 1 for names in metrics["seeds"].values()):
+        weights += "; how much they matter, the spread over seeds shows"
     text = (
-        f"95 % intervals from {metrics['bootstrap']} bootstrap samples drawn by object, for these "
-        "weights."
+        f"95 % intervals from {metrics['bootstrap']} bootstrap samples drawn by object, for "
+        f"{weights}."
     )
     return f"{text} Simulated data." if metrics["simulated"] else text
 
@@ -401,6 +410,28 @@ def selective(metrics: dict[str, Any], task: str) -> Table | None:
     return _table(f"selective_{task}", heading, caption, columns, rows)
 
 
+def spread(metrics: dict[str, Any], task: str) -> Table | None:
+    """How the headline metrics vary over networks that differ in their seed alone; None: one."""
+    found = metrics["tasks"][task]["spread"]
+    if not found:
+        return None
+    rows: list[list[Cell]] = []
+    for name, by_metric in found.items():
+        count = len(metrics["seeds"][name])
+        for metric, values in by_metric.items():
+            cells = [_fitted(metric, value) for value in values.values()]
+            rows.append([model_name(name), count, METRICS[metric].title, *cells])
+    caption = (
+        "Networks of the same settings, trained from different initial weights and in different "
+        "orders, on all test spectra; all other tables are of the first of each."
+    )
+    if metrics["simulated"]:
+        caption += " Simulated data."
+    columns = ["Model", "Networks", "Metric", "Mean", "Standard deviation", "Lowest", "Highest"]
+    heading = f"{TASK_NAMES[task].capitalize()}: spread over seeds"
+    return _table(f"spread_{task}", heading, caption, columns, rows)
+
+
 def experiments(
     metrics: dict[str, Any], described: Sequence[Experiment], task: str
 ) -> Table | None:
@@ -423,7 +454,7 @@ def experiments(
         columns.append((plain + shown, latex + shown))
     differs = {experiment.name: describe(experiment) for experiment in described}
     rows: list[list[Cell]] = []
-    for model in (name for name in metrics["models"] if name in entry["models"]):
+    for model in each_once(metrics, task):
         groups = entry["models"][model]["groups"]
         cells = [
             Number(metric, groups[by][name][metric], f"{task}/{model}/{by}/{name}/{metric}")
@@ -461,7 +492,7 @@ def _value(value: Any) -> str:
 def all_tables(metrics: dict[str, Any], described: Sequence[Experiment]) -> Iterator[Table]:
     """Every table of the run."""
     for task in task_names(metrics):
-        for make in (headline, groups, differences, calibration, selective):
+        for make in (headline, groups, differences, spread, calibration, selective):
             table = make(metrics, task)
             if table is not None:
                 yield table

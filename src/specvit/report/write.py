@@ -132,7 +132,11 @@ def _context(
         "tiles": list(_tiles(metrics)),
         "findings": list(findings(metrics)),
         "tasks": [
-            {"headline": tables.headline(metrics, t), "differences": tables.differences(metrics, t)}
+            {
+                "headline": tables.headline(metrics, t),
+                "differences": tables.differences(metrics, t),
+                "spread": tables.spread(metrics, t),
+            }
             for t in tables.task_names(metrics)
         ],
         "splits": SPLITS,
@@ -179,12 +183,18 @@ def _simulated(catalog: pd.DataFrame) -> str:
 
 def _summary(config: Config, metrics: dict[str, Any]) -> str:
     what = ", ".join(TASK_NAMES[task.name] for task in tasks_of(config.tasks))
-    models = ", ".join(model_name(name) for name in config.model_names)
+    models = ", ".join(_named(config, name) for name in config.experiment_names)
+    models += "".join(f", {model_name(name)}" for name in config.baselines.models)
     test = metrics["test"]
     return (
         f"Learned: {what}. Models: {models}. Tested on {thousands(test['spectra'])} spectra of "
         f"{thousands(test['objects'])} objects that no model has seen."
     )
+
+
+def _named(config: Config, experiment: str) -> str:
+    seeds = len(config.seed_names(experiment))
+    return model_name(experiment) + (f" ({seeds} seeds)" if seeds > 1 else "")
 
 
 def _tiles(metrics: dict[str, Any]) -> Iterator[dict[str, str]]:
