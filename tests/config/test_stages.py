@@ -106,6 +106,8 @@ def changed(section: Any, key: str) -> Any:
     old = getattr(section, name)
     if not deeper:
         new: Any = (*old, "another") if isinstance(old, tuple) else "another"
+        if type(old) is int:
+            new = old + 1  # the seeds of further networks count on from the first's
     else:
         new = (changed(old[0], deeper),) if name == "render" else changed(old, deeper)
     return section.model_copy(update={name: new})
