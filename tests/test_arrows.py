@@ -10,7 +10,7 @@ from stage_imports import SOURCES, imports_in
 PACKAGE = SOURCES / "specvit"
 # From the bottom to the top. A module that stands apart from its package is named with it.
 ORDER = (
-    *("errors", "locks", "tasks", "paths", "logs", "machine", "io", "tar"),
+    *("errors", "tasks", "paths", "logs", "locks", "machine", "io", "tar"),
     *("registry", "config", "plan", "predictions", "metrics", "spectrum", "surveys"),
     # A catalogue's rows say what is downloaded; the survey's own catalogue is downloaded first.
     *("catalog.schema", "catalog.rows", "download", "catalog"),
