@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from slurm_cluster import Job, SlurmCluster
+from slurm_cluster import HANGS_S, Job, SlurmCluster
 
 from tiny_workflow import ROOT, Workflow
 
@@ -111,7 +111,7 @@ class EventfulRun(Workflow):
             )
         try:
             yield self._process
-            code = self._process.wait(timeout=400)
+            code = self._process.wait(timeout=HANGS_S)
         finally:
             self._process.kill()
             self._process.wait()
@@ -121,8 +121,8 @@ class EventfulRun(Workflow):
     def _said(self) -> str:
         return (self.folder / "snakemake.log").read_text()
 
-    def _wait(self, done: Callable[[], object], what: str, timeout_s: float = 200) -> None:
-        deadline = time.monotonic() + timeout_s
+    def _wait(self, done: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + HANGS_S
         while not done():
             assert self._process.poll() is None, f"ended before {what}:\n{self._said[-4000:]}"
             assert time.monotonic() < deadline, f"no {what}:\n{self._said[-4000:]}"

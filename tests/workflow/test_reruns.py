@@ -78,7 +78,7 @@ def test_an_added_experiment_reruns_no_other_model(finished) -> None:
     assert not (DATA_RULES | {"shard", "baseline_skops"}) & set(planned)
 
 
-def kill_when(workflow, path: Path, timeout_s: float = 400) -> None:
+def kill_when(workflow, path: Path, timeout_s: float = 3600) -> None:
     """Start the workflow and kill it with -9, with all its jobs, once the path exists."""
     process = subprocess.Popen(
         workflow.command("--rerun-incomplete"),
