@@ -16,7 +16,6 @@ from specvit.config.experiments import Data, Experiment
 from specvit.config.learning import Model, Train, monitors
 from specvit.config.reporting import Evaluate, Report
 from specvit.config.surveys import Simulated, Surveys
-from specvit.errors import ConfigError
 from specvit.paths import RUN_DIR, SPLITS, RunPaths, shard_name
 
 TaskName = Literal["class", "stellar_type", "redshift", "teff", "logg", "feh"]
@@ -173,14 +172,6 @@ class Config(Section):
         """Every set of plots by name, the run's own first, then those of experiments."""
         own = [*self.render, *(self.variant(name).render[0] for name in self.experiment_names)]
         return {render.label: render for render in own}
-
-    def render_named(self, label: str) -> Render:
-        """Return the set of plots of this name (ConfigError lists the names there are)."""
-        found = next((render for render in self.render if render.label == label), None)
-        if found is None:
-            allowed = ", ".join(render.label for render in self.render)
-            raise ConfigError(f"render {label!r} is not one of this run's: {allowed}")
-        return found
 
     @property
     def experiment_names(self) -> list[str]:
