@@ -35,11 +35,10 @@ def apart(jobs: list[Job]) -> bool:
     return any(a.overlaps(b) and a.nodes != b.nodes for a, b in combinations(jobs, 2))
 
 
-def test_two_downloads_run_at_once_on_two_nodes_and_never_three(eventful) -> None:
-    jobs = eventful.jobs("rule_download")
-    assert apart(jobs)
-    for three in combinations(jobs, 3):
-        assert not all(a.overlaps(b) for a, b in combinations(three, 2))
+def test_downloads_run_at_once_on_two_nodes(eventful) -> None:
+    # As many as there is room for: they ask no host, so the profile's limit does not count them
+    # (tests/workflow/test_politeness.py is about those that do).
+    assert apart(eventful.jobs("rule_download"))
 
 
 def test_shards_are_grouped_and_two_groups_run_at_once_on_two_nodes(eventful) -> None:
