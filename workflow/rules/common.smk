@@ -12,10 +12,11 @@ from specvit.config import merge, stage_settings, typed, validate
 from specvit.config.backbones import check_backbones
 from specvit.config.baselines import registered
 from specvit.errors import ConfigError, SpecvitError
+from specvit.io import sha256_file
 from specvit.locks import hold
 from specvit.paths import EXAMPLE_SHARDS, RUN_DIR, SPLITS
 from specvit.registry import collections, surveys
-from specvit.report.names import benchmark_names
+from specvit.report.names import benchmark_names, figure_names
 from specvit.status import read_status, show_status, write_expected
 
 WRITTEN = merge(config, typed(workflow.config_settings.config))
@@ -51,8 +52,8 @@ if STORED:
     COPIES = workflow.modifier.path_modifier.apply_default_storage(ROOT)
     PREFIX += f"export {RUN_DIR}={quote(str(COPIES))}; "
 # Snakemake sets this to each rule's threads; who has set it has a reason.
-if "OMP_NUM_THREADS" in os.environ:
-    PREFIX += f"export OMP_NUM_THREADS={quote(os.environ['OMP_NUM_THREADS'])}; "
+for name in {"OMP_NUM_THREADS"} & set(os.environ):
+    PREFIX += f"export {name}={quote(os.environ[name])}; "
 # Snakemake would take a brace in a path for a variable of its own.
 shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
 
@@ -193,3 +194,37 @@ def on_each_node(wildcards, resources, threads):
         f"{resources.mpi} --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1"
         f" --cpus-per-task={threads} "
     )
+
+
+def training(wildcards):
+    """The training settings of a network: an experiment may have its own GPUs and workers."""
+    return CFG.variant(wildcards.model).train
+
+
+def pass_min_per_mb(train):
+    """Minutes of a pass over 1 MB of shards, some 50 plots: 400 plots/s on a GPU, 20 on CPUs."""
+    return 0.002 if train.gpus else 0.04
+
+
+def training_threads(wildcards):
+    train = training(wildcards)
+    return train.gpus * (train.workers + 1) or 16
+
+
+def training_min(wildcards, input, attempt):
+    train = training(wildcards)
+    each_mb = pass_min_per_mb(train) * train.epochs / train.processes
+    return runtime_min(240, of_input=each_mb)(wildcards, input, attempt)
+
+
+def prediction_min(wildcards, input, attempt):
+    each_mb = pass_min_per_mb(training(wildcards))
+    return runtime_min(60, of_input=each_mb)(wildcards, input, attempt)
+
+
+CLAIMS = workflow.source_path("../report/paper.yaml")
+
+
+def claims(wildcards, threads):
+    """The paper's claims, a copy in another place each time: not recorded, as `configuration`."""
+    return CLAIMS

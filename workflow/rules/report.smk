@@ -1,14 +1,3 @@
-from specvit.io import sha256_file
-from specvit.report.names import figure_names
-
-CLAIMS = workflow.source_path("../report/paper.yaml")
-
-
-def claims(wildcards, threads):
-    """The paper's claims, a copy in another place each time: not recorded, as `configuration`."""
-    return CLAIMS
-
-
 rule figures:
     input:
         predictions=all_predictions(),

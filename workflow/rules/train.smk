@@ -1,29 +1,3 @@
-def training(wildcards):
-    """The training settings of a network: an experiment may have its own GPUs and workers."""
-    return CFG.variant(wildcards.model).train
-
-
-def pass_min_per_mb(train):
-    """Minutes of a pass over 1 MB of shards, some 50 plots: 400 plots/s on a GPU, 20 on CPUs."""
-    return 0.002 if train.gpus else 0.04
-
-
-def training_threads(wildcards):
-    train = training(wildcards)
-    return train.gpus * (train.workers + 1) or 16
-
-
-def training_min(wildcards, input, attempt):
-    train = training(wildcards)
-    each_mb = pass_min_per_mb(train) * train.epochs / train.processes
-    return runtime_min(240, of_input=each_mb)(wildcards, input, attempt)
-
-
-def prediction_min(wildcards, input, attempt):
-    each_mb = pass_min_per_mb(training(wildcards))
-    return runtime_min(60, of_input=each_mb)(wildcards, input, attempt)
-
-
 rule train_model:
     input:
         summary=lambda wildcards: str(
