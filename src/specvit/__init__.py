@@ -1,3 +1,3 @@
 """specvit: from sky surveys to trained, honestly evaluated vision transformers."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
