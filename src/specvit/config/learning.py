@@ -55,6 +55,10 @@ class Model(Section):
     """Start from the tag's published weights (needs the model hub once) or from `weights`."""
     weights: str | None = None
     """A local weights file (safetensors, pth) used instead of the hub; needs pretrained: true."""
+    init: str | None = None
+    """Folder of a model that specvit has trained (model.json, model.safetensors), to start from its
+    backbone and every head that fits; `pretrained` then says nothing. Backbone and plots must be
+    those of that model."""
     drop_path: float = Field(0.0, ge=0, lt=1)
     """Stochastic depth rate of the last block (rising linearly from 0)."""
     redshift: RedshiftBins = RedshiftBins()
@@ -64,7 +68,14 @@ class Model(Section):
     def _weights_used(self) -> Model:
         if self.weights is not None and not self.pretrained:
             raise ValueError("weights is set but pretrained is false: the file would not be read")
+        if self.weights is not None and self.init is not None:
+            raise ValueError("weights and init are both set, but a network starts from one of them")
         return self
+
+    @property
+    def is_fine_tuned(self) -> bool:
+        """Whether the backbone starts from weights of any kind."""
+        return self.pretrained or self.init is not None
 
 
 # What `null` stands for in `train`. Measured on 418 real spectra with DINOv2 ViT-S/14: with the
@@ -85,7 +96,7 @@ class Train(Section):
     """Passes over the train split."""
     batch_size: ByRecipe[int] = by_recipe(ge=1, le=65_536)
     """Spectra a step, over all GPUs and accumulation steps together; null: 64, or 16 where the
-    backbone starts from weights (model.pretrained) and is not frozen."""
+    backbone starts from weights (model.pretrained, model.init) and is not frozen."""
     accumulate: int = Field(1, ge=1, le=1024)
     """Forward passes a step; the batch of one pass is batch_size / accumulate / GPUs."""
     lr: ByRecipe[float] = by_recipe(gt=0, le=1)
@@ -155,9 +166,9 @@ class Train(Section):
                 f"{together}"
             )
 
-    def settled(self, pretrained: bool) -> Train:
+    def settled(self, fine_tuned: bool) -> Train:
         """These settings with nulls filled in by the recipe; ValueError where that cannot be."""
-        recipe = FROM_WEIGHTS if pretrained and not self.freeze_backbone else FROM_SCRATCH
+        recipe = FROM_WEIGHTS if fine_tuned and not self.freeze_backbone else FROM_SCRATCH
         missing = {key: value for key, value in recipe.items() if getattr(self, key) is None}
         settled = self.model_copy(update=missing)
         if "batch_size" in missing:

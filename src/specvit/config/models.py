@@ -224,7 +224,7 @@ class Config(Section):
 
     def settled(self) -> Config:
         """The same with what the recipe fills in of `train` (where it is null)."""
-        return self.model_copy(update={"train": self.train.settled(self.model.pretrained)})
+        return self.model_copy(update={"train": self.train.settled(self.model.is_fine_tuned)})
 
     def render_of(self, network: str) -> str:
         """Name of the set of plots that a network reads."""

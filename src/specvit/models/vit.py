@@ -171,6 +171,8 @@ def build_model(
 ) -> SpecViT:
     """Build the network for training: from published or local weights, or from scratch.
 
+    From scratch is also what it is before it starts from another (`specvit.models.start`).
+
     `render` and `grid` are those of its plots, `stats` are of the train split. Initial weights
     come from torch's generator: seed it first. Raises ConfigError where size, backbone and weights
     do not fit or weights cannot be had.
@@ -183,4 +185,5 @@ def build_model(
                 "model.redshift.z_min = %g to z_max = %g are not learned",
                 *(low, high, z_min, z_max),
             )
-    return SpecViT(model, tasks, render, stats, grid, pretrained=model.pretrained)
+    pretrained = model.pretrained and model.init is None
+    return SpecViT(model, tasks, render, stats, grid, pretrained=pretrained)

@@ -30,7 +30,8 @@ from specvit.locks import writing
 from specvit.logs import get_logger, progress
 from specvit.machine import processor_name
 from specvit.models.labels import LabelStats
-from specvit.models.store import save_model
+from specvit.models.start import start_from
+from specvit.models.store import WEIGHTS, save_model
 from specvit.models.vit import build_model
 from specvit.plan import KEY
 from specvit.shards.subset import Subset
@@ -121,10 +122,12 @@ class Run:
         labels = {task: torch.from_numpy(values) for task, values in samples.labels.items()}
         stats = LabelStats.measure(self.tasks, labels)
         self.model = build_model(config.model, self.tasks, config.render[0], stats, config.grid)
+        self.untrained = untrained_losses(self.model, self.val_samples.labels)
+        init = config.model.init
+        self.start = None if init is None else start_from(self.model, Path(init))
         self.order = order_of(config, without_unlearnable(samples, self.model), ranks)
         self.steps = self.settings.epochs * self.order.steps_per_epoch
         self.stepper = Stepper(self.model, self.settings, ranks, self.steps)
-        self.untrained = untrained_losses(self.model, self.val_samples.labels)
         flops = flops_per_picture(self.model, ranks.device)
         self.meter = Meter(flops, peak_flops(ranks.device, self.stepper.bfloat16), ranks.size)
         torch.manual_seed(config.train.seed + 1 + ranks.rank)  # drop path differs between ranks
@@ -167,13 +170,22 @@ class Run:
         if self.ranks.is_main:
             self._runlog = RunLog(self.checkpoints, self.name, self.number, settings)
             LOG.info("%s: %s", self.name, why)
+            if self.start is not None:
+                LOG.info("%s: %s", self.name, self.start.sentence())
             machine = self.machine()
             LOG.info(
                 "%s: %s, ranks: %d, processor threads of each: %d",
                 self.name,
                 *(machine[key] for key in ("device", "ranks", "threads")),
             )
-        self._tell("start", why=why, settings=settings, bad_samples=self.bad, **self.machine())
+        self._tell(
+            "start",
+            why=why,
+            settings=settings,
+            bad_samples=self.bad,
+            **self._started(),
+            **self.machine(),
+        )
         self._check_bad(len(self.bad))
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -383,7 +395,12 @@ class Run:
         if self.ranks.is_main:
             assert self.best is not None
             load_weights(self.checkpoints, self.model)
-            made = {"monitor": self.settings.monitor, **self.best, KEY: dict(self.plan.values)}
+            made = {
+                "monitor": self.settings.monitor,
+                **self.best,
+                **self._started(),
+                KEY: dict(self.plan.values),
+            }
             save_model(self.folder, self.model, made)
             self._tell("finished", best_epoch=self.best["epoch"])
             log = (self.checkpoints / LINES).read_text(encoding="utf-8")
@@ -411,9 +428,14 @@ class Run:
             "peak_memory_mb": round(peak_memory_mb(self.ranks.device), 1),
             "samples": {"train": len(self.order.samples), "val": len(self.val_samples)},
             "bad_samples": self.bad,
+            **self._started(),
             "settings": network_settings(self.config)["train"],
             "doubts": self._doubts(),
         }
+
+    def _started(self) -> dict[str, Any]:
+        """What the network took from another model, where it did."""
+        return {} if self.start is None else {"init": self.start.as_dict()}
 
     def _doubts(self) -> list[str]:
         assert self.best is not None
@@ -487,4 +509,6 @@ def settings_hash(config: Config) -> str:
     values = network_settings(config)
     if config.model.weights is not None and Path(config.model.weights).is_file():
         values["weights"] = sha256_file(Path(config.model.weights))
+    if config.model.init is not None:
+        values["init"] = sha256_file(Path(config.model.init) / WEIGHTS)
     return stable_hash(values)

@@ -1,0 +1,100 @@
+"""Start a network from one that specvit has trained: its backbone, and every head that fits."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from specvit.config.learning import Model
+from specvit.errors import ConfigError
+from specvit.io import sha256_file
+from specvit.models.store import WEIGHTS, load_model
+from specvit.models.vit import SpecViT
+from specvit.plot import render_hash
+from specvit.tasks import Task
+
+OF_THE_BACKBONE = ("backbone", "backbone_args")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a network took over from another, and what it did not."""
+
+    folder: str
+    weights_sha256: str
+    taken: tuple[str, ...]
+    """`backbone`, then the tasks whose heads were taken."""
+    left: dict[str, str]
+    """Why each other task of the network starts with a new head."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**asdict(self), "taken": list(self.taken)}
+
+    def sentence(self) -> str:
+        """For the log."""
+        new = "; ".join(f"a new head for {task}: {why}" for task, why in self.left.items())
+        took = f"starts from {self.folder} with its {', '.join(self.taken)}"
+        return f"{took}; {new}" if new else took
+
+
+def start_from(model: SpecViT, folder: Path) -> Start:
+    """Put the weights of the model in `folder` into a new one, in place; say what was taken.
+
+    A head that gives a number takes over the unit and zero point that it was trained in too.
+    Raises DataError where the folder holds no whole model, ConfigError where that has another
+    backbone, or was trained on other plots.
+    """
+    source = load_model(folder)
+    _check_same(model, source, folder)
+    model.backbone.load_state_dict(source.backbone.state_dict())
+    taken, left = ["backbone"], {}
+    for task in model.tasks:
+        reason = _unfit(task, model.settings, source)
+        if reason is not None:
+            left[task.name] = reason
+            continue
+        if task.kind == "regression":
+            _take_units(model, source, task.name)
+        model.heads[task.name].load_state_dict(source.heads[task.name].state_dict())
+        taken.append(task.name)
+    return Start(str(folder), sha256_file(folder / WEIGHTS), tuple(taken), left)
+
+
+def _check_same(model: SpecViT, source: SpecViT, folder: Path) -> None:
+    """Raise ConfigError, naming each key, where backbone or plots are not the same."""
+    pairs = {
+        f"model.{key}": (getattr(source.settings, key), getattr(model.settings, key))
+        for key in OF_THE_BACKBONE
+    }
+    if render_hash(source.render, source.grid) != render_hash(model.render, model.grid):
+        for name in ("render", "grid"):
+            old, new = (getattr(network, name).model_dump() for network in (source, model))
+            pairs |= {f"{name}.{key}": (old[key], new[key]) for key in old if key != "name"}
+    told = [f"{key}: {old} (not {new})" for key, (old, new) in pairs.items() if old != new]
+    if told:
+        raise ConfigError(
+            f"model.init = {str(folder)!r}: this network can only start from it with the backbone "
+            f"and plots that it was trained with; set {', '.join(told)}"
+        )
+
+
+def _unfit(task: Task, settings: Model, source: SpecViT) -> str | None:
+    """Why the head of a task cannot be taken; None where it can."""
+    if task.name not in source.heads:
+        return "the other has none"
+    if task.kind == "redshift" and settings.redshift != source.settings.redshift:
+        return f"the other has other bins ({source.settings.redshift!r})"
+    return None
+
+
+def _take_units(model: SpecViT, source: SpecViT, task: str) -> None:
+    mine, theirs = model.heads[task], source.heads[task]
+    mine.mean, mine.std = theirs.mean, theirs.std
+    # Kept with the weights, and so what the head is built with when it is loaded again.
+    model.stats = replace(
+        model.stats,
+        mean={**model.stats.mean, task: source.stats.mean[task]},
+        std={**model.stats.std, task: source.stats.std[task]},
+    )

@@ -1,0 +1,97 @@
+"""A network that starts from another of specvit's: what it takes, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from specvit.config.data import Grid, Render
+from specvit.config.learning import Model, Train
+from specvit.errors import ConfigError, DataError
+from specvit.io import sha256_file
+from specvit.models import LabelStats, SpecViT, build_model, save_model
+from specvit.models.start import start_from
+from specvit.tasks import tasks_of
+
+SMALL = {"patch_size": 8, "depth": 1, "embed_dim": 32, "num_heads": 2}
+RENDER = Render(size=32, rows=4)
+
+
+def build(
+    *tasks: str, render: Render = RENDER, feh: tuple[float, float] = (0.0, 1.0), **model: Any
+) -> SpecViT:
+    """A network whose weights differ from those of every other that this makes."""
+    settings = {"pretrained": False, "backbone_args": SMALL, "redshift": {"bins": 16}, **model}
+    stats = LabelStats(
+        counts={"class": [3, 2, 1], "stellar_type": [1] * 7},
+        mean={"redshift": 1.0, "feh": feh[0]},
+        std={"redshift": 0.5, "feh": feh[1]},
+        range={"redshift": (0.0, 3.0)},
+    )
+    return build_model(Model(**settings), tasks_of(list(tasks)), render, stats, Grid()).eval()
+
+
+def pictures() -> torch.Tensor:
+    return torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
+
+
+@torch.no_grad()
+def test_backbone_and_every_head_that_fits_are_taken(tmp_path: Path) -> None:
+    source = build("class", "redshift", "feh", feh=(-0.5, 0.3))
+    save_model(tmp_path, source)
+    model = build("stellar_type", "feh", "class", "redshift", feh=(0.2, 1.7), drop_path=0.1)
+    start = start_from(model, tmp_path)
+    assert start.taken == ("backbone", "feh", "class", "redshift")
+    assert start.left == {"stellar_type": "the other has none"}
+    assert start.weights_sha256 == sha256_file(tmp_path / "model.safetensors")
+    assert "a new head for stellar_type: the other has none" in start.sentence()
+    x = pictures()
+    theirs, mine = source(x), model(x)
+    assert all(torch.equal(mine[task], theirs[task]) for task in theirs)
+    # In the unit that the head was trained in, also once the model is written and read again.
+    assert (model.decode(mine)["feh_pred"] == source.decode(theirs)["feh_pred"]).all()
+    assert model.stats.mean == {"redshift": 1.0, "feh": -0.5}
+
+
+@torch.no_grad()
+def test_a_redshift_head_of_other_bins_is_left(tmp_path: Path) -> None:
+    save_model(tmp_path, build("class", "redshift"))
+    model = build("class", "redshift", redshift={"bins": 32})
+    start = start_from(model, tmp_path)
+    assert start.taken == ("backbone", "class")
+    assert "other bins" in start.left["redshift"]
+    assert model(pictures())["redshift"].shape == (2, 32)
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"render": Render(size=64, rows=4)}, r"render\.size: 32 \(not 64\)"),
+        ({"render": Render(size=32, rows=4, scale="asinh")}, r"render\.scale: percentile \(not "),
+        ({"backbone_args": {**SMALL, "patch_size": 4}}, r"model\.backbone_args: .*'patch_size': 8"),
+        ({"backbone_args": {**SMALL, "depth": 2}}, r"model\.backbone_args: .*'depth': 1"),
+        ({"backbone": "vit_small_patch16_224"}, r"model\.backbone: vit_tiny.*\(not vit_small"),
+    ],
+)
+def test_another_picture_patch_or_network_is_refused(
+    tmp_path: Path, other: dict[str, Any], told: str
+) -> None:
+    save_model(tmp_path, build("class"))
+    with pytest.raises(ConfigError, match=rf"model\.init = '{tmp_path}'.*set {told}"):
+        start_from(build("class", **other), tmp_path)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"model\.json"):
+        start_from(build("class"), tmp_path / "nothing")
+
+
+def test_a_start_is_from_one_place_and_has_the_recipe_of_given_weights() -> None:
+    with pytest.raises(ValueError, match="weights and init are both set"):
+        Model(weights="a.safetensors", init="results/a/models/vit")
+    model = Model(pretrained=False, init="results/a/models/vit")
+    assert Train().settled(model.is_fine_tuned).lr == 1e-4
+    assert Train().settled(Model(pretrained=False).is_fine_tuned).lr == 1e-3
