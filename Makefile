@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 export UV_LINK_MODE ?= copy
 
-.PHONY: setup demo test test-cluster lint lock envs schema clean
+.PHONY: setup demo test test-cluster fuzz lint lock envs schema clean
 
 setup: $(VENV)/.ready
 
@@ -28,6 +28,11 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+# Files and servers as accidents and enemies make them: the rounds of tests/hostile, many times.
+ROUNDS ?= 28
+fuzz: setup
+	$(BIN)/python -m pytest -n auto --rounds $(ROUNDS) tests/hostile
 
 # A real SLURM on this machine, from Debian's packages; needs root.
 test-cluster: setup

@@ -19,8 +19,10 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from specvit.errors import DataError, MachineError
+from specvit.errors import DataError, MachineError, on_one_line
 
+# What pyarrow and what is made of its columns raise for a damaged file, after FileNotFoundError.
+UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError)
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 if TYPE_CHECKING:  # a second to import, and jobs by the hundred never need it
@@ -120,8 +122,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not valid JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not valid JSON: {on_one_line(error)}") from error
 
 
 def write_parquet(
@@ -144,8 +146,8 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
         return pd.read_parquet(path, columns=columns, **VERIFIED)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
-    except (pa.ArrowInvalid, OSError) as error:  # OSError: a page has not its checksum
-        raise DataError(f"{path} is not a readable parquet file: {error}") from error
+    except UNREADABLE as error:
+        raise DataError(f"{path} is not a readable parquet file: {on_one_line(error)}") from error
 
 
 def sha256_file(path: Path) -> str:

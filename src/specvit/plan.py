@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from specvit.config.data import Split
 from specvit.errors import DataError
-from specvit.io import sha256_file, stable_hash
+from specvit.io import UNREADABLE, sha256_file, stable_hash
 
 KEY = "plan"
 """Where files hold it: the metadata of a parquet file, a key of a JSON file."""
@@ -54,7 +53,7 @@ class Plan:
             return cls.of(json.loads(metadata.get(KEY.encode(), b"null")), path)
         except FileNotFoundError as error:
             raise DataError(f"{path} does not exist") from error
-        except (pa.ArrowInvalid, ValueError) as error:
+        except UNREADABLE as error:
             raise DataError(f"{path} is not what it should be: {error}") from error
 
     @property

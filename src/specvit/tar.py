@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
-from specvit.errors import DataError
+from specvit.errors import DataError, on_one_line
 
 PIECE = 1 << 20  # bytes copied at a time: members are smaller, and tarfile's own 16 kB are slow
 
@@ -44,23 +46,39 @@ class TarWriter:
         self._tar.close()
 
 
-def read_members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Stream names and contents of a tar's files, one in memory at a time.
+def members(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Name of each file in a tar, first byte of its content, and bytes of it.
 
     Raises DataError where it is missing, damaged or cut off, also between two members: the end
     mark must be there.
     """
     try:
         with path.open("rb") as handle, tarfile.open(fileobj=handle, mode="r:") as tar:
+            whole = os.fstat(handle.fileno()).st_size
             for member in tar:
-                file = tar.extractfile(member)
-                if file is not None:
-                    yield member.name, file.read()
+                # Checked at once: behind a negative size the same header would come again for ever.
+                if not 0 <= member.size <= whole - member.offset_data:
+                    raise DataError(
+                        f"{path} is damaged or cut off: {on_one_line(member.name)} has "
+                        f"{member.size} bytes, the file {whole}"
+                    )
+                if member.isfile():
+                    yield member.name, member.offset_data, member.size
             # tarfile takes what is no header for the end, unless it is the first.
             handle.seek(tar.offset)
             if handle.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise DataError(f"{path} is damaged or cut off at byte {tar.offset}")
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
-    except tarfile.TarError as error:
-        raise DataError(f"{path} is damaged or cut off: {error}") from error
+    except (tarfile.TarError, OSError, ValueError, MemoryError, OverflowError) as error:
+        raise DataError(f"{path} is damaged or cut off: {on_one_line(error)}") from error
+
+
+def read_members(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Stream names and contents of a tar's files, one in memory at a time. Raises as `members`."""
+    with ExitStack() as stack:
+        handle: IO[bytes] | None = None
+        for name, offset, size in members(path):
+            handle = handle or stack.enter_context(path.open("rb"))
+            handle.seek(offset)
+            yield name, handle.read(size)

@@ -19,7 +19,7 @@ from specvit.catalog.split import check_filled, shard_codes, split_codes
 from specvit.catalog.stats import Counts, stats_csv
 from specvit.config import Config
 from specvit.errors import DataError
-from specvit.io import PARQUET, VERIFIED, atomic_path, write_text
+from specvit.io import PARQUET, UNREADABLE, VERIFIED, atomic_path, write_text
 from specvit.logs import get_logger, progress
 from specvit.paths import SPLITS, shard_name
 from specvit.plan import Plan
@@ -115,7 +115,7 @@ class _Rows:
                     row += len(batch)
         except FileNotFoundError as error:
             raise DataError(f"{path} is missing: run `specvit survey --survey {key}`") from error
-        except (pa.ArrowInvalid, OSError) as error:
+        except UNREADABLE as error:
             raise DataError(f"{path} is not a readable parquet file: {error}") from error
         ids, ra, dec, again, named = (
             pa.concat_arrays(arrays) for arrays in zip(*parts, strict=True)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from specvit.errors import DataError
-from specvit.io import VERIFIED
+from specvit.io import UNREADABLE, VERIFIED
 
 READ_BYTES = 1 << 20
 
@@ -26,7 +26,7 @@ def shard_rows(catalog: Path, shard: str, columns: Sequence[str]) -> pa.Table:
             rows = groups.filter(pc.equal(groups["shard"], shard)).select(columns)
     except FileNotFoundError as error:
         raise DataError(f"{catalog} does not exist: run `specvit catalog` first") from error
-    except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError, OSError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{catalog} is not a catalogue: {error}") from error
     return rows.sort_by("spectrum_id")
 

@@ -8,11 +8,12 @@ import tarfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from specvit.download.ledger import Entry
-from specvit.io import VERIFIED, atomic_open
+from specvit.errors import DataError
+from specvit.io import UNREADABLE, VERIFIED, atomic_open
+from specvit.tar import members
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -43,11 +44,9 @@ class EarlierArchive:
             return
         try:
             entries = [Entry(**row) for row in pq.read_table(ledger, **VERIFIED).to_pylist()]
-            with tarfile.open(tar) as archive:
-                for member in archive:
-                    spectrum_id = member.name.split(".")[0]
-                    self._places[spectrum_id] = (member.offset_data, member.size)
-        except (TypeError, tarfile.TarError, pa.ArrowInvalid, OSError):
+            for name, offset, size in members(tar):
+                self._places[name.split(".")[0]] = (offset, size)
+        except (DataError, *UNREADABLE):
             return  # half of a pair, or of another version: as if there were none
         self._file = os.open(tar, os.O_RDONLY)
         self.entries = {entry.spectrum_id: entry for entry in entries}

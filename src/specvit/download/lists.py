@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from specvit.config.models import Config
 from specvit.errors import DataError
-from specvit.io import VERIFIED, write_text
+from specvit.io import UNREADABLE, VERIFIED, write_text
 from specvit.registry import surveys
 from specvit.surveys.survey import Listing
 
@@ -59,7 +58,7 @@ def _wanted(config: Config, key: str) -> tuple[str, list[str]]:
         )
     except FileNotFoundError as error:
         raise DataError(f"{config.paths.catalog} does not exist: run `specvit catalog`") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{config.paths.catalog} is not a catalogue: {error}") from error
     rows = table.filter(pc.equal(table["source"], key))
     releases = rows["release"].unique().to_pylist()

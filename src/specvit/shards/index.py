@@ -22,7 +22,7 @@ import pyarrow.dataset as ds
 from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.config.data import Split
 from specvit.errors import DataError
-from specvit.io import VERIFIED, read_json, sha256_file, write_parquet
+from specvit.io import UNREADABLE, VERIFIED, read_json, sha256_file, write_parquet
 from specvit.plan import KEY, Plan, one_plan
 
 KINDS = ("png", "npy", "json")
@@ -186,10 +186,12 @@ def read_index(tars: Sequence[Path], columns: Iterable[str]) -> Index:
             sizes.append(metadata.num_rows)
             about.append(metadata.metadata)
         table = files.to_table(columns=list(columns))
+        tar_bytes = tuple(int(values[b"tar_bytes"]) for values in about)
+        _check_places(tars, table, np.repeat(tar_bytes, sizes))
         return Index(
             tars=tars,
             sizes=np.array(sizes, dtype=np.int64),
-            tar_bytes=tuple(int(values[b"tar_bytes"]) for values in about),
+            tar_bytes=tar_bytes,
             renders=tuple(values[b"render"].decode() for values in about),
             plan=_plan_of(tars, about),
             table=table,
@@ -197,7 +199,7 @@ def read_index(tars: Sequence[Path], columns: Iterable[str]) -> Index:
     except FileNotFoundError as error:
         missing = next(path for path in paths if not Path(path).exists())
         raise DataError(f"{missing} does not exist: make it with specvit shards") from error
-    except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+    except UNREADABLE as error:
         raise DataError(
             f"the indexes of {len(tars)} shards in {tars[0].parent} cannot be read, make the "
             f"shards again: {error}"
@@ -209,6 +211,22 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist: make it with specvit shards") from error
+
+
+def _check_places(tars: Sequence[Path], table: pa.Table, tar_bytes: npt.NDArray[np.int64]) -> None:
+    """Raise DataError where a member lies outside its tar; `tar_bytes` has one value a sample."""
+    for kind in KINDS:
+        names = [f"{kind}_{part}" for part in ("offset", "size")]
+        if not set(names) <= set(table.column_names):
+            continue
+        offset, size = (np.asarray(table[name].fill_null(-1)) for name in names)
+        inside = (offset >= 0) & (size > 0) & (offset <= tar_bytes) & (size <= tar_bytes - offset)
+        if not inside.all():
+            row = int(np.argmin(inside))
+            raise DataError(
+                f"an index in {tars[0].parent} says that a {kind} of {size[row]} bytes begins at "
+                f"byte {offset[row]} of a tar of {tar_bytes[row]}: make the shards again"
+            )
 
 
 def _plan_of(tars: Sequence[Path], about: Sequence[dict[bytes, bytes]]) -> Plan:

@@ -16,7 +16,7 @@ from specvit.catalog.rows import shard_rows
 from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.config.data import Split
 from specvit.errors import DataError
-from specvit.io import VERIFIED
+from specvit.io import UNREADABLE, VERIFIED
 from specvit.paths import RunPaths
 from specvit.plan import Plan
 from specvit.tar import read_members
@@ -99,6 +99,6 @@ def _read(path: Path, columns: list[str]) -> pa.Table:
         table = pq.read_table(path, columns=columns, **VERIFIED)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path} is not what it should be: {error}") from error
     return table.take(pc.sort_indices(table["spectrum_id"]))

@@ -25,6 +25,7 @@ PNG_OPTIONS = (
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
 )
 LARGEST = np.float32(np.finfo(np.float16).max)
+MOST_PIXELS = 4096**2  # a little PNG can unpack to gigabytes
 SCALE_PERCENTILE = 99.0
 
 
@@ -89,9 +90,18 @@ def png_bytes(picture: NDArray[np.uint8]) -> bytes:
     return cv2.imencode(".png", picture, PNG_OPTIONS)[1].tobytes()
 
 
+def decoded_png(data: bytes) -> NDArray[Any] | None:
+    """Decode a PNG as OpenCV does, blue first; None where it is none, or far too large a one."""
+    width, height = (int.from_bytes(data[at : at + 4]) for at in (16, 20))  # of its first chunk
+    if not 0 < width * height <= MOST_PIXELS:
+        return None
+    picture: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    return picture
+
+
 def png_array(data: bytes) -> NDArray[np.uint8]:
     """Decode a PNG: (size, size) grey or (size, size, 3) RGB. ValueError if it is none."""
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    picture = decoded_png(data)
     if picture is None:
         raise ValueError("not a readable PNG")
     if picture.ndim == 3:

@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from specvit.catalog.schema import CATALOG_SCHEMA
-from specvit.errors import DataError, SpecvitError
+from specvit.errors import DataError, SpecvitError, on_one_line
 from specvit.io import read_json, read_parquet, sha256_file
 from specvit.logs import Ticker, progress
 from specvit.paths import RunPaths
@@ -23,8 +24,9 @@ from specvit.plan import KEY, Plan
 from specvit.shards.index import INDEX_SCHEMA, KINDS, index_path, read_index
 from specvit.shards.sample import png_array
 from specvit.shards.summary import COUNTS
-from specvit.tar import read_members
+from specvit.tar import members, read_members
 
+LEDGER_COLUMNS = ["spectrum_id", "status", "sha256"]
 MAX_PROBLEMS = 20  # of one shard: a damaged one would otherwise list every sample
 
 
@@ -39,7 +41,7 @@ def verify_run(root: Path) -> list[str]:
     to check.
     """
     paths = RunPaths(root)
-    catalog = read_parquet(paths.catalog).set_index("spectrum_id", drop=False)
+    catalog = read_parquet(paths.catalog, CATALOG_SCHEMA.names).set_index("spectrum_id", drop=False)
     problems = [*_catalog_problems(catalog), *_collect(_plan_problems, paths)]
     summaries = sorted(root.glob("shards/*/shards.json"))
     if not summaries:
@@ -101,7 +103,7 @@ def _plan_problems(paths: RunPaths) -> Iterator[str]:
 
 
 def _download_problems(paths: RunPaths, shard: str, rows: pd.DataFrame) -> Iterator[str]:
-    ledger = read_parquet(paths.ledger(shard)).set_index("spectrum_id")
+    ledger = read_parquet(paths.ledger(shard), LEDGER_COLUMNS).set_index("spectrum_id")
     if set(ledger.index) != set(rows.index) or len(ledger) != len(rows):
         yield f"{paths.ledger(shard)} has {len(ledger)} rows, the catalogue {len(rows)} in {shard}"
     wanted = ledger["sha256"][ledger["status"] == "ok"].to_dict()
@@ -114,7 +116,17 @@ def _download_problems(paths: RunPaths, shard: str, rows: pd.DataFrame) -> Itera
 
 
 def _summary_problems(path: Path, by_shard: dict[Any, pd.DataFrame], tick: Ticker) -> Iterator[str]:
-    summary = read_json(path)
+    try:
+        yield from _listed_problems(path, read_json(path), by_shard, tick)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        # It is JSON, but not as `write_summary` has it.
+        what = f"{type(error).__name__}: {on_one_line(error)}"
+        yield f"{path} is not what it should be: {what}"
+
+
+def _listed_problems(
+    path: Path, summary: dict[str, Any], by_shard: dict[Any, pd.DataFrame], tick: Ticker
+) -> Iterator[str]:
     listed = {shard["shard"]: shard for shard in summary["shards"]}
     found = {tar.stem for tar in path.parent.glob("*.tar")}
     for name in sorted(found ^ set(listed)):
@@ -188,6 +200,8 @@ def _samples(tar: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Read a shard from front to end, as those do who train with webdataset."""
     from webdataset.tariterators import group_by_keys, tar_file_expander  # brings torch
 
+    # First: webdataset seeks for ever behind a member that is larger than the file.
+    deque(members(tar), maxlen=0)
     try:
         with tar.open("rb") as handle:
             for sample in group_by_keys(tar_file_expander([{"url": str(tar), "stream": handle}])):
@@ -210,13 +224,21 @@ def _entry_problems(
             yield f"has its {kind} elsewhere than its index says"
         if zlib.crc32(data) != entry[f"{kind}_crc32"]:
             yield f"has a {kind} of another checksum than its index says"
-    try:
-        row = json.loads(files["json"])
-    except ValueError:
+    row = _json_row(files["json"])
+    if row is None:
         return  # told already
     for column in ("flux_scale", *CATALOG_SCHEMA.names):
         if row.get(column) != entry[column]:
             yield f"has {column} = {row.get(column)!r}, its index has {entry[column]!r}"
+
+
+def _json_row(data: bytes) -> dict[str, Any] | None:
+    """The values of a sample's json; None where it holds no such thing."""
+    try:
+        row = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def _sample_problems(
@@ -225,10 +247,12 @@ def _sample_problems(
     try:
         picture = png_array(files["png"])
         flux = np.load(io.BytesIO(files["npy"]), allow_pickle=False)
-        row = json.loads(files["json"])
+        row = _json_row(files["json"])
+        if row is None:
+            raise ValueError("its json is no row")
         name, drawn = row["spectrum_id"], row["render"]
-    except (ValueError, KeyError, TypeError, EOFError) as error:
-        yield f"cannot be read: {error}"
+    except Exception as error:  # numpy raises nearly anything for a damaged array
+        yield f"cannot be read: {type(error).__name__}: {on_one_line(error)}"
         return
     size = summary["render"]["size"]
     shape = (size, size, 3) if summary["channels"] == 3 else (size, size)

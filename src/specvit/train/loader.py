@@ -37,6 +37,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from specvit.config.data import Render
 from specvit.errors import SpecvitError
+from specvit.shards.sample import decoded_png
 from specvit.train.readers import (
     ReaderContext,
     SharedArray,
@@ -238,7 +239,7 @@ class ShardReader(Dataset["Batch | SpecvitError"]):
         data = self._read(sample)
         if zlib.crc32(data) != self.samples.checksum[sample]:
             return "the PNG has not the checksum of its index: it was changed"
-        decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+        decoded = decoded_png(data)
         expected = tuple(size) if channels == 1 else (*size, channels)
         if decoded is None or decoded.shape != expected or decoded.dtype != np.uint8:
             found = "unreadable" if decoded is None else f"{decoded.dtype} {decoded.shape}"
