@@ -127,6 +127,7 @@ def test_retry_after():
     assert retry_after("0") == 0
     assert retry_after("soon") is None
     assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert retry_after("Wed, 21 Oct 99999999999 07:28:00 GMT") is None
     later = datetime.now(UTC) + timedelta(seconds=90)
     seconds = retry_after(later.strftime("%a, %d %b %Y %H:%M:%S GMT"))
     assert seconds is not None

@@ -14,41 +14,20 @@ from mutate import FITS
 
 from servers.runs import SHARD, Run, files_of, lamost, sdss, sdss5
 from servers.survey_server import Fault, Reply, SurveyServer
-from specvit.download import download_shard, gate
+from specvit.download import download_shard, gate, sources
 
+# None of these asks for a name's address: tests need no network.
 LOCATIONS = [
-    *(
-        "",
-        "/",
-        "//",
-        "?",
-        "#",
-        "http://",
-        "http:///x",
-        "http://[::1",
-        "http://[::1]:1/",
-        "http://a b/",
-    ),
-    *("http://127.0.0.1:99999999/", "http://127.0.0.1:-1/", "http://127.0.0.1:x/", "//[/"),
-    *("http://" + "a" * 300 + "/", "http://xn--/", "http://é/", "http://127.0.0.1:1/", "/" * 9000),
-    *("ftp://127.0.0.1/", "file:///etc/passwd", "javascript:alert(1)", "data:,x", "/%zz%", "\\\\x"),
+    *("", "/", "//", "?", "#", "http://", "http:///x", "http://[::1", "http://[::1]:1/", "//[/"),
+    *("http://127.0.0.1:99999999/", "http://127.0.0.1:-1/", "http://127.0.0.1:x/", "http://a b/"),
+    *("http://" + "a" * 300 + "/", "http://é:x/", "http://127.0.0.1:1/", "/" * 9000, "/%zz%"),
+    *("ftp://127.0.0.1/", "file:///etc/passwd", "javascript:alert(1)", "data:,x", "\\\\x"),
 ]
 BODIES = [
-    *(
-        b"",
-        b" ",
-        b"{",
-        b"[]",
-        b"null",
-        b"\x00" * 100,
-        b"<",
-        b"<html>",
-        b"\xff\xfe<html>",
-        b"\x1f\x8b",
-    ),
+    *(b"", b" ", b"{", b"[]", b"null", bytes(100), b"<", b"<html>", b"\xff\xfe<html>", b"\x1f\x8b"),
     *(b'{"a":' * 9999, json.dumps({"code": 403, "message": "é" * 5000}).encode(), b"SIMPLE  ="),
     *(b"<!DOCTYPE html><title>" + b"\x1b[31m\xc3" * 99, b"<?xml version='1.0'?>", b"%PDF-1.4"),
-    gzip.compress(bytes(2**27), 9),
+    gzip.compress(bytes(2**26), 9),
 ]
 HEADERS = [
     {"Content-Encoding": "gzip"},
@@ -85,7 +64,7 @@ def fault(rng: random.Random) -> Fault:
             lengths = [0, 1, len(sent) + 1, len(sent) // 2, 2**63, 10**30, -1]
             return Reply(body=sent, length=rng.choice(lengths), reset=True)
         if kind == 2:
-            return Reply(body=sent or b"x", endless=True)
+            return Reply(body=(sent or b"x") * (1 + 2**18 // (len(sent) or 1)), endless=True)
         if kind == 3:
             return Reply(rng.choice([200, 206, 304, 403, 404, 418, 500, 999]), {}, sent)
         return Reply(headers=rng.choice(HEADERS) if kind == 4 else {}, body=sent, reset=kind == 4)
@@ -94,14 +73,15 @@ def fault(rng: random.Random) -> Fault:
 
 
 def test_hostile_servers(round_: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MAX_BYTES", 2**21)  # endless bodies end sooner
     monkeypatch.setattr(gate, "BACKOFF_S", 0.01)
     monkeypatch.setattr(gate, "OUTAGE_S", 1.0)
     monkeypatch.setenv("NETRC", "/nowhere")
-    spectra = [rng_kind(number) for number, rng_kind in enumerate([sdss, sdss5, lamost] * 8)]
+    spectra = [kind(number) for number, kind in enumerate([sdss, sdss5, lamost] * 8)]
     with SurveyServer(files_of(spectra)) as server, little_memory():
         for number, spectrum in enumerate(spectra[1:]):
             server.always(spectrum.path, fault(random.Random(f"server {round_} {number}")))
-        settings = {"attempts": 1, "max_failed_fraction": 1.0, "timeout_s": 1.0}
+        settings = {"attempts": 1, "max_failed_fraction": 1.0, "timeout_s": 5.0}
         run = Run(tmp_path, spectra, server.base_url, **settings)
         download_shard(run.config, SHARD)  # the first spectrum arrives
         ledger, members = run.ledger(), run.members()

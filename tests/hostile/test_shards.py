@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import shutil
 import tarfile
@@ -20,9 +21,10 @@ from shard_runs import SHARDS, SPLIT, small_run
 from specvit.baselines.rows import read_shard
 from specvit.config.data import Grid, Render
 from specvit.download.archive import EarlierArchive
-from specvit.errors import SpecvitError
+from specvit.errors import DataError, SpecvitError
 from specvit.paths import RunPaths
 from specvit.shards import ShardJob, make_shard, make_shards, write_summary
+from specvit.shards.index import KINDS, place_columns, read_index
 from specvit.shards.verify import verify_run
 from specvit.tar import read_members
 from specvit.tasks import TASKS
@@ -221,3 +223,39 @@ def test_damaged_runs(part: str, round_: int, sound: RunPaths, tmp_path: Path) -
                 error.add_note(f"{part}, seed {seed}, {mutator.__name__}")
                 raise
             shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_flipped_bit_of_a_member_is_refused(
+    kind: str, sound: RunPaths, tmp_path: Path
+) -> None:
+    root = shutil.copytree(sound.root, tmp_path / "run")
+    index = read_index([part_of(RunPaths(root), "tar")], place_columns(kind))
+    (tar,) = index.tars
+    whole = tar.read_bytes()
+    first = index.table[f"{kind}_offset"][0].as_py()
+    behind = first + index.table[f"{kind}_size"][0].as_py()
+    assert next(index.contents(kind)) == whole[first:behind]
+    with tar.open("r+b", buffering=0) as handle:
+        for bit in range(8 * first, 8 * behind):
+            place = bit // 8
+            os.pwrite(handle.fileno(), bytes([whole[place] ^ (1 << bit % 8)]), place)
+            with pytest.raises(DataError, match=f"the {kind} at byte {first} has not the checksum"):
+                next(index.contents(kind))
+            os.pwrite(handle.fileno(), whole[place : place + 1], place)
+
+
+@pytest.mark.parametrize("byte", [0, 20, 60, -1])
+def test_a_flipped_bit_of_a_picture_is_no_sample_to_learn_from(
+    byte: int, sound: RunPaths, tmp_path: Path
+) -> None:
+    root = shutil.copytree(sound.root, tmp_path / "run")
+    tar = part_of(RunPaths(root), "tar")
+    table = read_index([tar], place_columns("png")).table.slice(1, 1).to_pylist()[0]
+    data = bytearray(tar.read_bytes())
+    data[table["png_offset"] + byte % table["png_size"]] ^= 1
+    tar.write_bytes(data)
+    samples = read_samples([tar], [TASKS["class"]])
+    bad = [bad for batch in evaluation_batches(samples, RENDER, 4) for bad in batch.bad]
+    assert len(bad) == 1
+    assert "has not the checksum of its index" in str(bad[0])

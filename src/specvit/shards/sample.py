@@ -25,6 +25,7 @@ PNG_OPTIONS = (
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
 )
 LARGEST = np.float32(np.finfo(np.float16).max)
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 MOST_PIXELS = 4096**2  # a little PNG can unpack to gigabytes
 SCALE_PERCENTILE = 99.0
 
@@ -93,7 +94,7 @@ def png_bytes(picture: NDArray[np.uint8]) -> bytes:
 def decoded_png(data: bytes) -> NDArray[Any] | None:
     """Decode a PNG as OpenCV does, blue first; None where it is none, or far too large a one."""
     width, height = (int.from_bytes(data[at : at + 4]) for at in (16, 20))  # of its first chunk
-    if not 0 < width * height <= MOST_PIXELS:
+    if not data.startswith(PNG_MAGIC) or not 0 < width * height <= MOST_PIXELS:
         return None
     picture: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     return picture
