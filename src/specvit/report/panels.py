@@ -38,6 +38,8 @@ REDSHIFT_TICKS = (0, 0.1, 0.2, 0.5, 1, 2, 3, 5, 7)
 
 def legend_above(ax: Axes) -> None:
     """One row of labels over the axes, where it covers no data."""
+    if not ax.get_legend_handles_labels()[0]:
+        return
     legend = ax.legend(
         loc="lower left",
         bbox_to_anchor=(-0.01, 1.0),
@@ -50,6 +52,19 @@ def legend_above(ax: Axes) -> None:
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set_alpha(1)
+
+
+def say(ax: Axes, what: str) -> None:
+    """Say in the middle of the axes why they have nothing to show."""
+    ax.text(0.5, 0.5, what, transform=ax.transAxes, ha="center", va="center", fontsize=7, color=INK)
+
+
+def say_empty(ax: Axes, why: str) -> None:
+    """Say why there is nothing to show, without ticks: they would mean nothing."""
+    say(ax, why)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(False)
 
 
 def confusion(ax: Axes, counts: Sequence[Sequence[int]], labels: Sequence[str]) -> None:
@@ -113,6 +128,9 @@ def _density(ax: Axes, x: Floats, y: Floats, edges: Floats, cmap: Colormap) -> N
 def redshift_scatter(ax: Axes, scores: ValueScores, classes: NDArray[np.object_]) -> None:
     """Predicted against catalogue redshift; outliers (|dz| > 0.05) stand out in orange."""
     known = np.isfinite(scores.pred)
+    if not known.any():
+        say_empty(ax, "no redshift was predicted")
+        return
     true, pred = scores.true[known], scores.pred[known]
     low = float(min(true.min(initial=0), -0.02))
     high = float(max(true.max(initial=0.1) * 1.1, 0.15))
@@ -175,8 +193,12 @@ def residuals(
     residual = scores.residual
     known = np.isfinite(residual) & np.isfinite(against)
     x, dz = against[known], residual[known]
+    if not len(x):
+        axis = "signal-to-noise ratio" if what == "snr" else "redshift"
+        say_empty(ax, f"no spectrum has a {axis} and a predicted redshift")
+        return
     # Linear where most residuals are, so that their median and band can be read.
-    edge = 10.0 ** np.ceil(np.log10(max(float(np.median(np.abs(dz))), 1e-5))) if len(dz) else 1e-3
+    edge = 10.0 ** np.ceil(np.log10(max(float(np.median(np.abs(dz))), 1e-5)))
     if what == "snr":
         x = np.maximum(x, 0.1)
     _class_points(ax, x, dz, classes[known], 1.7, alpha=0.6 if len(x) <= MANY else 0.1)
@@ -226,6 +248,12 @@ def by_bin(
 ) -> None:
     """A metric of each model in bins, with intervals; small bins are drawn open."""
     bins = [group for group in groups if group["low"] is not None]
+    entries = [values[model][group["name"]].get(metric, {}) for model in models for group in bins]
+    shown = [entry["value"] for entry in entries if entry.get("value") is not None]
+    if not shown:
+        few = "too few spectra are" if bins else "no spectrum is"
+        say_empty(ax, f"{few} in these bins")
+        return
     step = 0.6 / max(len(models), 1)
     for k, model in enumerate(models):
         look = model_look(model, models)
@@ -251,7 +279,8 @@ def by_bin(
     ax.grid(axis="x", visible=False)
     ax.set_xlabel(f"{xlabel}, and number of spectra")
     if METRICS[metric].style == "milli":
-        ax.set_yscale("log")
+        if max(shown) > 0:  # it is 0 where the bins have a spectrum each
+            ax.set_yscale("log")
         ax.set_ylabel(r"$\sigma_\mathrm{NMAD}$" if metric == "sigma_nmad" else metric)
     else:
         ax.set_ylabel(METRICS[metric].title + unit)
@@ -272,9 +301,11 @@ def _minus(text: str) -> str:
 def parameter_scatter(ax: Axes, scores: ValueScores, name: str, unit: str) -> None:
     """Predicted against catalogue value of another number."""
     known = np.isfinite(scores.pred)
+    if not known.any():
+        say_empty(ax, f"no {name} was predicted")
+        return
     true, pred = scores.true[known], scores.pred[known]
-    both = np.concatenate([true, pred])
-    low, high = np.percentile(both, (0.2, 99.8)) if len(both) else (0.0, 1.0)
+    low, high = np.percentile(np.concatenate([true, pred]), (0.2, 99.8))
     margin = 0.04 * (high - low) or 1.0
     low, high = low - margin, high + margin
     if len(true) > MANY:
@@ -296,6 +327,8 @@ def reliability_diagram(ax: Axes, scores: dict[str, ClassScores], models: list[s
     for model, answer in scores.items():
         found = reliability(answer)
         filled = found["count"] >= 5
+        if not filled.any():
+            continue
         ax.plot(
             found["confidence"][filled],
             found["accuracy"][filled],
@@ -304,6 +337,8 @@ def reliability_diagram(ax: Axes, scores: dict[str, ClassScores], models: list[s
             label=model_name(model),
         )
         lowest = min(lowest, *found["confidence"][filled], *found["accuracy"][filled], 1.0)
+    if not ax.get_legend_handles_labels()[0]:
+        say(ax, "no bin has 5 spectra")
     low = max(0.0, np.floor(lowest * 10) / 10 - 0.02)
     ax.set_xlim(low, 1.02)
     ax.set_ylim(low, 1.02)
@@ -328,6 +363,8 @@ def pit_histogram(ax: Axes, pits: dict[str, Floats], models: list[str]) -> None:
                 lw=1,
                 label=model_name(model),
             )
+    if not ax.get_legend_handles_labels()[0]:
+        say(ax, "no distribution was predicted")
     ax.axhline(1, color=INK, lw=0.6)
     ax.set_xlim(0, 1)
     ax.set_ylim(bottom=0)
@@ -348,6 +385,8 @@ def coverage_curve(ax: Axes, pits: dict[str, Floats], models: list[str]) -> None
                 color=model_look(model, models)["color"],
                 label=model_name(model),
             )
+    if not ax.get_legend_handles_labels()[0]:
+        say(ax, "no distribution was predicted")
     ax.axvline(COVERAGE, color=INK, lw=0.5, ls=(0, (4, 3)))
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1)
@@ -373,6 +412,8 @@ def risk_coverage_curve(
         coverage, risk = risk_coverage(answer.confidence, answer.wrong)
         # The first few answers swing between 0 and 1 and say nothing.
         steady = coverage * len(answer.wrong) >= 20
+        if not steady.any():
+            continue
         ax.plot(
             coverage[steady],
             risk[steady],
@@ -386,6 +427,8 @@ def risk_coverage_curve(
             risk_there = chosen["risk_at_target"]["value"]
             colour = model_look(model, models)["color"]
             ax.plot([kept], [risk_there], "o", ms=4, color=colour, clip_on=False, zorder=3)
+    if not ax.get_legend_handles_labels()[0]:
+        say(ax, "fewer than 20 spectra with a confidence")
     ax.axhline(target, color=INK, lw=0.5, ls=(0, (4, 3)))
     ax.text(0.01, target, f" {100 * target:g} %", va="bottom", fontsize=6.5)
     ax.set_xlim(0, 1)
@@ -404,6 +447,9 @@ def forest(
 ) -> None:
     """One metric of every model with its interval, a row a model."""
     rows = [model for model in models if entries.get(model, {}).get("value") is not None]
+    if not rows:
+        say_empty(ax, "no model has a value")
+        return
     for i, model in enumerate(rows):
         entry, look = entries[model], model_look(model, models)
         if entry["lo"] is not None:
