@@ -251,6 +251,9 @@ def _sample_problems(
         if row is None:
             raise ValueError("its json is no row")
         name, drawn = row["spectrum_id"], row["render"]
+    except ValueError as error:
+        yield f"cannot be read: {on_one_line(error)}"
+        return
     except Exception as error:  # numpy raises nearly anything for a damaged array
         yield f"cannot be read: {type(error).__name__}: {on_one_line(error)}"
         return
