@@ -12,6 +12,7 @@ PACKAGE = SOURCES / "specvit"
 ORDER = (
     *("errors", "tasks", "paths", "logs", "locks", "machine", "io", "tar"),
     *("registry", "config", "plan", "predictions", "metrics", "spectrum", "surveys"),
+    *("tables", "run_folder"),
     # A catalogue's rows say what is downloaded; the survey's own catalogue is downloaded first.
     *("catalog.schema", "catalog.rows", "download", "catalog"),
     *("plot", "shards", "plot.gallery", "models", "train", "baselines", "predict", "evaluate"),

@@ -25,7 +25,8 @@ COMMANDS: dict[str, str] = {
     "gallery": "Make a page of plots of each class and mode.",
     "verify": "Check every hash, count, key and picture of a run.",
     "train": "Fine-tune the Vision Transformer.",
-    "predict": "Predict a split with the trained ViT.",
+    "predict": "Predict spectra: files, folders, tars, addresses, lists.",
+    "predict-split": "Predict a split with the trained ViT.",
     "baselines": "Train and run one classical baseline.",
     "evaluate": "Compute every metric from the predictions.",
     "figures": "Draw the figures from the predictions.",
@@ -50,7 +51,7 @@ class LazyGroup(click.Group):
         """Import the command's module."""
         if cmd_name not in self.lines:
             return None
-        module = importlib.import_module(f"{self.package}.{cmd_name}")
+        module = importlib.import_module(f"{self.package}.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

@@ -93,11 +93,11 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """CSV text; None is an empty field."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([_harmless(cell) for cell in row] for row in (header, *rows))
+    writer.writerows([harmless(cell) for cell in row] for row in (header, *rows))
     return text.getvalue()
 
 
-def _harmless(cell: Any) -> Any:
+def harmless(cell: Any) -> Any:
     """The cell, with a quote before text that spreadsheets would run as a formula.
 
     File names and labels come from outside, and a table is opened by whoever gets it.

@@ -68,5 +68,5 @@ rule predict:
         settings=lambda wildcards: settings("predict", model=wildcards.model),
         config=configuration,
     shell:
-        "python -m specvit predict --config {params.config:q}"
+        "python -m specvit predict-split --config {params.config:q}"
         " --model {wildcards.model:q} --split val --split test > {log:q} 2>&1"

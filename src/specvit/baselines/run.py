@@ -38,6 +38,8 @@ from specvit.shards.subset import Subset
 from specvit.tasks import Task, tasks_of
 
 SUMMARY = "training.json"
+GRID = "wavelengths"
+"""Key of the summary: the wavelength grid of the flux that the model sees."""
 CHUNK = 1024  # spectra predicted at a time
 
 
@@ -91,6 +93,7 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
         "spectra": counts,
         "predicted": predicted,
         **told,
+        GRID: config.grid.model_dump(mode="json"),
         "seconds": {"read": read_s, "fit": fit_s, "predict": time.monotonic() - start},
         "peak_rss_mb": peak_rss_mb(),
         "threads": setup.threads,

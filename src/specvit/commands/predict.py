@@ -2,53 +2,53 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from specvit.commands.options import config_option
+EPILOG = """\b
+specvit predict --model results/demo spec-0266-51602-0001.fits
+specvit predict --model results/demo -o out.csv folder/ "night*/*.fits" more.tar list.csv
+find . -name "*.fits" | specvit predict --model results/demo/models/svm -o out.parquet -
+"""
 
 
-@click.command("predict")
-@config_option
-@click.option("--model", "name", default="vit", show_default=True, help="Name of the network.")
+@click.command("predict", epilog=EPILOG)
+@click.argument("inputs", metavar="FILES...", nargs=-1, required=True)
+@click.option("--model", "name", help="A run, a model's folder or a released model.")
 @click.option(
-    "--split",
-    "splits",
-    multiple=True,
-    type=click.Choice(["test", "val"]),
-    default=("test", "val"),
-    show_default=True,
-    help="Which spectra; may be repeated.",
+    *("-o", "--output"),
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write: .csv, .parquet or .json.",
 )
-def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> None:
-    """Predict a split with the trained ViT."""
-    from specvit.config import load_stage
-    from specvit.locks import writing
+@click.option("--wave-unit", help="Unit of wavelengths in tables: nm, um, Angstrom, loglam, ...")
+@click.option("--air", is_flag=True, help="Wavelengths in tables are in standard air.")
+@click.option("--processes", type=click.IntRange(1), help="That read and draw; default: all cores.")
+@click.option("--device", help="Where a network runs (cpu, cuda:1); default: a GPU if there is.")
+def command(
+    inputs: tuple[str, ...],
+    name: str | None,
+    output: Path | None,
+    wave_unit: str | None,
+    air: bool,
+    processes: int | None,
+    device: str | None,
+) -> None:
+    """Predict spectra: files, folders, tars, globs, web addresses, catalogues, - for a list.
 
-    config = load_stage(sources, "predict", model=name)
+    Read are the surveys' files and any FITS, CSV or text table with a wavelength and a flux column;
+    a catalogue is a CSV or parquet file with a column `path`. One row a spectrum: class with
+    probabilities, redshift with its 68 % interval, flags, and the reason where there is none. On a
+    terminal a table is shown, else CSV is printed, unless -o names a file.
+    """
+    from specvit.machine import available_cores
+    from specvit.predict.find_model import model_folder
+    from specvit.predict.outputs import check_output
+    from specvit.predict.run import predict_to
+    from specvit.tables.arrays import Reading
 
-    import torch
-
-    from specvit.io import read_json
-    from specvit.models import load_model
-    from specvit.plan import KEY, Plan
-    from specvit.plot import render_hash
-    from specvit.predict import check_plots, predict_split
-    from specvit.predictions import write_predictions
-    from specvit.shards.index import read_index
-
-    model = load_model(config.paths.model_dir(name))
-    render = config.render[0]
-    check_plots(model, render, config.grid)
-    on_gpu = config.train.gpus > 0 and torch.cuda.is_available()
-    device = torch.device("cuda" if on_gpu else "cpu")
-    description = config.paths.model_dir(name) / "model.json"
-    trained = Plan.of(read_json(description)["training"].get(KEY), description)
-    with writing(config.paths, f"predictions/{name}"):
-        for split in splits:
-            shards = [
-                config.paths.shard(render.label, shard) for shard in config.shard_names(split)
-            ]
-            plan = read_index(shards, ()).check(config.split, render_hash(render, config.grid))
-            plan.check_same(shards[0], trained, description)
-            frame = predict_split(model, shards, split, device=device, workers=config.train.workers)
-            write_predictions(config.paths.predictions(name, split), frame, model.tasks, plan)
+    if output is not None:
+        check_output(output)
+    folder = model_folder(name)  # before torch is imported: a wrong name is told at once
+    reading = Reading(wave_unit, air)
+    predict_to(inputs, folder, output, reading, processes or available_cores(), device)

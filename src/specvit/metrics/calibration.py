@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -115,9 +117,15 @@ def fit_interval_factor(val: ValueScores) -> float:
 
 def widened(scores: ValueScores, factor: float | Floats) -> ValueScores:
     """The same answers with both sides of their intervals multiplied, by one factor or (n,)."""
-    low = scores.pred - (scores.pred - scores.low) * factor
-    high = scores.pred + (scores.high - scores.pred) * factor
+    low, high = stretched(scores.pred, scores.low, scores.high, factor)
     return replace(scores, low=low, high=high)
+
+
+def stretched(
+    pred: Floats, low: Floats, high: Floats, factor: float | Floats
+) -> tuple[Floats, Floats]:
+    """Ends of intervals (n,) with both sides multiplied, by one factor or (n,)."""
+    return pred - (pred - low) * factor, pred + (high - pred) * factor
 
 
 @dataclass(frozen=True)
@@ -151,7 +159,11 @@ class IntervalFactors:
 
     def of(self, scores: ValueScores) -> Floats:
         """Each spectrum's factor, (n,)."""
-        classes = scores.predicted_class
+        return self.by_predicted(scores.predicted_class, len(scores.pred))
+
+    def by_predicted(self, classes: Iterable[str | None] | None, n: int) -> Floats:
+        """The factor of each of n spectra, by the class predicted of it; None: no class is."""
         if classes is None:
-            return np.full(len(scores.pred), self.common)
-        return np.array([self.by_class.get(label, self.common) for label in classes], dtype=float)
+            return np.full(n, self.common)
+        factors: Mapping[Any, float] = self.by_class
+        return np.array([factors.get(label, self.common) for label in classes], np.float64)

@@ -137,6 +137,15 @@ class RedshiftHead(nn.Module):
             columns |= {f"{name}_true": labels.cpu().numpy(), f"{name}_pit": pit.cpu().numpy()}
         return columns
 
+    def second(self, output: Tensor) -> Columns:
+        """Redshift of the second peak (nan where there is none) and its probability."""
+        x, probability = Density.of(output, self.bins).second_peak()
+        name = self.task.name
+        return {
+            f"{name}_second": self.bins.redshift(x).cpu().numpy(),
+            f"{name}_second_prob": probability.cpu().numpy(),
+        }
+
 
 class RegressionHead(nn.Module):
     """Mean and scale of a Gaussian, in standard units of the train split (Nix & Weigend 1994)."""

@@ -106,16 +106,41 @@ class Density:
         That is the peak with most probability within a bin's width, not the highest: a peak that
         is twice as narrow is not twice as probable.
         """
-        around = functional.avg_pool1d(self.mass[:, None], CELLS + 1, 1, CELLS // 2)[:, 0]
+        return self._mean(self._peak_at(self._around().argmax(dim=1, keepdim=True)))
+
+    def second_peak(self) -> tuple[Tensor, Tensor]:
+        """Mean of x inside the second most probable peak, and the peak's probability; both (n,).
+
+        A peak of its own is a local maximum outside the first peak. nan and 0 where there is none.
+        """
+        around = self._around()
+        first = self._peak_at(around.argmax(dim=1, keepdim=True)) > 0
+        highest = functional.max_pool1d(around[:, None], 2 * CELLS + 1, 1, CELLS)[:, 0]
+        # Where the density falls away from the first peak there is no maximum.
+        tops = torch.where((around == highest) & ~first, around, 0.0)
+        peak = torch.where(first, 0.0, self._peak_at(tops.argmax(dim=1, keepdim=True)))
+        found = tops.amax(dim=1) > 0
+        probability = torch.where(found, peak.sum(dim=1), 0.0)
+        return torch.where(found, self._mean(peak), torch.nan), probability
+
+    def _around(self) -> Tensor:
+        """Mean probability of the cells within a bin's width of each, (n, cells)."""
+        return functional.avg_pool1d(self.mass[:, None], CELLS + 1, 1, CELLS // 2)[:, 0]
+
+    def _peak_at(self, place: Tensor) -> Tensor:
+        """Probability in each cell of the peak at or beside a cell (n, 1), 0 in all others."""
         cell = torch.arange(self.mass.shape[1], device=self.mass.device)
-        near = (cell - around.argmax(dim=1, keepdim=True)).abs() <= CELLS // 2
+        near = (cell - place).abs() <= CELLS // 2
         top, at = torch.where(near, self.mass, 0.0).max(dim=1, keepdim=True)
         low = self.mass < PEAK_FRACTION * top
         first = torch.where(low & (cell < at), cell, -1).amax(dim=1, keepdim=True)
         last = torch.where(low & (cell > at), cell, len(cell)).amin(dim=1, keepdim=True)
-        peak = torch.where((cell > first) & (cell < last), self.mass, 0.0)
+        return torch.where((cell > first) & (cell < last), self.mass, 0.0)
+
+    def _mean(self, mass: Tensor) -> Tensor:
+        """Mean of x under a part of the probability, (n,)."""
         middle = (self.edges[1:] + self.edges[:-1]) / 2
-        return (peak * middle).sum(dim=1) / peak.sum(dim=1)
+        return (mass * middle).sum(dim=1) / mass.sum(dim=1)
 
     def probability_below(self, x: Tensor) -> Tensor:
         """Cumulative probability at x, (n,); nan where x is."""

@@ -17,7 +17,7 @@ from specvit.config.learning import Model
 from specvit.errors import ConfigError
 from specvit.logs import get_logger
 from specvit.models.backbone import create_backbone
-from specvit.models.heads import Columns, Head, create_head
+from specvit.models.heads import Columns, Head, RedshiftHead, create_head
 from specvit.models.labels import LabelStats
 from specvit.tasks import TASKS, Task
 
@@ -131,6 +131,16 @@ class SpecViT(nn.Module):
         columns: Columns = {}
         for name, output in outputs.items():
             columns |= self.head(name).decode(output, None if labels is None else labels[name])
+        return columns
+
+    @torch.no_grad()
+    def second_peaks(self, outputs: Mapping[str, Tensor]) -> Columns:
+        """What RedshiftHead.second says, where there is such a head."""
+        columns: Columns = {}
+        for name, output in outputs.items():
+            head = self.heads[name]
+            if isinstance(head, RedshiftHead):
+                columns |= head.second(output)
         return columns
 
     def freeze_backbone(self) -> None:

@@ -26,6 +26,10 @@ SHOWN = 24  # characters of a wrong file that its reason quotes
 T = TypeVar("T")
 
 
+class UnknownLayoutError(SpectrumError):
+    """FITS, but of no survey that is known here."""
+
+
 def read_spectrum(data: bytes, row: int = 0) -> Spectrum:
     """Read the bytes of one FITS file, plain or gzipped; `row` where a file holds several spectra.
 
@@ -73,7 +77,7 @@ def recognised(source: FitsSource) -> tuple[Survey[Any], Reader, str]:
         if layout is not None:
             return survey, reader, layout
     titles = " or ".join(survey.title for survey in surveys().values())
-    raise SpectrumError(f"FITS, but no spectrum of {titles}: {_described(source)}")
+    raise UnknownLayoutError(f"FITS, but no spectrum of {titles}: {_described(source)}")
 
 
 def _described(source: FitsSource) -> str:
@@ -90,8 +94,7 @@ def _described(source: FitsSource) -> str:
 
 def plain_bytes(data: bytes) -> bytes:
     """Undo gzip and check that what is left is FITS. Raises SpectrumError."""
-    if data.startswith(GZIP_MAGIC):
-        data = _unpacked(data)
+    data = unpacked(data)
     if not data:
         raise SpectrumError("empty file")
     if not data.startswith(b"SIMPLE  ="):
@@ -118,8 +121,13 @@ def read_bytes(path: Path) -> bytes:
         raise SpectrumError(f"cannot read: {error.strerror}") from error
 
 
-def _unpacked(data: bytes) -> bytes:
-    """Undo gzip, also of several members one after the other; what follows them is let be."""
+def unpacked(data: bytes) -> bytes:
+    """Undo gzip where there is any, also of several members; what follows them is let be.
+
+    Raises SpectrumError where it is broken or no spectrum could be as long.
+    """
+    if not data.startswith(GZIP_MAGIC):
+        return data
     pieces, left = [], MAX_BYTES
     try:
         while data.startswith(GZIP_MAGIC):

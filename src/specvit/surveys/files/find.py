@@ -39,11 +39,11 @@ def find_spectra(root: Path) -> Found:
     if not root.is_dir():
         raise DataError(f"{root} is not a folder")
     found = Found()
-    for path in _files(root, found):
+    for path in files_below(root, found.refused):
         if not NAMES.fullmatch(path):
             found.passed_over[PurePosixPath(path).suffix or "no ending"] += 1
         elif CONTROL.search(path):
-            found.refused.append((_printable(path), "a line break or the like in its name"))
+            found.refused.append((printable(path), "a line break or the like in its name"))
         else:
             found.paths.append(path)
     found.paths.sort()
@@ -57,7 +57,7 @@ def find_spectra(root: Path) -> Found:
 
 def describe_passed_over(endings: Counter[str]) -> str:
     """One line that counts the files whose names are not those of spectra."""
-    named = [f"{count} {_printable(ending)}" for ending, count in endings.most_common(SHOWN)]
+    named = [f"{count} {printable(ending)}" for ending, count in endings.most_common(SHOWN)]
     more = ["..."] if len(endings) > SHOWN else []
     return (
         f"{endings.total()} files passed over, called neither .fits nor .fit "
@@ -65,12 +65,15 @@ def describe_passed_over(endings: Counter[str]) -> str:
     )
 
 
-def _files(root: Path, found: Found) -> Iterator[str]:
-    """Paths of all files; what is behind several links once, by its own path first."""
+def files_below(root: Path, refused: list[tuple[str, str]]) -> Iterator[str]:
+    """Paths of all files, sorted in each folder; what is behind several links once.
+
+    A folder that cannot be opened is added to `refused` with the reason.
+    """
 
     def refuse(error: OSError) -> None:
         path = Path(error.filename).relative_to(root).as_posix()
-        found.refused.append((_printable(path), f"cannot open folder: {error.strerror}"))
+        refused.append((printable(path), f"cannot open folder: {error.strerror}"))
 
     seen: set[tuple[int, int]] = set()
     starts = [root]
@@ -84,12 +87,14 @@ def _files(root: Path, found: Found) -> Iterator[str]:
                     folders.clear()
                     continue
                 seen.add((state.st_dev, state.st_ino))
+                folders.sort()
+                files.sort()
                 links += [folder / one for one in folders if (folder / one).is_symlink()]
                 below = folder.relative_to(root).as_posix()
                 yield from files if below == "." else (f"{below}/{one}" for one in files)
         starts = links
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """The text on one line."""
     return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), as_text(text))

@@ -8,14 +8,14 @@ from click.testing import CliRunner
 
 import shard_runs
 from specvit.catalog.schema import CATALOG_SCHEMA
-from specvit.commands.predict import command
+from specvit.commands.predict_split import command
 from specvit.config.data import Grid, Render, ShardCounts, Split
 from specvit.config.learning import Model, RedshiftBins
 from specvit.errors import DataError
 from specvit.models import LabelStats, build_model, save_model
 from specvit.plan import Plan
 from specvit.plot import render_hash
-from specvit.predict import check_plots, predict_split
+from specvit.predict.split import check_plots, predict_split
 from specvit.predictions import check_predictions
 from specvit.shards.sample import Sample, png_bytes
 from specvit.tasks import tasks_of

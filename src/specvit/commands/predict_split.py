@@ -1,0 +1,54 @@
+"""`specvit predict-split`."""
+
+from __future__ import annotations
+
+import click
+
+from specvit.commands.options import config_option
+
+
+@click.command("predict-split")
+@config_option
+@click.option("--model", "name", default="vit", show_default=True, help="Name of the network.")
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    type=click.Choice(["test", "val"]),
+    default=("test", "val"),
+    show_default=True,
+    help="Which spectra; may be repeated.",
+)
+def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> None:
+    """Predict a split with the trained ViT."""
+    from specvit.config import load_stage
+    from specvit.locks import writing
+
+    config = load_stage(sources, "predict", model=name)
+
+    import torch
+
+    from specvit.io import read_json
+    from specvit.models import load_model
+    from specvit.plan import KEY, Plan
+    from specvit.plot import render_hash
+    from specvit.predict.split import check_plots, predict_split
+    from specvit.predictions import write_predictions
+    from specvit.shards.index import read_index
+
+    model = load_model(config.paths.model_dir(name))
+    render = config.render[0]
+    check_plots(model, render, config.grid)
+    on_gpu = config.train.gpus > 0 and torch.cuda.is_available()
+    device = torch.device("cuda" if on_gpu else "cpu")
+    description = config.paths.model_dir(name) / "model.json"
+    trained = Plan.of(read_json(description)["training"].get(KEY), description)
+    with writing(config.paths, f"predictions/{name}"):
+        for split in splits:
+            shards = [
+                config.paths.shard(render.label, shard) for shard in config.shard_names(split)
+            ]
+            plan = read_index(shards, ()).check(config.split, render_hash(render, config.grid))
+            plan.check_same(shards[0], trained, description)
+            frame = predict_split(model, shards, split, device=device, workers=config.train.workers)
+            write_predictions(config.paths.predictions(name, split), frame, model.tasks, plan)

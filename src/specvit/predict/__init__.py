@@ -1,0 +1,1 @@
+"""From spectra to answers: of a run's splits, of files, of what Python holds."""

@@ -1,0 +1,117 @@
+"""What answers: a trained network that sees pictures, or a baseline that sees flux."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from specvit.config.baselines import registered
+from specvit.config.data import Grid, Render
+from specvit.errors import DataError
+from specvit.io import read_json
+from specvit.tasks import Task, tasks_of
+
+if TYPE_CHECKING:
+    from specvit.baselines.baseline import Baseline
+    from specvit.models import SpecViT
+
+
+class Engine(Protocol):
+    """What predict asks of a model, whatever it is."""
+
+    kind: Literal["picture", "flux"]
+    """What it sees."""
+    tasks: list[Task]
+    render: Render
+    grid: Grid
+
+    def answer(self, arrays: Sequence[NDArray[Any]]) -> pd.DataFrame:
+        """Columns of `specvit.predictions` without truths, uncalibrated, one row an array."""
+
+
+class Network:
+    """A SpecViT on one device. The import of torch is paid when one is made."""
+
+    kind: Literal["picture", "flux"] = "picture"
+
+    def __init__(self, folder: Path, device: str | None) -> None:
+        import torch
+
+        from specvit.models import load_model
+
+        self.model: SpecViT = load_model(folder)
+        name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            self.device = torch.device(name)
+            self.model.to(self.device)
+        except (RuntimeError, AssertionError) as error:
+            said = str(error).splitlines()[0][:100]
+            raise DataError(f"device {name!r} cannot be used: {said}") from error
+        self.tasks, self.render, self.grid = self.model.tasks, self.model.render, self.model.grid
+
+    def answer(self, arrays: Sequence[NDArray[Any]]) -> pd.DataFrame:
+        """See Engine. The forward pass is in float32, as that of a run's own predictions."""
+        import torch
+
+        stacked = np.stack(arrays)
+        stacked = stacked[:, None] if stacked.ndim == 3 else stacked.transpose(0, 3, 1, 2)
+        pictures = torch.from_numpy(np.ascontiguousarray(stacked))
+        with torch.inference_mode():
+            outputs = self.model(pictures.to(self.device))
+            cpu = {name: output.cpu() for name, output in outputs.items()}
+            columns = self.model.decode(cpu)
+            columns |= self.model.second_peaks(cpu)
+        return pd.DataFrame(columns)
+
+
+class Fitted:
+    """A baseline of specvit or of another package."""
+
+    kind: Literal["picture", "flux"] = "flux"
+
+    def __init__(self, folder: Path) -> None:
+        from specvit.baselines.run import GRID, SUMMARY, load_baseline
+
+        path = folder / SUMMARY
+        summary = read_json(path)
+        try:
+            name, tasks = summary["model"], list(summary["tasks"])
+            self.grid = Grid.model_validate(summary[GRID])
+            self.tasks = tasks_of(tasks)
+        except (KeyError, TypeError, ValidationError) as error:
+            raise DataError(
+                f"{path} does not say what the baseline sees and answers ({error}): an older "
+                "version trained it; train it again"
+            ) from error
+        if name not in registered():
+            raise DataError(f"{folder}: no baseline here is called {name!r}")
+        self.model: Baseline = load_baseline(folder, name)
+        self.render = Render()
+
+    def answer(self, arrays: Sequence[NDArray[Any]]) -> pd.DataFrame:
+        """See Engine."""
+        flux = np.stack(arrays)
+        predicted = self.model.predict(flux)
+        columns: dict[str, Any] = {}
+        for task in self.tasks:
+            is_class = task.kind == "classification"
+            unknown = np.full(len(flux), None if is_class else np.nan, object if is_class else None)
+            columns |= predicted[task.name].columns(task, unknown)
+        kept = {k: v for k, v in columns.items() if not k.endswith(("_true", "_pit"))}
+        return pd.DataFrame(kept)
+
+
+def engine(folder: Path, device: str | None = None) -> Engine:
+    """Load the model in a folder. Raises DataError where there is none, or not whole."""
+    description = folder / "model.json"
+    if description.exists() and "weights_sha256" in read_json(description):
+        return Network(folder, device)
+    if (folder / "training.json").exists():
+        return Fitted(folder)
+    raise DataError(f"{folder} holds no trained model (no model.json, no training.json)")

@@ -1,0 +1,51 @@
+"""Which folder a model's name means: a run, a model's own folder, or one that specvit brings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import specvit
+from specvit.config.models import MAIN_NETWORK
+from specvit.errors import DataError
+from specvit.paths import RunPaths
+
+RELEASED = Path(specvit.__file__).parent / "released"
+DEFAULT = "sky"
+FILES = ("model.json", "training.json")
+"""A folder with one of these is a model's."""
+
+
+def released() -> list[str]:
+    """Names of the models that specvit brings."""
+    return sorted(path.parent.name for path in RELEASED.glob("*/model.json"))
+
+
+def model_folder(name: str | Path | None = None) -> Path:
+    """The folder of a model.
+
+    `name` is a run's folder (its main network is meant), a model's folder (`results/demo/models/
+    svm`) or the name of a released model; None: the released one called `sky`. Raises DataError
+    where there is no such thing.
+    """
+    if name is None:
+        return _released(DEFAULT, "no model is named, and none comes with this version of specvit")
+    path = Path(name)
+    if not path.is_dir():
+        return _released(str(name), f"model {str(name)!r} is neither a folder nor a released model")
+    if any((path / file).is_file() for file in FILES):
+        return path
+    main = RunPaths(path).model_dir(MAIN_NETWORK)
+    if any((main / file).is_file() for file in FILES):
+        return main
+    others = [str(one.parent) for file in FILES for one in sorted(path.glob(f"models/*/{file}"))]
+    if others:
+        raise DataError(f"{main} is not trained yet; there are {', '.join(dict.fromkeys(others))}")
+    raise DataError(f"{path} is neither a run nor a model: it has no models/ and no model.json")
+
+
+def _released(name: str, otherwise: str) -> Path:
+    if name in released():
+        return RELEASED / name
+    known = ", ".join(released())
+    there_are = f" (released: {known})" if known else ""
+    raise DataError(f"{otherwise}{there_are}: give a run (results/demo) or a model's folder")

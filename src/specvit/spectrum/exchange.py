@@ -1,0 +1,34 @@
+"""A spectrum as the type that astropy's packages share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from specvit.errors import DataError
+
+if TYPE_CHECKING:
+    from specvit.spectrum.types import Spectrum
+
+SDSS_UNIT = "1e-17 erg / (s cm2 Angstrom)"
+
+
+def to_specutils(spectrum: Spectrum) -> Any:
+    """See Spectrum.to_specutils."""
+    try:
+        import specutils
+    except ImportError as error:
+        raise DataError(
+            "to_specutils needs specutils, which is not installed: pip install specutils"
+        ) from error
+    import astropy.units as u
+    from astropy.nddata import InverseVariance
+
+    kind = getattr(specutils, "Spectrum", None) or specutils.Spectrum1D
+    unit = u.Unit(SDSS_UNIT) if spectrum.header.survey == "sdss" else u.dimensionless_unscaled
+    return kind(
+        spectral_axis=spectrum.wavelength * u.AA,
+        flux=spectrum.flux * unit,
+        uncertainty=InverseVariance(spectrum.ivar, unit=unit**-2),
+        mask=~spectrum.good,
+        meta={"survey": spectrum.header.survey, "identity": spectrum.header.identity},
+    )

@@ -1,0 +1,1 @@
+"""Spectra of no survey: any table with a wavelength and a flux, arrays, other packages' objects."""
