@@ -24,8 +24,10 @@ include: "workflow/rules/report.smk"
 onstart:
     # `specvit status` reads a disk, not a bucket.
     if not STORED:
+        look_before()
         hold_run(PATHS)
         write_expected(CFG)
+    write_json(Path(CONFIG), WRITTEN)
 
 
 onsuccess:
@@ -37,6 +39,10 @@ onerror:
     print(
         f"The logs of the jobs that failed are below {LOGS}; what is done stays done."
     )
+    if not STORED:
+        show_failed(
+            failed_jobs(PATHS.root, since=STARTED), PATHS.root / "logs", print
+        )
 
 
 # On a cluster these run where Snakemake does: they are short, or need the internet.

@@ -10,13 +10,13 @@ from stage_imports import SOURCES, imports_in
 PACKAGE = SOURCES / "specvit"
 # From the bottom to the top. A module that stands apart from its package is named with it.
 ORDER = (
-    *("errors", "tasks", "paths", "logs", "locks", "machine", "io", "tar"),
+    *("errors", "tasks", "paths", "logs", "locks", "machine", "io", "tar", "workflow"),
     *("registry", "config", "plan", "predictions", "metrics", "spectrum", "surveys"),
     *("tables", "run_folder"),
     # A catalogue's rows say what is downloaded; the survey's own catalogue is downloaded first.
     *("catalog.schema", "catalog.rows", "download", "catalog"),
     *("plot", "shards", "plot.gallery", "models", "train", "baselines", "predict", "evaluate"),
-    *("status", "report", "commands", "cli", "__main__"),
+    *("preflight", "report.names", "status", "report", "commands", "cli", "__main__"),
 )
 
 # The registry finds surveys by name, at run time, and asks what each of them is.

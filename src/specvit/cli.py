@@ -15,6 +15,8 @@ from specvit.errors import MachineError, SpecvitError
 # Command (a module of specvit.commands that holds it as `command`) and its line in the help.
 # A table, so that each stage imports only what it needs: torch alone takes seconds.
 COMMANDS: dict[str, str] = {
+    "init": "Lay down a folder to run the workflow in.",
+    "run": "Run the workflow (Snakemake).",
     "check": "Validate a configuration and print what it plans.",
     "schema": "Print or write the JSON schema of the configuration.",
     "survey": "Fetch one survey's catalogue and select rows from it.",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +20,17 @@ from specvit.config import Config
 from specvit.errors import DataError
 from specvit.io import read_json, write_json
 from specvit.paths import RunPaths
+from specvit.report.names import figure_names
 
 RUN_FILE = "run.json"
 NAMED = 3  # leftovers that a sentence names
 STALLED_S = 900.0  # no new file of an unfinished stage for so long: said, not hidden
+# How the log of a job ends that failed: specvit's sentence, click's, or an exception's last line.
+ERROR = re.compile(r"specvit: |Error: |[\w.]*(Error|Exception|Interrupt|Killed)\b")
+TAIL = 4096  # bytes of a log's end that hold its last line
+
+Made = Mapping[Path, Sequence[Path]]
+"""The files of a stage, each with those it is made from."""
 
 
 @dataclass
@@ -35,6 +45,8 @@ class Stage:
     left_s: float | None = None
     last: float | None = None
     """Time of the newest file, in seconds of the epoch."""
+    outdated: int = 0
+    """Files that are older than what they are made from, or whose source is being made again."""
 
     @property
     def finished(self) -> bool:
@@ -50,6 +62,8 @@ class Status:
     stages: list[Stage] = field(default_factory=list)
     failures: dict[str, int] = field(default_factory=dict)
     """Spectra by ledger status other than ok, and those dropped when drawn."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Jobs that failed, by the name of their log, with its last line."""
     leftovers: list[str] = field(default_factory=list)
     """What earlier settings of the run made."""
 
@@ -65,13 +79,14 @@ def write_expected(config: Config) -> None:
 
 
 def expected_of(config: Config) -> dict[str, Any]:
-    """What a run is going to make: surveys, shards, renders, networks and models by name."""
+    """What a run is going to make: surveys, shards, networks with their plots, models, figures."""
     return {
         "surveys": list(config.surveys.active),
         "shards": config.shard_names(),
         "renders": list(config.renders),
-        "networks": config.network_names,
+        "networks": {name: config.render_of(name) for name in config.network_names},
         "models": config.model_names,
+        "figures": [f"{n}.{kind}" for n in figure_names(config) for kind in config.report.formats],
         "simulated": config.is_simulated,
     }
 
@@ -100,33 +115,97 @@ def leftovers(root: Path, expected: dict[str, Any]) -> list[str]:
     return found
 
 
+def find_run(run: Path) -> Path:
+    """The folder of a run that is given by it, or by its name below results/."""
+    for folder in (run, Path("results") / run):
+        if folder.is_dir():
+            return folder
+    raise DataError(f"{run} is neither the folder nor the name of a run in results/")
+
+
 def read_status(root: Path) -> Status:
     """Read the status of results/<run>. DataError where there is no run."""
-    paths = RunPaths(root)
     run_file = root / RUN_FILE
     if not run_file.exists():
         raise DataError(f"{root} is not the folder of a run: it has no {RUN_FILE}")
     expected = read_json(run_file)
-    shards, models = expected["shards"], expected["models"]
-    status = Status(root, leftovers=leftovers(root, expected))
-    add = status.stages.append
-    add(_stage("survey", [paths.survey_table(survey) for survey in expected["surveys"]]))
-    add(_stage("catalog", [paths.catalog], note=_catalog_note(paths)))
-    ledgers = [paths.ledger(shard) for shard in shards]
-    counts = _ledger_counts(ledgers)
-    note = ", ".join(f"{number:,} {key}" for key, number in counts.items())
-    add(_stage("download", ledgers, note=note))
-    status.failures = {key: number for key, number in counts.items() if key != "ok"}
-    for render in expected["renders"]:
-        stats = [paths.shard_stats(render, shard) for shard in shards]
-        add(_stage(f"shards {render}", stats))
+    paths = RunPaths(root)
+    counts = _ledger_counts([paths.ledger(shard) for shard in expected["shards"]])
+    notes = {
+        "catalog": _catalog_note(paths),
+        "download": ", ".join(f"{number:,} {key}" for key, number in counts.items()),
+    }
     for network in expected["networks"]:
-        summary = paths.model_dir(network) / "training.json"
-        add(_stage(f"train {network}", [summary], note=_training_note(paths.model_dir(network))))
-    add(_stage("predictions", [paths.predictions(model) for model in models]))
-    add(_stage("evaluate", [paths.metrics]))
-    add(_stage("report", [paths.report]))
-    return status
+        notes[f"train {network}"] = _training_note(paths.model_dir(network))
+    return Status(
+        root,
+        [_stage(name, made, notes.get(name, "")) for name, made in _stages(paths, expected)],
+        failures={key: number for key, number in counts.items() if key != "ok"},
+        failed=failed_jobs(root),
+        leftovers=leftovers(root, expected),
+    )
+
+
+def _stages(paths: RunPaths, expected: Mapping[str, Any]) -> Iterable[tuple[str, Made]]:
+    """Every stage of a run, in the order they are made in."""
+    shards = expected["shards"]
+    surveys = [paths.survey_table(survey) for survey in expected["surveys"]]
+    yield "survey", {path: [] for path in surveys}
+    yield "catalog", {paths.catalog: surveys}
+    yield "download", {paths.ledger(shard): [paths.catalog] for shard in shards}
+    plots = {}
+    for render in expected["renders"]:
+        stats = {paths.shard_stats(render, shard): [paths.ledger(shard)] for shard in shards}
+        plots[render] = list(stats)
+        yield f"shards {render}", stats
+    yield "gallery", {paths.gallery: [path for stats in plots.values() for path in stats]}
+    first = plots[expected["renders"][0]]
+    predictions: dict[Path, Sequence[Path]] = {}
+    for model in expected["models"]:
+        is_network = model in expected["networks"]
+        sources = plots[expected["networks"][model]] if is_network else first
+        summary = paths.model_dir(model) / "training.json"
+        yield f"{'train' if is_network else 'baseline'} {model}", {summary: sources}
+        for split in ("test", "val"):
+            predictions[paths.predictions(model, split)] = [summary] if is_network else sources
+    yield "predictions", predictions
+    yield "evaluate", {paths.metrics: list(predictions)}
+    figures = [paths.figures / name for name in expected["figures"]]
+    yield "figures", {path: [paths.metrics] for path in figures}
+    yield "report", {paths.report: [*figures, paths.metrics]}
+
+
+def failed_jobs(root: Path, since: float | None = None) -> dict[str, str]:
+    """Jobs whose last attempt failed, by the name of their log, with its last line.
+
+    A job that ended well has a benchmark newer than its log. One that has none is running or
+    failed: its log's last line says which. With `since` (a time, when no job runs any more) every
+    job that wrote its log after it and did not end well has failed, whatever its log says.
+    """
+    found = {}
+    for log in sorted((root / "logs").rglob("*.log")):
+        name = str(log.relative_to(root / "logs").with_suffix(""))
+        written = log.stat().st_mtime
+        benchmark = _time(root / "benchmarks" / f"{name}.tsv")
+        if (benchmark is not None and benchmark >= written) or (since or 0) > written:
+            continue
+        line = _last_line(log)
+        if since is not None or ERROR.match(line):
+            found[name] = line
+    return found
+
+
+def show_failed(failed: Mapping[str, str], logs: Path, echo: Callable[[str], None]) -> None:
+    """Print each failed job with the reason that its log ends with."""
+    for name, line in failed.items():
+        echo(f"  failed: {name}: {line or 'it said nothing'} ({logs / name}.log)")
+
+
+def _last_line(log: Path) -> str:
+    with log.open("rb") as handle:
+        handle.seek(max(0, log.stat().st_size - TAIL))
+        lines = handle.read().decode("utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def show_status(status: Status, echo: Callable[[str], None], now: float | None = None) -> None:
@@ -139,12 +218,15 @@ def show_status(status: Status, echo: Callable[[str], None], now: float | None =
             parts.append(f"{stage.per_hour:,.0f} files/h, {_duration(stage.left_s or 0)} left")
         if stage.last is not None and not stage.finished and now - stage.last > STALLED_S:
             parts.append(f"no new file for {_duration(now - stage.last)}")
+        if stage.outdated:
+            parts.append("out of date" if stage.planned == 1 else f"{stage.outdated} out of date")
         if stage.note:
             parts.append(stage.note)
         echo("  ".join(parts).rstrip())
     if status.failures:
         text = ", ".join(f"{number:,} {key}" for key, number in status.failures.items())
         echo(f"  spectra not had: {text} (reasons in spectra/*.ledger.parquet)")
+    show_failed(status.failed, status.root / "logs", echo)
     if status.leftovers:
         echo(f"  {leftover_sentence(status.leftovers)}")
 
@@ -155,14 +237,24 @@ def leftover_sentence(names: Sequence[str]) -> str:
     return f"not of this run's settings any more, and not read: {len(names):,} ({first})"
 
 
-def _stage(name: str, files: Iterable[Path], note: str = "") -> Stage:
-    files = list(files)
-    times = sorted(path.stat().st_mtime for path in files if path.exists())
-    stage = Stage(name, len(times), len(files), note, last=times[-1] if times else None)
+def _time(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def _stage(name: str, made: Made, note: str = "") -> Stage:
+    time_of = cache(_time)
+    there = {path: time for path in made if (time := time_of(path)) is not None}
+    times = sorted(there.values())
+    stage = Stage(name, len(times), len(made), note, last=times[-1] if times else None)
     if len(times) >= 2 and times[-1] > times[0]:
         per_second = (len(times) - 1) / (times[-1] - times[0])
         stage.per_hour = per_second * 3600
-        stage.left_s = (len(files) - len(times)) / per_second
+        stage.left_s = (len(made) - len(times)) / per_second
+    newest = cache(lambda sources: max((time_of(path) or math.inf for path in sources), default=0))
+    stage.outdated = sum(time < newest(tuple(made[path])) for path, time in there.items())
     return stage
 
 
@@ -183,22 +275,37 @@ def _ledger_counts(ledgers: Iterable[Path]) -> dict[str, int]:
 
 
 def _training_note(model_dir: Path) -> str:
-    """Describe the last line of the training log: epoch, step, rate."""
-    log = model_dir / "log.jsonl"
-    if not log.exists():
+    """How far a training is: epoch, step, pictures a second, time left, loss."""
+    lines = _training_log(model_dir)
+    if not lines:
         return ""
-    lines = log.read_text(encoding="utf-8").splitlines()
-    for line in reversed(lines):
-        try:
-            last = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # the line that is being written
-        known = {key: last[key] for key in ("epoch", "step", "loss", "val_loss") if key in last}
-        return ", ".join(
-            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
-            for key, value in known.items()
-        )
-    return ""
+    last = {key: value for line in lines for key, value in line.items()}
+    is_done = (model_dir / "training.json").exists()
+    if last["event"] == "finished" and not is_done:
+        return "the model there is of an earlier training"
+    start = next((line for line in reversed(lines) if line["event"] == "start"), last)
+    steps, step = start.get("steps"), last["step"]
+    parts = []
+    if steps:
+        epoch = min(step * start["epochs"] // steps + 1, start["epochs"])
+        parts += [f"epoch {epoch}/{start['epochs']}", f"step {step}/{steps}"]
+    if "pictures_per_s" in last:
+        parts.append(f"{last['pictures_per_s']:,.0f} pictures/s")
+    taken, seconds = step - start["step"], last["seconds"] - start["seconds"]
+    if steps and taken > 0 and seconds > 0 and not is_done:
+        parts.append(f"{_duration((steps - step) * seconds / taken)} left")
+    parts += [f"{key} {last[key]:.4g}" for key in ("loss", "val_loss") if key in last]
+    return ", ".join(parts)
+
+
+def _training_log(model_dir: Path) -> list[dict[str, Any]]:
+    """What a training said: of the one that runs, else of the one that ended."""
+    for log in (model_dir / "checkpoints" / "log.jsonl", model_dir / "log.jsonl"):
+        if log.exists():
+            # The last line may be half written.
+            whole = log.read_text(encoding="utf-8").splitlines(keepends=True)
+            return [json.loads(line) for line in whole if line.endswith("\n")]
+    return []
 
 
 def _duration(seconds: float) -> str:

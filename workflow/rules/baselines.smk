@@ -26,7 +26,7 @@ for FILES, MODELS in baselines_by_files().items():
             ),
         params:
             settings=lambda wildcards: settings("baselines", baseline=wildcards.model),
-            config=configuration,
+            config=CONFIG,
         shell:
             "python -m specvit baselines --config {params.config:q}"
             " --model {wildcards.model:q} > {log:q} 2>&1"

@@ -15,7 +15,7 @@ rule survey:
         runtime=runtime_min(240),
     params:
         settings=lambda wildcards: settings("survey", survey=wildcards.survey),
-        config=configuration,
+        config=CONFIG,
     shell:
         "python -m specvit survey --config {params.config:q} --survey {wildcards.survey:q}"
         " > {log[0]:q} 2>&1"
@@ -48,6 +48,6 @@ rule catalog:
         runtime=runtime_min(60),
     params:
         settings=settings("catalog"),
-        config=configuration,
+        config=CONFIG,
     shell:
         "python -m specvit catalog --config {params.config:q} > {log:q} 2>&1"

@@ -2,6 +2,8 @@
 import json
 import os
 import sys
+import time
+import warnings
 from functools import cache
 from pathlib import Path
 from shlex import quote
@@ -12,12 +14,23 @@ from specvit.config import merge, stage_settings, typed, validate
 from specvit.config.backbones import check_backbones
 from specvit.config.baselines import registered
 from specvit.errors import ConfigError, SpecvitError
-from specvit.io import sha256_file
+from specvit.io import sha256_file, write_json
 from specvit.locks import hold
 from specvit.paths import EXAMPLE_SHARDS, RUN_DIR, SPLITS
+from specvit.preflight import look
 from specvit.registry import collections, surveys
 from specvit.report.names import benchmark_names, figure_names
-from specvit.status import read_status, show_status, write_expected
+from specvit.status import (
+    failed_jobs,
+    read_status,
+    show_failed,
+    show_status,
+    write_expected,
+)
+
+# While it builds the job graph, Snakemake puts off the sizes of inputs in a way that Python warns
+# of; it asks again before the job runs.
+warnings.filterwarnings("ignore", "coroutine 'InputFiles", RuntimeWarning)
 
 WRITTEN = merge(config, typed(workflow.config_settings.config))
 try:
@@ -27,25 +40,44 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error))
 
-if set("{}") & set(str(workflow.basedir)):
-    raise WorkflowError(
-        f"{workflow.basedir} holds a brace, which Snakemake takes for a variable's: move this"
-        " checkout to another folder"
-    )
+# Of this workflow: a checkout, or within an installed package; a folder that `specvit init` laid
+# down has its Snakefile elsewhere.
+FILES = Path(str(workflow.current_basedir)).parents[1]
+for folder in (FILES, workflow.basedir):
+    if set("{}") & set(str(folder)):
+        raise WorkflowError(
+            f"{folder} holds a brace, which Snakemake takes for a variable's: use another folder"
+        )
 
 PATHS = CFG.paths
 ROOT = str(PATHS.root)
+# The whole configuration as jobs are given it; no job runs again for what changes in it.
+CONFIG = f"{ROOT}/config.json"
+if not workflow.is_main_process and not Path(CONFIG).exists():
+    # On a machine of its own, without the main one's disk.
+    write_json(Path(CONFIG), WRITTEN)
 
 # The package beside this workflow is the one that runs, in conda environments and containers too;
 # without them, with the Python that runs Snakemake, whether or not its environment is activated.
-SOURCES = quote(str(Path(workflow.basedir, "src")))
-PREFIX = f"export PYTHONPATH={SOURCES}${{PYTHONPATH:+:$PYTHONPATH}}; "
+# Around an installed one lie other packages, which must not come before those of an environment.
+SOURCES = FILES / "src"
+PREFIX = ""
+if SOURCES.is_dir():
+    PREFIX = f"export PYTHONPATH={quote(str(SOURCES))}${{PYTHONPATH:+:$PYTHONPATH}}; "
+elif DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
+    raise WorkflowError(
+        "the conda environments have no specvit: outside a checkout, leave out conda"
+    )
 OWN_PYTHON = {DeploymentMethod.CONDA, DeploymentMethod.APPTAINER}
 if not OWN_PYTHON & set(workflow.deployment_settings.deployment_method):
     PREFIX += f"export PATH={quote(os.path.dirname(sys.executable))}:$PATH; "
 
 # With a default storage provider, Snakemake keeps local copies of what a job reads and writes.
 STORED = workflow.storage_settings.default_storage_provider is not None
+STARTED = time.time()
+# What a job finds as the last one left it, and what is put back if it fails; all else Snakemake
+# removes before a job and after a failed one. It cannot update what lies in storage.
+kept = str if STORED else update
 LOGS = f"{ROOT}/logs"
 if STORED:
     LOGS = f"{workflow.storage_settings.default_storage_prefix}/{LOGS}"
@@ -72,14 +104,6 @@ def settings(stage, **only):
     return json.dumps(stage_settings(CFG, stage, **only), sort_keys=True)
 
 
-def configuration(wildcards, threads):
-    """The whole configuration as a job is given it; no job runs again for what changes in it.
-
-    Snakemake does not record what a function of `threads` gives, since that may follow from them.
-    """
-    return json.dumps(WRITTEN, sort_keys=True)
-
-
 def hold_run(paths):
     """Refuse to start while another Snakemake, of another folder, makes this run.
 
@@ -89,6 +113,21 @@ def hold_run(paths):
         hold(paths, "run")
     except SpecvitError as error:
         raise WorkflowError(str(error))
+
+
+def look_before():
+    """Refuse to start where what is planned lacks something; tell what spoils it."""
+    planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    found = look(
+        CFG,
+        train="train_model" in planned,
+        fetch=bool(planned & {"survey", "survey_of_files", "download"}),
+        here=workflow.local_exec,
+    )
+    for warning in found.warnings:
+        print(f"warning: {warning}")
+    if found.problems:
+        raise WorkflowError("\n".join(["nothing was started:", *found.problems]))
 
 
 def log_of(name):
@@ -132,7 +171,7 @@ def baseline_outputs(files):
     folder = f"{ROOT}/models/{{model}}"
     return {
         **prediction_files("{model}"),
-        "model": [f"{folder}/{name}" for name in files],
+        "model": [kept(f"{folder}/{name}") for name in files],
         "summary": f"{folder}/training.json",
     }
 
@@ -226,5 +265,8 @@ CLAIMS = workflow.source_path("../report/paper.yaml")
 
 
 def claims(wildcards, threads):
-    """The paper's claims, a copy in another place each time: not recorded, as `configuration`."""
+    """The paper's claims, a copy in another place each time.
+
+    Snakemake does not record what a function of `threads` gives, since that may follow from them.
+    """
     return CLAIMS

@@ -1,7 +1,3 @@
-# update: a rerun takes over the spectra that are already there instead of fetching again. Snakemake
-# cannot update what lies in storage.
-kept = str if STORED else update
-
 # Each job opens `download.connections` to a survey's host, which others need too: one at a time,
 # unless a profile or `--resources downloads=N` says otherwise. Folders and the simulated sky can
 # take more.
@@ -16,6 +12,7 @@ rule download:
     input:
         rules.catalog.output.catalog,
     output:
+        # A rerun takes over the spectra that are already there instead of fetching them again.
         tar=kept(f"{ROOT}/spectra/{{shard}}.tar"),
         ledger=kept(f"{ROOT}/spectra/{{shard}}.ledger.parquet"),
     log:
@@ -31,6 +28,6 @@ rule download:
         downloads=int(ASKS_SERVERS),
     params:
         settings=settings("download"),
-        config=configuration,
+        config=CONFIG,
     shell:
         "python -m specvit download --config {params.config:q} --shard {wildcards.shard:q} > {log:q} 2>&1"

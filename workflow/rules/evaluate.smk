@@ -16,6 +16,6 @@ rule evaluate:
         runtime=runtime_min(60),
     params:
         settings=settings("evaluate"),
-        config=configuration,
+        config=CONFIG,
     shell:
         "python -m specvit evaluate --config {params.config:q} > {log:q} 2>&1"

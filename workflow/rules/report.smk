@@ -24,7 +24,7 @@ rule figures:
         runtime=runtime_min(30),
     params:
         settings=settings("figures"),
-        config=configuration,
+        config=CONFIG,
     shell:
         "python -m specvit figures --config {params.config:q} > {log:q} 2>&1"
 
@@ -46,7 +46,7 @@ rule gallery:
         runtime=runtime_min(30),
     params:
         settings=settings("gallery"),
-        config=configuration,
+        config=CONFIG,
     shell:
         "python -m specvit gallery --config {params.config:q} > {log:q} 2>&1"
 
@@ -88,7 +88,7 @@ rule report:
         runtime=runtime_min(30),
     params:
         settings=settings("report"),
-        config=configuration,
+        config=CONFIG,
         claims=claims,
         claimed=sha256_file(Path(CLAIMS)),
     shell:

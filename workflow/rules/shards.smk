@@ -24,7 +24,7 @@ rule shard:
         drawing=1,  # a profile limits how many of a group's jobs run at once
     params:
         settings=lambda wildcards: settings("shards", render=wildcards.render),
-        config=configuration,
+        config=CONFIG,
     shell:
         "python -m specvit shards --config {params.config:q}"
         " --render {wildcards.render:q} --shard {wildcards.shard:q} > {log:q} 2>&1"
@@ -51,7 +51,7 @@ rule shards_summary:
         runtime=runtime_min(30),
     params:
         settings=lambda wildcards: settings("shards", render=wildcards.render),
-        config=configuration,
+        config=CONFIG,
     shell:
         "python -m specvit shards --config {params.config:q} --render {wildcards.render:q} --summary"
         " > {log:q} 2>&1"

@@ -7,8 +7,10 @@ rule train_model:
             CFG.render_of(wildcards.model), "train", "val"
         ),
     output:
-        weights=f"{ROOT}/models/{{model}}/model.safetensors",
-        description=f"{ROOT}/models/{{model}}/model.json",
+        # A model stays until the next one is whole. Its summary does not, and whatever reads the
+        # model asks for both: nothing takes an earlier model for the one that was to be trained.
+        weights=kept(f"{ROOT}/models/{{model}}/model.safetensors"),
+        description=kept(f"{ROOT}/models/{{model}}/model.json"),
         summary=f"{ROOT}/models/{{model}}/training.json",
         history=f"{ROOT}/models/{{model}}/log.jsonl",
     log:
@@ -27,7 +29,7 @@ rule train_model:
         nodes=1,  # else SLURM may take the GPUs from several
     params:
         settings=lambda wildcards: settings("train", model=wildcards.model),
-        config=configuration,
+        config=CONFIG,
         on_each_node=on_each_node,
     shell:
         "{params.on_each_node}python -m specvit train --config {params.config:q}"
@@ -43,6 +45,7 @@ rule predict:
     input:
         weights=rules.train_model.output.weights,
         description=rules.train_model.output.description,
+        training=rules.train_model.output.summary,
         summary=lambda wildcards: str(
             PATHS.shards_summary(CFG.render_of(wildcards.model))
         ),
@@ -66,7 +69,7 @@ rule predict:
         gpu=lambda wildcards: min(training(wildcards).gpus, 1),
     params:
         settings=lambda wildcards: settings("predict", model=wildcards.model),
-        config=configuration,
+        config=CONFIG,
     shell:
         "python -m specvit predict-split --config {params.config:q}"
         " --model {wildcards.model:q} --split val --split test > {log:q} 2>&1"

@@ -10,10 +10,15 @@ from specvit.commands.options import config_option
 @click.command("check")
 @config_option
 def command(sources: tuple[str, ...]) -> None:
-    """Validate a configuration and print what it plans."""
+    """Validate a configuration, print what it plans, and what is missing on this machine.
+
+    Exit code 2 where something is: a file of weights, a folder, space on the disk.
+    """
     from specvit.config import load_config
     from specvit.config.backbones import check_backbones
+    from specvit.errors import ConfigError
     from specvit.paths import SPLITS
+    from specvit.preflight import look
 
     config = load_config(sources)
     check_backbones(config)
@@ -32,3 +37,8 @@ def command(sources: tuple[str, ...]) -> None:
         click.echo(f"  network {name}: {recipe}")
     click.echo(f"  models: {', '.join(config.model_names)}")
     click.echo(f"  outputs: {config.paths.root}/")
+    found = look(config)
+    for warning in found.warnings:
+        click.echo(f"  warning: {warning}")
+    if found.problems:
+        raise ConfigError("\n  ".join(["it cannot run here:", *found.problems]))

@@ -8,17 +8,20 @@ import click
 
 
 @click.command("status")
-@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("run", type=click.Path(path_type=Path))
 @click.option("--watch", type=click.FloatRange(min=1), help="Show again every so many seconds.")
 def command(run: Path, watch: float | None) -> None:
-    """Show how far results/<run> is: stages, rate, time left, failures so far.
+    """Show how far RUN (results/demo, or demo) is: stages, rate, time left, failed jobs.
 
-    Reads files only. Exit code 0 when the run is complete, 10 while it is not.
+    Reads files only. What is older than what it is made from is out of date; what a changed
+    configuration would make again, specvit run --dry-run says. Exit code 0 when the run is
+    complete, 10 while it is not.
     """
     import time
 
-    from specvit.status import read_status, show_status
+    from specvit.status import find_run, read_status, show_status
 
+    run = find_run(run)
     status = read_status(run)
     while watch is not None and not status.finished:
         click.clear()

@@ -183,6 +183,8 @@ class Run:
             why=why,
             settings=settings,
             bad_samples=self.bad,
+            epochs=self.settings.epochs,
+            steps=self.steps,
             **self._started(),
             **self.machine(),
         )
