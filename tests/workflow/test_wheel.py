@@ -20,7 +20,8 @@ from tiny_workflow import ROOT, TINY
 SMALL = merge(
     TINY,
     {
-        "simulated": {"sdss_spectra": 110, "lamost_spectra": 70},
+        "surveys": {"lamost": None},
+        "simulated": {"sdss_spectra": 150},
         "split": {"shards": {"train": 1}},
         "baselines": {"models": ["random_forest"]},
     },
