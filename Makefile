@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 export UV_LINK_MODE ?= copy
 
-.PHONY: setup demo test test-cluster fuzz lint lock envs schema clean
+.PHONY: setup demo test test-cluster fuzz docs lint lock envs schema clean
 
 setup: $(VENV)/.ready
 
@@ -42,6 +42,10 @@ test-cluster: setup
 			--no-install-recommends munge slurmctld slurmd slurm-client >/dev/null || exit 1; \
 	done
 	$(BIN)/python -m pytest -m cluster tests/cluster
+
+# The site, into site/; a broken link, or a name that is no longer there, is an error.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 lint: setup
 	$(BIN)/ruff check .
