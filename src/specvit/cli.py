@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import sys
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from specvit import __version__
-from specvit.errors import MachineError, SpecvitError
+from specvit.errors import FULL, REFUSED, MachineError, SpecvitError
 
 # Command (a module of specvit.commands that holds it as `command`) and its line in the help.
 # A table, so that each stage imports only what it needs: torch alone takes seconds.
@@ -99,7 +98,7 @@ def run(group: click.Group, args: list[str] | None) -> Any:
         print(f"specvit: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.errno not in FULL | REFUSED:
             raise
         print(f"specvit: {error}", file=sys.stderr)
         sys.exit(MachineError.exit_code)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+# EFBIG: a limit on file sizes (ulimit -f) stops a writer just as a full disk does.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+REFUSED = frozenset({errno.EACCES, errno.EROFS})
 
 
 class SpecvitError(Exception):
@@ -79,3 +85,19 @@ class Preempted(SpecvitError):  # noqa: N818 (no error: the state is saved)
     """Training was told to stop (SIGTERM, SIGUSR1) and saved its state: run it again to go on."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: the same command succeeds later
+
+
+@contextmanager
+def machine_says(path: Path) -> Iterator[None]:
+    """Turn what a full or unwritable disk raises while `path` is written into a MachineError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise MachineError(
+                f"no space left on the disk of {path.parent}: {path.name} was not written; "
+                "free some space and start again, nothing already made is lost"
+            ) from error
+        if error.errno in REFUSED:
+            raise MachineError(f"cannot write {path}: {error.strerror}") from error
+        raise

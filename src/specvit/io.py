@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import hashlib
 import io
 import json
@@ -19,7 +18,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from specvit.errors import DataError, MachineError, on_one_line
+from specvit.errors import DataError, machine_says, on_one_line
 
 # What pyarrow and what is made of its columns raise for a damaged file, after FileNotFoundError.
 UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError)
@@ -41,27 +40,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The temporary file is removed on any exception, so a reader sees the old file, the new file or
     none, never a part. Raises MachineError when the disk is full or not writable.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path)
-    # Host and process keep two writers of one name apart; the last rename wins, both are whole.
-    temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise MachineError(
-                f"no space left on the disk of {path.parent}: {path.name} was not written; "
-                "free some space and start again, nothing already made is lost"
-            ) from error
-        if error.errno in (errno.EACCES, errno.EROFS):
-            raise MachineError(f"cannot write {path}: {error.strerror}") from error
-        raise
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+    with machine_says(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
+        # Host and process keep two writers of one name apart; the last rename wins, both are whole.
+        temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
+        try:
+            yield temporary
+            with temporary.open("rb+") as handle:
+                os.fsync(handle.fileno())
+            temporary.replace(path)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
 
 
 def _remove_abandoned(path: Path) -> None:

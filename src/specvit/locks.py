@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from specvit.errors import LockedError, MachineError, SpecvitError
+from specvit.errors import LockedError, MachineError, SpecvitError, machine_says
 from specvit.logs import get_logger
 from specvit.paths import LOCKS, RunPaths
 
@@ -61,7 +61,8 @@ def _acquire(path: Path, what: str) -> int:
             break
         os.close(lock)  # its holder ended, and removed it, between the two calls
     os.ftruncate(lock, 0)
-    os.write(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    with machine_says(path):
+        os.write(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
     return lock
 
 

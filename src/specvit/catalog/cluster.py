@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from specvit.errors import machine_says
+
 BUCKET_ROWS = 500_000  # of one file of a first coarse sort, and so in memory at a time
 
 
@@ -37,7 +39,8 @@ def by_shard(
                     if bucket not in writers:
                         writer = pq.ParquetWriter(paths[bucket], table.schema, compression="lz4")
                         writers[bucket] = stack.enter_context(writer)
-                    writers[bucket].write_table(table.filter(pa.array(mine == bucket)))
+                    with machine_says(paths[bucket]):
+                        writers[bucket].write_table(table.filter(pa.array(mine == bucket)))
         for bucket in buckets:
             table = pq.read_table(paths[bucket])
             place = pc.index_in(table["shard"], shards)

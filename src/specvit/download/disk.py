@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from specvit.errors import MachineError
-
-# EFBIG: a limit on file sizes (ulimit -f) stops a writer just as a full disk does.
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+from specvit.errors import FULL, MachineError
 
 
 @contextmanager

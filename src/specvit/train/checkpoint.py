@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from specvit.errors import TrainingError
-from specvit.io import atomic_open, atomic_path
+from specvit.io import atomic_open
 
 FORMAT = 2
 # What torch and Python raise for a file that is cut (EINVAL among others) or none of ours.
@@ -83,8 +83,9 @@ def load_checkpoint(folder: Path, fits: dict[str, Any]) -> tuple[dict[str, Any] 
 def save_weights(folder: Path, network: nn.Module) -> None:
     """Write the weights of the best epoch so far."""
     state = {name: value.detach().contiguous() for name, value in network.state_dict().items()}
-    with atomic_path(folder / BEST) as path:
-        safetensors.torch.save_file(state, path)
+    # Not `save_file`: what the system refuses is then an error of safetensors' own.
+    with atomic_open(folder / BEST) as handle:
+        handle.write(safetensors.torch.save(state))
 
 
 def load_weights(folder: Path, network: nn.Module) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from specvit.errors import machine_says
 from specvit.io import stable_hash, write_text
 
-LINES = "log.jsonl"
+LINES, BOARD = "log.jsonl", "tensorboard"
 
 
 class RunLog:
@@ -24,7 +25,7 @@ class RunLog:
         kept = [line for line in self._lines() if json.loads(line)["step"] <= step]
         write_text(self.path, "".join(kept))
         self._handle = self.path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self._board = SummaryWriter(str(folder / BOARD), purge_step=step + 1)
         self._wandb = _start_wandb(folder, run, settings)
 
     def _lines(self) -> list[str]:
@@ -37,22 +38,25 @@ class RunLog:
     def write(self, event: str, step: int, **values: Any) -> None:
         """Add one line; numbers go to the curves too."""
         line = json.dumps({"event": event, "step": step, **values}, default=str)
-        self._handle.write(line + "\n")
-        self._handle.flush()
+        with machine_says(self.path):
+            self._handle.write(line + "\n")
+            self._handle.flush()
         numbers = {
             f"{event}/{name}": value
             for name, value in values.items()
             if isinstance(value, int | float) and not isinstance(value, bool)
         }
-        for name, value in numbers.items():
-            self._board.add_scalar(name, value, step)
+        with machine_says(self.path.parent / BOARD):
+            for name, value in numbers.items():
+                self._board.add_scalar(name, value, step)
         if self._wandb is not None and numbers:
             self._wandb.log({**numbers, "trainer/step": step})
 
     def close(self) -> None:
         """Write what is still in memory."""
-        self._handle.close()
-        self._board.close()
+        with machine_says(self.path):
+            self._handle.close()
+            self._board.close()
         if self._wandb is not None:
             self._wandb.finish()
 
