@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from damage import ALONE, COMPARED, REFUSED, UNCOMPARED, Became
 from hostile_catalogues import catalogues
 from limits import little_memory, no_hang
 from mutate import FITS, PLAIN, TEXT, damage_gzip
@@ -54,8 +55,11 @@ def open_kind(kind: str, folder: Path, data: bytes) -> tuple[SurveyCatalogue, An
     return LamostCatalogue(general, lamost, stellar), lamost.select
 
 
-def check(kind: str, folder: Path, data: bytes) -> int:
-    """Go from file to the survey's table, as the survey stage does; rows that are left."""
+def check(kind: str, folder: Path, data: bytes) -> tuple[int, str]:
+    """Go from file to the survey's table, as the survey stage does; rows that are left.
+
+    And what became of the file.
+    """
     with no_hang():
         try:
             catalogue, wanted = open_kind(kind, folder, data)
@@ -63,10 +67,10 @@ def check(kind: str, folder: Path, data: bytes) -> int:
             write_survey_table(folder / "t.parquet", catalogue, selection, kind, simulated=False)
         except DataError as error:
             check_sentence(str(error))
-            return 0
-    if isinstance(catalogue, SpecObj | SpAllLite):
-        check_columns(catalogue, data)
-    return selection.rows
+            return 0, REFUSED
+    if not isinstance(catalogue, SpecObj | SpAllLite):
+        return selection.rows, UNCOMPARED
+    return selection.rows, check_columns(catalogue, data)
 
 
 def check_sentence(text: str) -> None:
@@ -74,7 +78,7 @@ def check_sentence(text: str) -> None:
     assert text.isprintable()
 
 
-def check_columns(catalogue: SpecObj | SpAllLite, data: bytes) -> None:
+def check_columns(catalogue: SpecObj | SpAllLite, data: bytes) -> str:
     """Numbers are those that astropy reads, where it reads the table."""
     plain = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
     with warnings.catch_warnings():
@@ -85,20 +89,21 @@ def check_columns(catalogue: SpecObj | SpAllLite, data: bytes) -> None:
                 names = [(column or "").upper() for column in table.columns.names]
                 read = [np.array(table.data.field(n)) for n in range(len(names))]
         except Exception:
-            return
+            return ALONE
     for piece in catalogue.table.pieces():
         for name, values in piece.items():
             if values.dtype.kind != "S":
                 np.testing.assert_array_equal(values, read[names.index(name)], err_msg=name)
+    return COMPARED
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_sound_catalogues_are_read(kind: str, tmp_path: Path) -> None:
-    assert check(kind, tmp_path, catalogues()[kind]) > 5
+    assert check(kind, tmp_path, catalogues()[kind])[0] > 5
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_damaged_catalogues(kind: str, round_: int, tmp_path: Path) -> None:
+def test_damaged_catalogues(kind: str, round_: int, tmp_path: Path, became: Became) -> None:
     whole = catalogues()[kind]
     mutators = [*PLAIN, *TEXT, damage_gzip] if kind[:2] in ("la", "st") else FITS
     zipped = kind.endswith("_gz")
@@ -111,7 +116,7 @@ def test_damaged_catalogues(kind: str, round_: int, tmp_path: Path) -> None:
                     data = gzip.compress(mutator(rng, gzip.decompress(whole)), 1)
                 else:
                     data = mutator(rng, whole)
-                check(kind, tmp_path, data)
+                became(check(kind, tmp_path, data)[1])
             except BaseException as error:
                 error.add_note(f"{kind}, seed {seed}, {mutator.__name__}")
                 raise
@@ -147,7 +152,7 @@ def test_a_little_gzip_that_unpacks_to_gigabytes(kind: str, start: bytes, tmp_pa
     data = bomb(start)
     assert len(data) < 4 * 2**20
     with little_memory():
-        assert check(kind, tmp_path, data) == 0
+        assert check(kind, tmp_path, data) == (0, REFUSED)
 
 
 @pytest.mark.parametrize("kind", ["specobj", "lamost"])

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from damage import Became
 from limits import little_memory, no_hang
 from mutate import PLAIN
 
@@ -203,7 +204,9 @@ MUTATORS = {"tar": TAR, "spectra": TAR, "stats": PLAIN}
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_damaged_runs(part: str, round_: int, sound: RunPaths, tmp_path: Path) -> None:
+def test_damaged_runs(
+    part: str, round_: int, sound: RunPaths, tmp_path: Path, became: Became
+) -> None:
     whole = part_of(sound, part).read_bytes()
     with little_memory():
         for seed in range(round_ * FILES, (round_ + 1) * FILES):
@@ -219,6 +222,7 @@ def test_damaged_runs(part: str, round_: int, sound: RunPaths, tmp_path: Path) -
                 assert all(5 < len(text) < 2000 for text in said)
                 # A hash stands for all bytes of these.
                 assert said or changed == whole or part not in ("tar", "index")
+                became("found in words" if said else "as sound as before")
             except BaseException as error:
                 error.add_note(f"{part}, seed {seed}, {mutator.__name__}")
                 raise

@@ -10,6 +10,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from astropy.io import fits
+from damage import ALONE, COMPARED, REFUSED, Became
 from hostile_files import spectra
 from limits import little_memory, no_hang
 from mutate import FITS
@@ -32,21 +33,21 @@ def test_sound_files_are_read(layout: str) -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_damaged_spectra(layout: str, round_: int) -> None:
+def test_damaged_spectra(layout: str, round_: int, became: Became) -> None:
     whole = spectra()[layout]
     with little_memory():
         for seed in range(round_ * FILES, (round_ + 1) * FILES):
             rng = random.Random(f"{layout} {seed}")
             mutator = rng.choice(FITS)
             try:
-                check(mutator(rng, whole))
+                became(check(mutator(rng, whole)))
             except BaseException as error:
                 error.add_note(f"{layout}, seed {seed}, {mutator.__name__}")
                 raise
 
 
-def check(data: bytes) -> None:
-    """Read a file as every stage does."""
+def check(data: bytes) -> str:
+    """Read a file as every stage does; what became of it."""
     with no_hang():
         try:
             spectrum = read_spectrum(data)
@@ -58,17 +59,19 @@ def check(data: bytes) -> None:
         except SpectrumError as error:
             check_sentence(str(error))
             assert spectrum is None
-            return
-    if spectrum is not None:
-        assert spectrum.header == header
-        plain = plain_bytes(data)
-        try:
-            arrays = by_astropy(plain, header.layout)
-        except Exception:  # astropy looks at all cards: a wrong one of another column is too much
-            return
-        check_arrays(spectrum, *arrays)
-        with suppress(SpectrumError):
-            assert header_of(AstropyFits(plain)) == header
+            return REFUSED
+    if spectrum is None:
+        return REFUSED
+    assert spectrum.header == header
+    plain = plain_bytes(data)
+    try:
+        arrays = by_astropy(plain, header.layout)
+    except Exception:  # astropy looks at all cards: a wrong one of another column is too much
+        return ALONE
+    check_arrays(spectrum, *arrays)
+    with suppress(SpectrumError):
+        assert header_of(AstropyFits(plain)) == header
+    return COMPARED
 
 
 def check_sentence(text: str) -> None:
