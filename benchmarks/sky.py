@@ -107,23 +107,26 @@ def measured(spectra: Iterator[Spectrum | None], title: str) -> tuple[pd.DataFra
             values = measure(spectrum, z, str(header.class_))
             digit = re.search(r"[OBAFGKM](\d)", header.subclass or "")
             known = {"snr": header.snr or np.nan, "z": z, "digit": int(digit[1]) if digit else 5}
+            known["giant"] = int("III" in (header.subclass or ""))
             rows.append({"group": group, **known, **values})
     return pd.DataFrame(rows), left
 
 
 def _matched(real: pd.DataFrame, simulated: pd.DataFrame) -> pd.DataFrame:
-    """The simulated spectra nearest to each real one in S/N, redshift and subtype.
+    """The simulated spectra nearest to each real one in S/N, redshift, subtype and luminosity.
 
     The real ones are what could be found, not a survey's sample: without this their depth, distance
     and mix would be compared, not their lines.
     """
     rng = np.random.default_rng(0)
     snr = np.log(simulated["snr"].fillna(10.0).clip(0.5, DEEP).to_numpy())
-    z, digit = np.log1p(simulated["z"].to_numpy()), simulated["digit"].to_numpy()
+    z = np.log1p(simulated["z"].to_numpy())
+    digit, giant = simulated["digit"].to_numpy(), simulated["giant"].to_numpy()
     chosen = []
-    for row in real[["snr", "z", "digit"]].fillna(10.0).itertuples():
+    for row in real[["snr", "z", "digit", "giant"]].fillna(10.0).itertuples():
         distance = np.abs(snr - np.log(min(max(row.snr, 0.5), DEEP)))
         distance += 10 * np.abs(z - np.log1p(row.z)) + np.abs(digit - row.digit)
+        distance += 3 * np.abs(giant - row.giant)
         chosen += rng.choice(np.argsort(distance, kind="stable")[:NEAREST], MATCHES).tolist()
     return simulated.iloc[chosen]
 
@@ -136,7 +139,7 @@ def compare(real: pd.DataFrame, simulated: pd.DataFrame) -> pd.DataFrame:
         if len(mine) < ENOUGH or len(theirs) < ENOUGH:
             continue
         theirs = _matched(mine, theirs)
-        for name in mine.columns.drop(["group", "snr", "z", "digit"]):
+        for name in mine.columns.drop(["group", "snr", "z", "digit", "giant"]):
             a, b = mine[name].dropna(), theirs.get(name, pd.Series(dtype=float)).dropna()
             if len(a) >= ENOUGH and len(b) >= ENOUGH:
                 rows.append(_row(str(group), str(name), a.to_numpy(), b.to_numpy()))

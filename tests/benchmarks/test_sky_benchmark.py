@@ -65,7 +65,7 @@ def test_noise_is_measured_as_it_was_made():
 
 def test_a_median_and_a_range_are_judged_by_their_goals():
     rng = np.random.default_rng(0)
-    fixed = {"group": "SDSS G", "snr": 20.0, "z": 0.0, "digit": 2}
+    fixed = {"group": "SDSS G", "snr": 20.0, "z": 0.0, "digit": 2, "giant": 0}
     real = pd.DataFrame([fixed | {"Mg b": v} for v in rng.normal(6, 1, 200)])
     good, shifted, wide = (
         pd.DataFrame([fixed | {"Mg b": v} for v in values])

@@ -133,7 +133,7 @@ def test_redshifts_are_those_of_the_surveys():
     universe = draw_universe(Simulated())
     for rows, galaxies, quasars in (
         (universe.sdss, (0.1, 0.5, 0.75), (1.3, 2.4, 5.0)),
-        (universe.lamost, (0.04, 0.12, 0.31), (0.6, 1.8, 4.0)),
+        (universe.lamost, (0.04, 0.12, 0.33), (0.6, 1.8, 5.0)),
     ):
         seen = universe.objects[rows["object"]]
         assert np.abs(seen["z"][seen["kind"] == 0]).max() < 0.003

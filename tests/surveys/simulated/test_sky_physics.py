@@ -321,7 +321,18 @@ def test_subclasses_are_written_as_the_surveys_do():
     chosen = [star_like("A2"), star_like("F5"), star_like("M2"), star_like("M2", giant=True)]
     stars["template"] = [*chosen, int(np.flatnonzero(bases.stars().types == "WD")[0])]
     boss, legacy = np.ones(5, bool), np.zeros(5, bool)
-    assert lamost_subclass(stars).tolist() == ["A2V", "F5", "dM2", "gM2", "WD"]
+    stars["teff"] = bases.stars().parameters[stars["template"], 0]
+    late = np.full(5, 8)
+    assert lamost_subclass(stars, late).tolist() == ["A2V", "F5", "dM2", "gM2", "WD"]
+    clump = np.zeros(2, OBJECT)
+    clump["template"] = star_like("K1", giant=True)
+    clump["teff"], clump["mix"] = 4700, [0.1, 0.45]
+    # What LAMOST calls most giants of the red clump; the first releases had no type between.
+    assert lamost_subclass(clump, late[:2]).tolist() == ["G5", "K1"]
+    dwarf = np.zeros(1, OBJECT)
+    dwarf["template"], dwarf["teff"] = star_like("G8"), 5400
+    kinds = [lamost_subclass(dwarf, np.array([plan]))[0] for plan in (8, 0)]
+    assert kinds == ["G8", "G5"]
     names = sdss_subclass(stars, np.full(5, 20.0), boss)
     assert [name[0] for name in names] == list("AFMMW")
     assert all("(" in name for name in names[:4])

@@ -130,6 +130,14 @@ def observe(
     return Exposure(pixels, model + sigma * noise, sigma**-2, sky, masks[0], masks[1])
 
 
+def veiled(rng: Generator, pixels: Pixels, model: Floats) -> Floats:
+    """Add to a few spectra light of another source, or of the night, without lines of its own."""
+    if rng.random() > 0.06:
+        return model
+    slope = rng.normal(0, 0.5) * (pixels.wavelength - 6200) / 2500
+    return np.asarray(model + rng.uniform(0, 0.8) * np.median(model) * np.exp(slope))
+
+
 def interpolated_noise(rng: Generator, count: int) -> Floats:
     """Noise of unit variance after linear interpolation between pixels.
 

@@ -49,7 +49,7 @@ def calibration(rng: Generator, wavelength: Floats, ebv: float, snr: float) -> F
     blue, red = rng.normal(0, 0.10, 2)
     tilt = np.where(x < 0, blue * x, red * x) + rng.normal(0, 0.05) * x**2
     dust = 0.921 * ebv * rng.normal(0.85, 0.1) * (extinction(wavelength) - 2.5)
-    join = arm_join(rng, wavelength, LAMOST.arms, np.hypot(0.05, 0.9 / max(snr, 3.0)))
+    join = arm_join(rng, wavelength, LAMOST.arms, np.hypot(0.04, 0.9 / max(snr, 3.0)))
     return np.asarray(scale * np.exp(tilt + dust) * join)
 
 
@@ -70,9 +70,6 @@ def damage_pixels(rng: Generator, exposure: Exposure, old: bool) -> None:
     missing = int(rng.integers(2, 37))
     ivar[-missing:] = ivar[-missing - 1]
     if old:
-        ivar[(wavelength > BAND[0]) & (wavelength < BAND[1])] = 0
-        if rng.random() < 0.15:
-            ivar[(wavelength > JOIN[0]) & (wavelength < JOIN[1])] = 0
         # Single exposures are shallower than their sum: any of them may have been rejected.
         signal = flux * np.sqrt(ivar)
         least = min(3.0, 0.3 * float(np.median(signal)))
@@ -80,4 +77,7 @@ def damage_pixels(rng: Generator, exposure: Exposure, old: bool) -> None:
         weak |= rng.random(len(flux)) < 0.002
         reach = np.convolve(weak, np.ones(5), mode="same") > 0
         ivar[reach] = 0
+        ivar[(wavelength > BAND[0]) & (wavelength < BAND[1])] = 0
+        if rng.random() < 0.15:
+            ivar[(wavelength > JOIN[0]) & (wavelength < JOIN[1])] = 0
     flux[-missing:] = 0

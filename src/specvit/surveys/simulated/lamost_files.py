@@ -101,7 +101,7 @@ def _shared_columns(universe: Universe, rows: Structured) -> dict[str, Sequence[
         "dec_obs": _fixed(rows["dec"], 6),
         **{f"snr{band}": _fixed(snr[:, i], 2) for i, band in enumerate("ugriz")},
         "class": CLASS_NAMES[seen["kind"]].tolist(),
-        "subclass": lamost_subclass(seen).tolist(),
+        "subclass": lamost_subclass(seen, rows["plan"]).tolist(),
         "z": _fixed(rows["z"], 8),
         "z_err": _fixed(rows["z_err"], 8),
         "ps_id": ["-9999"] * n,
@@ -223,7 +223,7 @@ def _cards(row: np.void, universe: Universe, release: str, as_image: bool) -> li
         remark(" --------SPECTRA ANALYSIS RESULTS"),
         card("VERSPIPE", "v2.9.7", "Version of Pipeline"),
         card("CLASS", str(CLASS_NAMES[seen["kind"]][0]), "Class of object"),
-        card("SUBCLASS", str(lamost_subclass(seen)[0]), "Subclass of object"),
+        card("SUBCLASS", str(lamost_subclass(seen, row["plan"])[0]), "Subclass of object"),
         card("Z", float(row["z"]), "Redshift of object"),
         card("Z_ERR", float(row["z_err"]), "Redshift error of object"),
     ]

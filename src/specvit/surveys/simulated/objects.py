@@ -117,7 +117,7 @@ def _sdss_stars(faint: float) -> Callable[[Generator, int], dict[str, Any]]:
     def draw(rng: Generator, n: int) -> dict[str, Any]:
         stars = _stars(rng, n, shares, halo=0.45, giants=0.3)
         stars["ebv"] = rng.exponential(0.04, n).clip(0, 0.5)
-        stars["rmag"] = faint - rng.gamma(2.0, 0.9, n).clip(0, 4.5)
+        stars["rmag"] = faint - rng.gamma(2.0, 0.9, n).clip(0, 5.5)
         return stars
 
     return draw
@@ -125,12 +125,12 @@ def _sdss_stars(faint: float) -> Callable[[Generator, int], dict[str, Any]]:
 
 def _lamost_stars(rng: Generator, n: int) -> dict[str, Any]:
     shares = {"O": 0.5, "B": 4, "A": 15, "F": 29, "G": 28, "K": 16, "M": 8, "WD": 0.5}
-    stars = _stars(rng, n, shares, halo=0.08, giants=0.35)
+    stars = _stars(rng, n, shares, halo=0.08, giants=0.22)
     # Towards the Galactic anticentre there is dust up to E(B-V) of 2.
     stars["ebv"] = (0.05 + rng.exponential(0.3, n)).clip(0, 2.0)
     # Cool dwarfs of that brightness lie before it.
     stars["ebv"] *= np.where((stars["teff"] < 4800) & (stars["logg"] > 3.6), 0.2, 1.0)
-    stars["rmag"] = rng.triangular(11.0, 15.6, 17.8, n)
+    stars["rmag"] = rng.triangular(11.0, 15.6, 18.3, n)
     return stars
 
 
@@ -138,9 +138,9 @@ def _galaxies(rng: Generator, n: int, passive: float) -> dict[str, Any]:
     """Star formation history, gas, nucleus and dust; `passive` is the share of quiescent ones."""
     quiet = rng.random(n) < passive
     tau = np.where(quiet, rng.uniform(0.7, 2.2, n), 10 ** rng.uniform(0.4, 1.2, n))
-    young = ~quiet & (rng.random(n) < 0.15)
-    # One in thirty is little else than a burst: lines of 50 times the continuum's height.
-    violent = ~quiet & (rng.random(n) < 0.03)
+    young = ~quiet & (rng.random(n) < 0.12)
+    # One in fifty is little else than a burst: lines of 50 times the continuum's height.
+    violent = ~quiet & (rng.random(n) < 0.02)
     burst = np.where(young, 10 ** rng.uniform(-3, -1.3, n), 0.0)
     burst = np.where(violent, 10 ** rng.uniform(-1.5, -0.2, n), burst)
     active = rng.random(n) < np.where(quiet, 0.25, 0.14)
@@ -204,16 +204,24 @@ def _red_galaxies(
 
 
 def _quasars(
-    mode: float, width: float, low: float, high: float, magnitude: float, near: float = 0.0
+    mode: float,
+    width: float,
+    low: float,
+    high: float,
+    magnitude: float,
+    near: float = 0.0,
+    far: float = 0.0,
 ) -> Callable[[Generator, int], dict[str, Any]]:
-    """Redshift log-normal in 1 + z between limits, a share `near` at 0.1 to 1; brighter there."""
+    """Redshift log-normal in 1 + z between limits, shares of them `near` at 0.05-1, `far` to 5."""
 
     def draw(rng: Generator, n: int) -> dict[str, Any]:
         z = np.exp(rng.normal(np.log1p(mode), width, n)) - 1
         outside = (z < low) | (z > high)
         z = np.where(outside, rng.uniform(low, 0.6 * high + 0.4 * low, n), z)
-        z = np.where(rng.random(n) < near, rng.uniform(0.1, 1.0, n), z)
-        rmag = magnitude - rng.exponential(0.45, n).clip(0, 2.5) + rng.normal(0, 0.2, n)
+        elsewhere = rng.random(n)
+        z = np.where(elsewhere < near, rng.uniform(0.05, 1.0, n), z)
+        z = np.where(elsewhere > 1 - far, rng.uniform(3.4, 5.0, n), z)
+        rmag = magnitude - rng.exponential(0.8, n).clip(0, 3.5) + rng.normal(0, 0.4, n)
         # The real one of about this redshift whose spectrum it has.
         template = np.zeros(n, np.int64)
         for which, rows in (("low", z < QUASAR_SPLIT), ("high", z >= QUASAR_SPLIT)):
@@ -251,12 +259,12 @@ SAMPLES: dict[str, Sample] = {
     "legacy_lrg": Sample(GALAXY, _red_galaxies(0.34, 0.06, 0.15, 0.48, 19.2)),
     "boss_lowz": Sample(GALAXY, _red_galaxies(0.31, 0.07, 0.12, 0.43, 18.9)),
     "boss_cmass": Sample(GALAXY, _red_galaxies(0.54, 0.06, 0.43, 0.70, 20.3)),
-    "legacy_qso": Sample(QSO, _quasars(1.35, 0.36, 0.10, 4.2, 19.0, near=0.2)),
-    "boss_qso": Sample(QSO, _quasars(2.45, 0.12, 0.4, 4.8, 21.3)),
-    "eboss_qso": Sample(QSO, _quasars(1.55, 0.18, 0.5, 2.6, 21.2, near=0.05)),
+    "legacy_qso": Sample(QSO, _quasars(1.35, 0.36, 0.10, 4.2, 19.2, near=0.2, far=0.06)),
+    "boss_qso": Sample(QSO, _quasars(2.45, 0.12, 0.4, 4.8, 21.2, near=0.03, far=0.03)),
+    "eboss_qso": Sample(QSO, _quasars(1.55, 0.18, 0.5, 2.6, 21.2, near=0.06)),
     "lamost_star": Sample(STAR, _lamost_stars),
-    "lamost_galaxy": Sample(GALAXY, _near_galaxies(17.5, 0.095, 0.55, 0.4)),
-    "lamost_qso": Sample(QSO, _quasars(1.2, 0.36, 0.10, 3.6, 18.6, near=0.2)),
+    "lamost_galaxy": Sample(GALAXY, _near_galaxies(17.2, 0.11, 0.62, 0.1)),
+    "lamost_qso": Sample(QSO, _quasars(1.2, 0.36, 0.10, 3.6, 18.4, near=0.2, far=0.03)),
     "sdss_none": Sample(NONE, _nothing(26.0)),
     "lamost_none": Sample(NONE, _nothing(18.8)),
 }

@@ -166,7 +166,7 @@ def _band_snr(rng: Generator, total: Floats, seen: Structured, telescope: Floats
     # Colour as the temperature of a black body of about the same slope.
     teff = np.choose(
         seen["kind"],
-        [seen["teff"], np.where(seen["tau"] > 1.5, 5400.0, 4300.0), np.full(n, 9500.0), 6000.0],
+        [seen["teff"], np.where(seen["tau"] > 1.5, 4800.0, 3900.0), np.full(n, 7500.0), 6000.0],
     ).clip(2700, 15000)
     waves = (
         np.array([3551.0, 4686.0, 6166.0, 7480.0, 8932.0])
@@ -326,6 +326,11 @@ def _lamost(
         rows[name][seen["kind"] == NONE] = -9999.0
     rows["fate"], rows["damage"] = _fates(rng, total, settings)
     return everything, rows
+
+
+def reduced_early(plan: Ints) -> NDArray[np.bool_]:
+    """Whether LAMOST's spectra of these plans are reduced as its first releases were."""
+    return np.asarray(plan % 9 < 5)
 
 
 def _nearest(ra: Floats, dec: Floats, field_ra: Floats, field_dec: Floats) -> tuple[Ints, Floats]:

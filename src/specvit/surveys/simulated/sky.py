@@ -19,6 +19,7 @@ from specvit.surveys.simulated.exposure import (
     observe,
     rounded,
     switch_off,
+    veiled,
 )
 from specvit.surveys.simulated.instrument import BOSS, LAMOST, SDSS
 from specvit.surveys.simulated.lamost_artefacts import calibration, damage_pixels, through_air
@@ -30,6 +31,7 @@ from specvit.surveys.simulated.observations import (
     MISSING,
     PROGRAMS,
     draw_universe,
+    reduced_early,
 )
 from specvit.surveys.simulated.sdss_files import SdssFiles
 from specvit.surveys.simulated.seeds import Floats, generator
@@ -137,8 +139,9 @@ class SimulatedSky:
         star = self.universe.objects["kind"][row["object"]] == STAR
         factor = calibration(rng, pixels.wavelength, ebv if star else 0.0, float(row["snr_all"]))
         calibrate(exposure, factor)
-        # More than half of the fields are reduced as the first releases were.
-        damage_pixels(rng, exposure, old=int(row["plan"]) % 9 < 5)
+        # Most galaxies and quasars are from later releases.
+        old = bool(reduced_early(row["plan"]) and (star or rng.random() < 0.2))
+        damage_pixels(rng, exposure, old)
         return exposure, model * factor
 
     def lamost_file(self, number: int, release: str) -> bytes:
@@ -151,7 +154,9 @@ class SimulatedSky:
     def _model(self, row: np.void, pixels: Pixels) -> Floats:
         thing = int(row["object"])
         rng = generator(self.settings.seed, "object", thing)
-        return model_flux(self.universe.objects[thing], pixels, rng)
+        seen = self.universe.objects[thing]
+        model = model_flux(seen, pixels, rng)
+        return veiled(rng, pixels, model) if seen["kind"] == STAR else model
 
 
 def _delivered(rows: np.ndarray, number: int, make: Callable[[int], bytes]) -> bytes:

@@ -16,6 +16,7 @@ from specvit.surveys.simulated.objects import (
     bpt_ratios,
     halpha_ew,
 )
+from specvit.surveys.simulated.observations import reduced_early
 from specvit.surveys.simulated.seeds import Floats
 
 # Subtypes that the older SDSS templates had.
@@ -89,8 +90,19 @@ def sdss_subclass(seen: Structured, snr: Floats, boss: NDArray[np.bool_]) -> NDA
     return out
 
 
-def lamost_subclass(seen: Structured) -> NDArray[np.str_]:
-    """Subclass of LAMOST: type of a star (dM, gM for dwarfs and giants), Non for the others."""
+def lamost_subclass(seen: Structured, plan: NDArray[np.int64]) -> NDArray[np.str_]:
+    """Subclass of LAMOST: type of a star (dM, gM for dwarfs and giants), Non for the others.
+
+    Its pipeline's types are not the library's: giants of the red clump are G5 and stars of 6700 to
+    7700 K late A. The first releases know the older types only.
+    """
     star = seen["kind"] == STAR
     template = np.where(star, seen["template"], 0)
-    return np.where(star, _names()[2][template], "Non").astype("U8")
+    _, older, names = (kinds[template] for kinds in _names())
+    letter, giant = bases.stars().types[template].astype("U1"), bases.stars().giant[template]
+    early = reduced_early(plan) & np.isin(letter, ["F", "G", "K"])
+    names = np.where(early, older, names)
+    teff, often = seen["teff"], seen["mix"] < 0.35  # mix is uniform to 0.5
+    names = np.where((letter == "F") & (teff > 6700) & often, "A7", names)
+    clump = np.isin(letter, ["G", "K"]) & giant & (teff > 4500) & often
+    return np.where(star, np.where(clump, "G5", names), "Non").astype("U8")
