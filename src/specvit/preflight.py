@@ -71,8 +71,8 @@ def _missing_folders(config: Config) -> Iterator[str]:
 
 
 def _missing_weights(config: Config) -> Iterator[str]:
-    files = {config.variant(name).model.weights for name in config.network_names}
-    for path in sorted(files - {None}):
+    files = (config.variant(name).model.weights for name in config.network_names)
+    for path in sorted({path for path in files if path is not None}):
         if not Path(path).is_file():
             yield f"model.weights: there is no file {path}"
 

@@ -34,7 +34,7 @@ def test_a_preset_runs_on_real_data_under_its_own_name(name: str) -> None:
     assert config.model.pretrained
     assert config.render[0].size == 224
     # The demo's small network must not shine through.
-    assert config.model.backbone_args == {"patch_size": 16, "depth": 12}
+    assert config.model.backbone_args == {}
 
 
 def test_the_paper_preset_is_the_papers() -> None:

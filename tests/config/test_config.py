@@ -225,3 +225,23 @@ def test_yaml_that_is_no_configuration_is_refused_in_a_sentence(
 def test_inline_settings_are_bounded_too() -> None:
     with pytest.raises(ConfigError, match="nested too deeply"):
         load_config(['{"a": ' + "[" * 20_000])
+
+
+def test_another_backbone_brings_its_own_arguments_and_weights() -> None:
+    """Of the demo's small network nothing but what is not the backbone's stays."""
+    own = {"backbone": "vit_small_patch14_dinov2", "pretrained": True}
+    config = validate(with_values(model=own))
+    assert config.model.backbone_args == {}
+    same = {"backbone": "vit_tiny_patch16_224", "drop_path": 0.2}
+    assert validate(with_values(model=same)).model.backbone_args == {"patch_size": 8, "depth": 4}
+
+
+def test_an_experiment_with_another_backbone_drops_the_runs_weights() -> None:
+    base = {"backbone": "vit_small_patch14_dinov2", "pretrained": True, "weights": "w.safetensors"}
+    experiments = [
+        {"name": "other", "model": {"backbone": "vit_tiny_patch16_224"}},
+        {"name": "same", "model": {"drop_path": 0.1}},
+    ]
+    config = validate(with_values(model=base, experiments=experiments))
+    assert config.variant("other").model.weights is None
+    assert config.variant("same").model.weights == "w.safetensors"

@@ -30,6 +30,7 @@ OTHERS = [
     "docker",
     "done",
     "export",
+    "find",
     "for",
     "git",
     "pip",
@@ -45,7 +46,7 @@ def commands(page: Path) -> Iterator[str]:
     for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
             if line.strip() and not line.startswith("#") and not NEEDS.search(line):
-                yield from (part.strip() for part in re.split(r" && ", line))
+                yield from (part.strip() for part in re.split(r" && | \| ", line))
 
 
 ALL = sorted({(page.name, line) for page in PAGES for line in commands(page)})

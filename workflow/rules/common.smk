@@ -10,7 +10,7 @@ from shlex import quote
 
 from snakemake.settings.types import DeploymentMethod
 
-from specvit.config import merge, stage_settings, typed, validate
+from specvit.config import merge, merged, stage_settings, typed, validate
 from specvit.config.backbones import check_backbones
 from specvit.config.baselines import registered
 from specvit.errors import ConfigError, SpecvitError
@@ -32,8 +32,11 @@ from specvit.status import (
 # of; it asks again before the job runs.
 warnings.filterwarnings("ignore", "coroutine 'InputFiles", RuntimeWarning)
 
-WRITTEN = merge(config, typed(workflow.config_settings.config))
+# Snakemake's own merging would leave the arguments of another backbone than the one on top.
+OVER = [str(path) for path in workflow.config_settings.configfiles]
+FIRST = [str(path) for path in workflow.configfiles[len(OVER) :]]
 try:
+    WRITTEN = merge(merged([*FIRST, *OVER]), typed(workflow.config_settings.config))
     CFG = validate(WRITTEN)
     if workflow.is_main_process:
         check_backbones(CFG)

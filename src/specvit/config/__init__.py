@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from specvit.config.load import load_config, merge, typed, validate
+    from specvit.config.layers import merge
+    from specvit.config.load import load_config, merged, typed, validate
     from specvit.config.models import Config
     from specvit.config.stages import STAGE_KEYS, load_stage, network_settings, stage_settings
 
@@ -15,6 +16,7 @@ __all__ = [
     "load_config",
     "load_stage",
     "merge",
+    "merged",
     "network_settings",
     "stage_settings",
     "typed",

@@ -8,27 +8,18 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import reduce
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from specvit.config.layers import merge
 from specvit.config.models import Config
 from specvit.errors import ConfigError
 
 MOST_VALUES = 100_000  # of a configuration
-
-
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Put `over` on top of `base`, key by key; lists and scalars are replaced, as in Snakemake."""
-    merged = dict(base)
-    for key, value in over.items():
-        old = merged.get(key)
-        merged[key] = (
-            merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-        )
-    return merged
 
 
 def read_source(source: str) -> dict[str, Any]:
@@ -97,12 +88,14 @@ def _typed(value: Any) -> Any:
     return value
 
 
+def merged(sources: Iterable[str]) -> dict[str, Any]:
+    """Read the sources and put later ones over those before. Raises ConfigError."""
+    return reduce(merge, map(read_source, sources), {})
+
+
 def load_config(sources: Iterable[str]) -> Config:
     """Merge the sources, later ones on top, and validate. Raises ConfigError."""
-    merged: dict[str, Any] = {}
-    for source in sources:
-        merged = merge(merged, read_source(source))
-    return validate(merged)
+    return validate(merged(sources))
 
 
 def validate(data: Mapping[str, Any]) -> Config:

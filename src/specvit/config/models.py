@@ -13,6 +13,7 @@ from specvit.config.base import HowOnly, Section
 from specvit.config.baselines import Baselines, registered
 from specvit.config.data import Download, Grid, Render, Split
 from specvit.config.experiments import Data, Experiment
+from specvit.config.layers import below
 from specvit.config.learning import Model, Train, monitors
 from specvit.config.reporting import Evaluate, Report
 from specvit.config.surveys import Simulated, Surveys
@@ -28,7 +29,7 @@ S = TypeVar("S", bound=Section)
 
 def _override(section: S, values: dict[str, Any], experiment: Experiment, key: str) -> S:
     """Put an experiment's values over a section; an error names the experiment and the key."""
-    merged = {**section.model_dump(mode="json"), **values}
+    merged = {**below(section.model_dump(mode="json"), values), **values}
     try:
         return type(section).model_validate_json(json.dumps(merged))
     except ValidationError as error:

@@ -112,7 +112,8 @@ class TemplateCorrelation(nn.Module):
     def sequence(self, patches: Tensor) -> Tensor:
         """Channels over log-wavelength, (n, CHANNELS, cells)."""
         layout = self.layout
-        shape = (patches.shape[0], layout.rows, layout.columns, layout.slots, layout.parts, CHANNELS)
+        cells = (layout.rows, layout.columns, layout.slots, layout.parts)
+        shape = (patches.shape[0], *cells, CHANNELS)
         emitted = self.emit(self.norm(patches)).view(shape)
         in_panels = torch.einsum("nyxspc,ysq->ncqxp", emitted, self.panels)
         return torch.matmul(in_panels.flatten(2), self.cells)
