@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, str] = {
     "index": "Starting training of millions of samples.",
     "loader": "Shard to training batch.",
     "train": "Training from shards and from memory.",
+    "gpu": "Rates of one card, a fine-tuning and a million pictures (benchmarks/gpu.sh).",
     "baselines": "Classical models at growing size.",
     "scale": "Cost of the data stages in finished runs, and at survey size.",
     "sky": "The simulated sky beside real spectra: lines, colours, gaps and noise.",

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from specvit.config.data import Grid, Render
+from specvit.config.data import Grid, Render, Split
 from specvit.errors import DataError, SpectrumError
+from specvit.spectrum import Header
 
 DISTINCT = 512  # different simulated spectra; more samples repeat them
 
@@ -22,7 +23,11 @@ spectra_option = click.option(
 
 
 def write_shards(
-    paths: Sequence[Path], samples: int, render: Render, spectra: Path | None
+    paths: Sequence[Path],
+    samples: int,
+    render: Render,
+    spectra: Path | None,
+    split: Split | None = None,
 ) -> tuple[str, int]:
     """Deal this many plots to these shards; return what they are of and the bytes of a PNG.
 
@@ -30,12 +35,11 @@ def write_shards(
     """
     from dataclasses import replace
 
-    from specvit.config.data import Split
     from specvit.plan import Plan
     from specvit.shards.make import ShardWriter
     from specvit.shards.sample import Drawing
 
-    drawing = Drawing(render, Grid())
+    drawing, plan = Drawing(render, Grid()), Plan.dealt(split or Split(), ())
     drawn = []
     for number, data in enumerate(_fits(samples, spectra)):
         try:
@@ -56,10 +60,30 @@ def write_shards(
                 row = sample.row | {"spectrum_id": f"s{number:07d}"}
                 writer.add(replace(sample, row=row))
             writer.close()
-        writer.index.write(path, path.stat().st_size, drawing.hash, Plan.dealt(Split(), ()))
+        writer.index.write(path, path.stat().st_size, drawing.hash, plan)
+    list_shards(paths[0].parent)
     size = sum(len(sample.png) for sample in drawn) // len(drawn)
     kind = f"{len(drawn)} {'simulated' if spectra is None else 'real'} spectra"
     return f"{samples} {render.mode} plots of {render.size} x {render.size} from {kind}", size
+
+
+def list_shards(folder: Path) -> None:
+    """Write which shards are in a folder, as far as training looks into `shards.json`."""
+    import pyarrow.parquet as pq
+
+    from specvit.io import sha256_file, write_json
+    from specvit.shards.index import SUMMARY, index_path
+
+    listed = [
+        {
+            "shard": tar.stem,
+            "spectra": pq.read_metadata(index_path(tar)).num_rows,
+            "bytes": tar.stat().st_size,
+            "index_sha256": sha256_file(index_path(tar)),
+        }
+        for tar in sorted(folder.glob("*.tar"))
+    ]
+    write_json(folder / SUMMARY, {"shards": listed})
 
 
 def _fits(samples: int, spectra: Path | None) -> Iterator[bytes]:
@@ -77,16 +101,21 @@ def _fits(samples: int, spectra: Path | None) -> Iterator[bytes]:
 
 
 def _sample(drawing: Any, data: bytes, number: int) -> Any:
-    from specvit.catalog.schema import CATALOG_SCHEMA
     from specvit.surveys.read import read_spectrum
-    from specvit.tasks import CLASSES
 
     spectrum = read_spectrum(data)
-    header = spectrum.header
-    row = dict.fromkeys(CATALOG_SCHEMA.names) | {
-        "spectrum_id": f"s{number}",
-        "object_id": f"s{number}",
+    return drawing.sample(spectrum, catalogue_row(spectrum.header, f"s{number}"))
+
+
+def catalogue_row(header: Header, name: str) -> dict[str, Any]:
+    """A row of the catalogue from what a file says of itself; redshift 0 where it says none."""
+    from specvit.catalog.schema import CATALOG_SCHEMA
+    from specvit.tasks import CLASSES
+
+    return dict.fromkeys(CATALOG_SCHEMA.names) | {
+        "spectrum_id": name,
+        "object_id": name,
+        "survey": header.survey,
         "class": header.class_ if header.class_ in CLASSES else None,
         "z": header.z if header.z is not None else 0.0,
     }
-    return drawing.sample(spectrum, row)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from itertools import cycle, islice
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import click
 
 from benchmarks.common import BenchResult, json_option
 from benchmarks.pictures import spectra_option, write_shards
+from benchmarks.steps import block, kept_batches, skip_prepared
 from specvit.machine import available_cores
 
 if TYPE_CHECKING:
@@ -31,21 +31,6 @@ DEFAULTS = {
     },
     "train": {"epochs": 10_000, "batch_size": 64},
 }
-
-
-def _block(stepper: Any, meter: Any, batches: Iterator[Any], steps: int) -> dict[str, float]:
-    """Figures of this many steps; each ends when the device has finished it."""
-    from specvit.train.step import fetch
-
-    meter.load_state_dict({"pictures": 0, "seconds": 0.0, "waited": 0.0})
-    for _ in range(steps):
-        meter.start()
-        passes = fetch(batches, stepper.settings.accumulate)
-        meter.fetched()
-        stepper.step(passes, 0)
-        meter.stop(sum(batch.count for batch in passes))
-    figures: dict[str, float] = meter.figures()
-    return figures
 
 
 @click.command("train")
@@ -75,8 +60,8 @@ def command(
         shards = [config.paths.shard(config.render[0].label, n) for n in config.shard_names()]
         train = [path for path in shards if path.name.startswith("train")]
         samples = max(4096, 8 * config.train.batch_size)
-        what, _ = write_shards(train, samples, config.render[0], spectra)
-        write_shards(shards[len(train) :][:1], 8, config.render[0], spectra)
+        what, _ = write_shards(train, samples, config.render[0], spectra, config.split)
+        write_shards(shards[len(train) :][:1], 8, config.render[0], spectra, config.split)
         with join_ranks(config.train.gpus) as ranks:
             figures = _measure(config, ranks, steps, blocks)
     shown = f"{config.model.backbone} {config.model.backbone_args or ''}".strip()
@@ -96,23 +81,18 @@ def command(
 def _measure(config: Config, ranks: Any, steps: int, blocks: int) -> dict[str, Any]:
     from specvit.train.engine import Run, StopRequest
     from specvit.train.hardware import peak_memory_mb
-    from specvit.train.loader import PREFETCH, train_batches
+    from specvit.train.loader import train_batches
 
     run = Run(config, "vit", ranks, StopRequest())
-    run.stepper.network.train()
-    pin = ranks.device.type == "cuda"
-    settings, render = config.train, config.render[0]
-    from_shards = train_batches(run.order, render, workers=settings.workers, pin=pin)
-    kept = list(islice(from_shards, KEPT * settings.accumulate))
-    from_memory = cycle(kept)
-    _block(run.stepper, run.meter, from_memory, WARMUP)
+    settings, pin = config.train, ranks.device.type == "cuda"
+    from_shards = train_batches(run.order, config.render[0], workers=settings.workers, pin=pin)
+    from_memory = cycle(kept_batches(run, KEPT))
+    block(run, from_memory, WARMUP)
     found: dict[str, list[dict[str, float]]] = {"shards": [], "memory": []}
     for _ in range(blocks):
-        found["memory"].append(_block(run.stepper, run.meter, from_memory, steps))
-        # What workers have prepared meanwhile must not count: it was free.
-        for _ in range(PREFETCH * settings.workers):
-            next(from_shards)
-        found["shards"].append(_block(run.stepper, run.meter, from_shards, steps))
+        found["memory"].append(block(run, from_memory, steps))
+        skip_prepared(run, from_shards)
+        found["shards"].append(block(run, from_shards, steps))
     best = max(found["shards"], key=lambda block: block["pictures_per_s"])
     memory = max(block["pictures_per_s"] for block in found["memory"])
     return {

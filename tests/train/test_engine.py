@@ -134,6 +134,22 @@ def test_a_signal_saves_and_the_next_run_goes_on(configure, straight, monkeypatc
     assert outputs(config) == straight
 
 
+def test_steps_given_ahead_of_what_is_read_change_nothing(configure, straight, monkeypatch):
+    """A card is given the next step before the figures of the last are read."""
+    monkeypatch.setitem(engine.AHEAD, "cpu", 1)
+    config = configure(train={"checkpoint_minutes": 1e-9})  # a state after each pair of steps
+    with monkeypatch.context() as patch:
+        at_step(patch, STEPS + 1, send(signal.SIGTERM))
+        with pytest.raises(Preempted, match="after step 8 of 12"):
+            train(config)
+    train(config)
+    assert [e["step"] for e in log_of(config, "start")] == [0, STEPS + 4]
+    assert outputs(config) == straight
+    undisturbed = configure("b")
+    train(undisturbed)
+    assert outputs(undisturbed) == straight
+
+
 def test_a_signal_during_validation_does_not_save_the_average_as_weights(
     configure: Configure, straight, monkeypatch
 ):
@@ -296,7 +312,9 @@ def test_the_network_can_learn_64_pictures_by_heart(configure: Configure, tmp_pa
     assert last["class_loss"] < 0.1
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_step(configure: Configure, monkeypatch):
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_a_loss_that_is_not_finite_stops_before_the_step(configure, monkeypatch, ahead: int):
+    monkeypatch.setitem(engine.AHEAD, "cpu", ahead)
     config = configure(train={"checkpoint_minutes": 1e-9})
     with monkeypatch.context() as patch:
         backward = Stepper._backward

@@ -21,6 +21,7 @@ from specvit.train.loader import (
     TrainOrder,
     epoch_order,
     evaluation_batches,
+    prefetched,
     train_batches,
 )
 from specvit.train.samples import Samples, read_samples
@@ -262,3 +263,9 @@ def test_the_fingerprint_changes_with_any_label_name_or_place(tmp_path: Path):
     others = {fingerprint("c", z=0.5), fingerprint("d", first=3), fingerprint("e", size=12)}
     assert same == again
     assert len(others | {same}) == 4
+
+
+def test_readers_hold_fewer_passes_ready_where_they_are_large():
+    assert prefetched(workers=8, pass_bytes=64 * 64 * 64) == 4
+    assert prefetched(workers=14, pass_bytes=256 * 3 * 224 * 224) == 3
+    assert prefetched(workers=14, pass_bytes=1024 * 3 * 224 * 224) == 2

@@ -65,8 +65,10 @@ def log_density(weights: Tensor) -> Tensor:
 
     `weights` (n, bins) are the coefficients of a cubic B-spline; beyond the ends they go on alike.
     """
-    middle = (torch.arange(CELLS, dtype=torch.float64) + 0.5) / CELLS - 0.5
-    distance = (middle[:, None] - torch.arange(-REACH, REACH + 1)).abs()
+    # Made where the weights are: a copy from pageable memory would wait for all that a card does.
+    device = weights.device
+    middle = (torch.arange(CELLS, dtype=torch.float64, device=device) + 0.5) / CELLS - 0.5
+    distance = (middle[:, None] - torch.arange(-REACH, REACH + 1, device=device)).abs()
     near, far = 2 / 3 - distance**2 + distance**3 / 2, (2 - distance).clamp(min=0) ** 3 / 6
     kernel = torch.where(distance < 1, near, far)[:, None, :].to(weights)
     padded = functional.pad(weights[:, None, :], (REACH, REACH), mode="replicate")

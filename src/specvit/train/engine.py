@@ -27,7 +27,7 @@ from specvit.config.learning import monitors
 from specvit.errors import Preempted, TrainingError
 from specvit.io import sha256_file, stable_hash, write_json, write_text
 from specvit.locks import writing
-from specvit.logs import get_logger, progress
+from specvit.logs import Ticker, get_logger, progress
 from specvit.machine import processor_name
 from specvit.models.labels import LabelStats
 from specvit.models.start import start_from
@@ -51,7 +51,7 @@ from specvit.train.loader import Batch, evaluation_batches, train_batches
 from specvit.train.metrics import Figures, Validation, untrained_losses
 from specvit.train.ranks import Ranks, join_ranks
 from specvit.train.runlog import LINES, RunLog
-from specvit.train.step import Meter, Stepper, StepResult, fetch
+from specvit.train.step import AHEAD, GivenStep, Meter, Stepper, StepResult, fetch, lagging
 
 LOG = get_logger(__name__)
 LOG_EVERY = 10  # steps between lines of the log
@@ -150,6 +150,7 @@ class Run:
         self.earlier_seconds = 0.0
         self._begun = self._saved = time.monotonic()
         self._runlog: RunLog | None = None
+        self._asked = False  # to stop or to save the state, by some rank
 
     # Where to start ---------------------------------------------------------------------------
 
@@ -227,23 +228,40 @@ class Run:
             if tick is not None:
                 tick.done = min(self.step * self.settings.batch_size, total)
             while self.step < self.order.steps_per_epoch:
-                self.meter.start()
+                self._train_until_asked(batches, tick)
+
+    def _train_until_asked(self, batches: Iterator[Batch], tick: Ticker | None) -> None:
+        """Train to the end of the epoch, or until a rank asks to stop or to save the state."""
+        stopping = due = False
+        self._asked = False
+        self.meter.start()
+        for passes, given in lagging(self._given(batches), AHEAD[self.ranks.device.type]):
+            result = given.result()
+            pictures, stops, saves, bad = result.messages
+            self._check_finite(result, passes)
+            self._check_bad(len(self.bad) + int(bad))
+            self.step += 1
+            self.epoch_loss += result.loss
+            self._log_step(result)
+            if tick is not None:
+                tick.advance(int(pictures), self._note(result))
+            stopping, due = stopping or bool(stops), due or bool(saves)
+            self._asked = stopping or due
+            self.meter.lap(int(pictures))
+        if stopping:
+            self._stop()
+        if due:
+            self._save()
+
+    def _given(self, batches: Iterator[Batch]) -> Iterator[tuple[list[Batch], GivenStep]]:
+        """Give the device this epoch's steps from where it stands on, until something is asked."""
+        first, begun = self.step, self.number
+        for k in range(self.order.steps_per_epoch - first):
+            if self._asked:
+                return
+            with self.meter.waiting():
                 passes = fetch(batches, self.settings.accumulate)
-                self.meter.fetched()
-                result = self.stepper.step(passes, self.number, self._messages(passes))
-                pictures, stopping, due, bad = result.messages
-                self.meter.stop(int(pictures))
-                self._check_finite(result, passes)
-                self._check_bad(len(self.bad) + int(bad))
-                self.step += 1
-                self.epoch_loss += result.loss
-                self._log_step(result)
-                if tick is not None:
-                    tick.advance(int(pictures), self._note(result))
-                if stopping:
-                    self._stop()
-                if due:
-                    self._save()
+            yield passes, self.stepper.step(passes, begun + k, self._messages(passes))
 
     def _messages(self, passes: list[Batch]) -> list[float]:
         """What the ranks add up in each step: pictures, wish to stop, state due, bad samples."""

@@ -21,6 +21,7 @@ the system can read whole shards ahead.
 
 from __future__ import annotations
 
+import math
 import os
 import zlib
 from collections import OrderedDict
@@ -48,7 +49,8 @@ from specvit.train.readers import (
 from specvit.train.samples import BadSample, Samples
 
 SHUFFLE_SHARDS = 16
-PREFETCH = 4  # passes that each worker holds ready
+PREFETCH = 4  # passes that each worker holds ready,
+PREFETCH_BYTES = 2**31  # while those of all workers together are no larger; but two at least
 OPEN_FILES = 4 * SHUFFLE_SHARDS
 
 T = TypeVar("T")
@@ -149,6 +151,11 @@ class TrainOrder(Sampler[Request]):
         """Steps of an epoch; the last one may be filled in part."""
         return -(-len(self.samples) // self.batch_size)
 
+    @property
+    def pass_size(self) -> int:
+        """Samples of a pass, blanks counted."""
+        return self.batch_size // (self.accumulate * self.ranks)
+
     def __iter__(self) -> Iterator[Request]:
         sizes = self.samples.sizes
         for epoch in range(self.start[0], self.epochs):
@@ -164,7 +171,7 @@ class TrainOrder(Sampler[Request]):
         slots = self.accumulate * self.ranks
         for k in range(self.accumulate):
             mine = chosen[k * self.ranks + self.rank :: slots]
-            filled = np.full(self.batch_size // slots, -1, dtype=np.int64)
+            filled = np.full(self.pass_size, -1, dtype=np.int64)
             filled[: len(mine)] = mine
             yield Request(filled, epoch, step, counts)
 
@@ -268,7 +275,8 @@ def train_batches(
     order: TrainOrder, render: Render, *, workers: int = 0, pin: bool = False
 ) -> Generator[Batch, None, None]:
     """One Batch for each pass of the order, over all its epochs without a stop between them."""
-    return _batches(ShardReader(order.samples, shape_of(render)), order, workers, pin)
+    reader = ShardReader(order.samples, shape_of(render))
+    return _batches(reader, order, workers, pin, order.pass_size * math.prod(reader.shape))
 
 
 def evaluation_batches(
@@ -283,7 +291,13 @@ def evaluation_batches(
 ) -> Generator[Batch, None, None]:
     """Every sample exactly once over all ranks; the last batch may be smaller."""
     order = EvaluationOrder(len(samples), batch_size, rank, ranks)
-    return _batches(ShardReader(samples, shape_of(render)), order, workers, pin)
+    reader = ShardReader(samples, shape_of(render))
+    return _batches(reader, order, workers, pin, batch_size * math.prod(reader.shape))
+
+
+def prefetched(workers: int, pass_bytes: int) -> int:
+    """Passes of this size that each of the workers holds ready, all of them in /dev/shm."""
+    return min(PREFETCH, max(2, PREFETCH_BYTES // (workers * pass_bytes)))
 
 
 def shape_of(render: Render) -> tuple[int, int, int]:
@@ -292,7 +306,7 @@ def shape_of(render: Render) -> tuple[int, int, int]:
 
 
 def _batches(
-    reader: ShardReader, order: Sampler[Request], workers: int, pin: bool
+    reader: ShardReader, order: Sampler[Request], workers: int, pin: bool, pass_bytes: int
 ) -> Generator[Batch, None, None]:
     # Map-style with one request an item: workers take requests in turn, and torch gives their
     # batches back in the order of requests, so the number of workers changes nothing.
@@ -302,7 +316,7 @@ def _batches(
         batch_size=None,
         sampler=order,
         num_workers=workers,
-        prefetch_factor=PREFETCH if workers else None,
+        prefetch_factor=prefetched(workers, pass_bytes) if workers else None,
         collate_fn=_as_is,
         pin_memory=pin,
         multiprocessing_context=context,

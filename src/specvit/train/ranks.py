@@ -34,11 +34,11 @@ class Ranks:
         """Whether this process writes files and talks."""
         return self.rank == 0
 
-    def sum(self, values: Tensor) -> list[float]:
-        """Sum of a float64 vector over all ranks, on the CPU (waits for the device)."""
+    def sum(self, values: Tensor) -> Tensor:
+        """Sum of a vector over all ranks, in its own place on the device."""
         if self.size > 1:
             dist.all_reduce(values)
-        return list(values.tolist())
+        return values
 
     def gather(self, value: Any) -> list[Any]:
         """The value of each rank, on every rank."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import math
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from timm.utils.model_ema import ModelEmaV3
@@ -25,6 +26,21 @@ from specvit.train.schedule import lr_factor
 LARGEST_NORM = 1.0
 """Of the gradient: longer ones are cut to it, as is usual for transformers. A healthy run is rarely
 cut after its warm-up."""
+AHEAD = {"cpu": 0, "cuda": 1}
+"""Steps that a device is given before the figures of an earlier one are read: a card that waits to
+be told its next step stands still meanwhile."""
+
+T = TypeVar("T")
+
+
+def lagging(given: Iterator[T], behind: int) -> Iterator[T]:
+    """The same in the same order, each handed on when this many more have been given."""
+    held: deque[T] = deque()
+    for item in given:
+        held.append(item)
+        if len(held) > behind:
+            yield held.popleft()
+    yield from held
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,37 @@ class StepResult:
     def is_finite(self) -> bool:
         """Whether loss and gradient norm are numbers; if not, the step was not taken."""
         return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
+
+
+@dataclass(frozen=True)
+class GivenStep:
+    """A step that the device may still be computing."""
+
+    figures: Tensor
+    """Loss, each task's part of it, gradient norm and messages: summed over ranks, on the CPU."""
+    tasks: list[str]
+    lr: float
+    done: torch.cuda.Event | None
+    """When `figures` are there; None: they are."""
+
+    @classmethod
+    def begun(cls, figures: Tensor, tasks: list[str], lr: float) -> GivenStep:
+        """The step that ends when these figures of the device are known."""
+        here = figures.to("cpu", non_blocking=True)
+        if figures.device.type != "cuda":
+            return cls(here, tasks, lr, None)
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        done.record(torch.cuda.current_stream(figures.device))
+        return cls(here, tasks, lr, done)
+
+    def result(self) -> StepResult:
+        """Wait for the device; return the figures."""
+        if self.done is not None:
+            self.done.synchronize()
+        count = len(self.tasks)
+        loss, *rest = self.figures.tolist()
+        parts = dict(zip(self.tasks, rest, strict=False))
+        return StepResult(loss, parts, rest[count], self.lr, rest[count + 1 :])
 
 
 class Stepper:
@@ -68,6 +115,8 @@ class Stepper:
                 for task, counts in model.stats.counts.items()
             }
         self.bfloat16 = use_bfloat16(settings.precision, ranks.device)
+        gpu = ranks.device.type == "cuda"
+        self._copies = torch.cuda.Stream(ranks.device) if gpu else None  # type: ignore[no-untyped-call]
         # First compile, then DDP, which hooks into the compiled graph's backward pass. The moving
         # average and checkpoints are of `model` itself, whose names neither changes.
         self.forward = cast(nn.Module, torch.compile(model) if settings.compile else model)
@@ -87,29 +136,46 @@ class Stepper:
         return torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.bfloat16)
 
     def step(
-        self, passes: Sequence[Batch], number: int, messages: Sequence[float] = ()
-    ) -> StepResult:
-        """Take step `number` (0, 1, ... of the run) unless loss or gradient is not finite.
+        self, passes: Sequence[Batch], number: int, messages: Sequence[float] = (0.0,)
+    ) -> GivenStep:
+        """Give the device step `number` (0, 1, ... of the run); nothing here waits for it.
 
+        The step is not taken if loss or gradient is not finite: that is decided on the device.
         `messages` are summed over ranks on the way, without another exchange.
         """
-        sums = torch.zeros(1 + len(self.model.tasks), dtype=torch.float64)
-        sums = sums.to(self.ranks.device)
+        device = self.ranks.device
+        sums = torch.zeros(1 + len(self.model.tasks), dtype=torch.float64, device=device)
         for k, batch in enumerate(passes):
             with self._synchronised(last=k == len(passes) - 1):
-                sums += self._backward(batch.to(self.ranks.device))
+                sums += self._backward(self._moved(batch))
         norm = nn.utils.clip_grad_norm_(self.parameters, LARGEST_NORM)
         # Every rank has the same norm already: its share of it keeps the sum right.
-        local = torch.cat([sums, norm.double()[None] / self.ranks.size, sums.new_tensor(messages)])
-        loss, *rest = self.ranks.sum(local)
-        parts = dict(zip([t.name for t in self.model.tasks], rest, strict=False))
+        told = self._sent(torch.tensor(messages, dtype=torch.float64))
+        local = torch.cat([sums, norm.double()[None] / self.ranks.size, told])
+        total = self.ranks.sum(local)
         lr = self.settings.lr * lr_factor(number, self.steps, self.warmup)
-        count = len(parts)
-        result = StepResult(loss, parts, rest[count], lr, rest[count + 1 :])
-        if result.is_finite:
-            self._update(number, lr)
+        finite = torch.isfinite(total[: len(sums) + 1]).all()
+        self._update(number, lr, finite)
         self.optimizer.zero_grad(set_to_none=True)
-        return result
+        return GivenStep.begun(total, [task.name for task in self.model.tasks], lr)
+
+    def _moved(self, batch: Batch) -> Batch:
+        """The batch on the device; pinned memory is copied beside the computation of a card."""
+        if self._copies is None:
+            return batch.to(self.ranks.device)
+        now = torch.cuda.current_stream(self.ranks.device)
+        with torch.cuda.stream(self._copies):
+            moved = batch.to(self.ranks.device)
+        now.wait_stream(self._copies)
+        for tensor in (moved.pictures, *moved.labels.values()):
+            tensor.record_stream(now)  # or its memory would be given away at the copies' pace
+        return moved
+
+    def _sent(self, values: Tensor) -> Tensor:
+        """The same on the device; from pageable memory the copy would wait for all that it does."""
+        if self._copies is None:
+            return values
+        return values.pin_memory().to(self.ranks.device, non_blocking=True)
 
     def _synchronised(self, last: bool) -> AbstractContextManager[Any]:
         """Gradients are exchanged between ranks in the last pass of a step only."""
@@ -132,9 +198,12 @@ class Stepper:
         each = [parts[task.name].double() for task in self.model.tasks]
         return torch.stack([loss.detach().double() / self.ranks.size, *each])
 
-    def _update(self, number: int, lr: float) -> None:
+    def _update(self, number: int, lr: float, finite: Tensor) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["lr_scale"]
+        # How a gradient scaler tells a fused optimiser to leave a step out. (The moving average of
+        # such a step is lost with the run, which ends.)
+        self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
         self.optimizer.step()
         if self.ema is not None:
             self.ema.update(self.model, number + 2)
@@ -186,16 +255,21 @@ class Meter:
     _start: float = field(default=0.0, repr=False)
 
     def start(self) -> None:
-        """Begin a step."""
+        """Begin to count time."""
         self._start = time.perf_counter()
 
-    def fetched(self) -> None:
-        """The step's data is here."""
-        self.waited += time.perf_counter() - self._start
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time inside as waiting for data."""
+        begun = time.perf_counter()
+        yield
+        self.waited += time.perf_counter() - begun
 
-    def stop(self, pictures: int) -> None:
-        """End a step over this many pictures."""
-        self.seconds += time.perf_counter() - self._start
+    def lap(self, pictures: int) -> None:
+        """Count the time since the start or the last lap as that of a step over these pictures."""
+        now = time.perf_counter()
+        self.seconds += now - self._start
+        self._start = now
         self.pictures += pictures
 
     @property
