@@ -16,7 +16,7 @@ ORDER = (
     # A catalogue's rows say what is downloaded; the survey's own catalogue is downloaded first.
     *("catalog.schema", "catalog.rows", "download", "catalog"),
     *("plot", "shards", "plot.gallery", "models", "train", "baselines", "predict", "evaluate"),
-    *("preflight", "report.names", "status", "report", "commands", "cli", "__main__"),
+    *("preflight", "report.names", "status", "report", "share", "commands", "cli", "__main__"),
 )
 
 # The registry finds surveys by name, at run time, and asks what each of them is.

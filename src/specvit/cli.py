@@ -32,6 +32,8 @@ COMMANDS: dict[str, str] = {
     "evaluate": "Compute every metric from the predictions.",
     "figures": "Draw the figures from the predictions.",
     "report": "Write the report.",
+    "export": "Write a trained model as others can use it.",
+    "weights": "Fetch a backbone's published weights.",
     "status": "Show how far a run is.",
     "unlock": "Remove Snakemake's lock if the run that made it is dead.",
 }

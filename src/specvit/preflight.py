@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Collection, Iterator
@@ -42,6 +43,7 @@ def look(config: Config, *, train: bool = True, fetch: bool = True, here: bool =
         _look_at_disk(config, found)
     if train:
         found.problems += _missing_weights(config)
+        found.warnings += _weights_to_fetch(config)
         (found.problems if here else found.warnings).extend(_missing_gpus(config))
         found.problems += _tasks_without_rows(config)
         found.warnings += _unseen_classes(config)
@@ -71,10 +73,28 @@ def _missing_folders(config: Config) -> Iterator[str]:
 
 
 def _missing_weights(config: Config) -> Iterator[str]:
-    files = (config.variant(name).model.weights for name in config.network_names)
-    for path in sorted({path for path in files if path is not None}):
+    models = [config.variant(name).model for name in config.network_names]
+    for path in sorted({model.weights for model in models if model.weights is not None}):
         if not Path(path).is_file():
             yield f"model.weights: there is no file {path}"
+    for path in sorted({model.init for model in models if model.init is not None}):
+        if not Path(path, "model.json").is_file():
+            yield f"model.init: {path} holds no model of specvit (model.json)"
+
+
+def _weights_to_fetch(config: Config) -> Iterator[str]:
+    models = [config.variant(name).model for name in config.network_names]
+    wanted = {m.backbone for m in models if m.pretrained and m.weights is None and m.init is None}
+    if wanted and importlib.util.find_spec("timm") is None:
+        return  # an environment without the networks' own packages
+    for backbone in sorted(wanted):
+        from specvit.models.hub import cached_weights
+
+        if cached_weights(backbone) is None:
+            yield (
+                f"model.backbone = {backbone!r}: its published weights are not on this machine; "
+                f"training fetches them from the model hub, as specvit weights {backbone} does now"
+            )
 
 
 def _missing_gpus(config: Config) -> Iterator[str]:
