@@ -11,8 +11,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "src"
-# Imported only where somebody installed it and asks for it (train/runlog.py).
-OPTIONAL = {"wandb"}
+# Imported only where somebody installed it and asks for it: each has an extra of its own ...
+OPTIONAL = {"wandb", "onnxruntime", "onnxscript"}
+# ... or hands in its objects.
+BROUGHT = {"specutils"}
 
 
 def stages_by_environment(rules: Path = ROOT / "workflow" / "rules") -> dict[str, set[str]]:
@@ -20,7 +22,7 @@ def stages_by_environment(rules: Path = ROOT / "workflow" / "rules") -> dict[str
     found: dict[str, set[str]] = {}
     for path in sorted(rules.glob("*.smk")):
         for rule in re.split(r"^(?=rule \w+:)", path.read_text(), flags=re.MULTILINE):
-            stages = re.findall(r"python -m specvit (\w+)", rule)
+            stages = re.findall(r"python -m specvit ([\w-]+)", rule)
             if not stages:
                 assert "shell:" not in rule, f"a command without a stage:\n{rule}"
                 continue
@@ -33,7 +35,10 @@ def imports_of(stages: set[str]) -> set[tuple[str, str]]:
     """Return (module, name or "") of every import that the stages can come to."""
     found: set[tuple[str, str]] = set()
     seen: set[str] = set()
-    waiting = {"specvit.__main__", *(f"specvit.commands.{stage}" for stage in stages)}
+    waiting = {
+        "specvit.__main__",
+        *(f"specvit.commands.{stage.replace('-', '_')}" for stage in stages),
+    }
     while waiting:
         module = waiting.pop()
         path = _source(module)
@@ -43,7 +48,7 @@ def imports_of(stages: set[str]) -> set[tuple[str, str]]:
         if "." in module:
             waiting.add(module.rpartition(".")[0])  # a package's own imports run first
         for name, item in imports_in(ast.parse(path.read_text())):
-            if name.split(".")[0] in OPTIONAL | {"__future__"}:
+            if name.split(".")[0] in OPTIONAL | BROUGHT | {"__future__"}:
                 continue
             found.add((name, item))
             waiting |= {name, f"{name}.{item}"}
@@ -55,7 +60,7 @@ def distributions_of(imports: set[tuple[str, str]]) -> set[str]:
     """Return the names of the installed packages that hold these modules."""
     tops = {name.split(".")[0] for name, _ in imports} - sys.stdlib_module_names - {"specvit"}
     holders = packages_distributions()
-    return {holder.lower() for top in tops for holder in holders[top]}
+    return {holder.lower().replace("_", "-") for top in tops for holder in holders[top]}
 
 
 def _source(module: str) -> Path | None:

@@ -70,6 +70,8 @@ def test_command_exists(page: str, line: str) -> None:
             makefile = (ROOT / "Makefile").read_text()
             for target in targets:
                 assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+        case ["specvit", "run", *rest] if rest[0].startswith("-"):
+            plan(rest)
         case [program, *rest] if program in ("specvit", ".venv/bin/specvit"):
             parse(app, rest)
         case ["python" | ".venv/bin/python", "-m", "benchmarks", *rest]:
