@@ -107,11 +107,11 @@ def test_old_galaxies_absorb_in_metals_and_lack_emission(noise_free):
 def test_galaxies_lie_on_the_bpt_diagram():
     galaxies = draw_objects(np.random.default_rng(1), np.full(3000, "legacy_main"))
     n2, o3 = bpt_ratios(galaxies)
-    forming = (galaxies["agn"] == 0) & (galaxies["tau"] > 2.4)
+    forming = (galaxies["agn"] == 0) & (galaxies["tau"] > 2.9)
     # Star-forming ones below the line of Kauffmann et al. (2003), all below an extreme.
     below = o3 < 0.61 / (n2 - 0.05) + 1.3
     assert below[forming].mean() > 0.9
-    seyferts = (galaxies["agn"] > 0.5) & (galaxies["tau"] > 2.4)
+    seyferts = (galaxies["agn"] > 0.5) & (galaxies["tau"] > 2.9)
     assert (~below)[seyferts].mean() > 0.5
     assert np.abs(o3).max() < 1.5
     # Metal-rich gas has more nitrogen and less oxygen cooling.

@@ -47,7 +47,7 @@ def stellar_light(row: np.void) -> Floats:
     # Stars feel 0.44 of the dust that the gas does (Calzetti et al. 2000).
     light *= np.exp(-0.405 * float(row["ebv"]) * _starlight_dust())  # 0.4 ln 10 x 0.44
     gas = interstellar_depth(bases.POPULATION_START, len(light), float(row["ebv"]), 0.0)
-    return np.asarray(light * np.exp(-0.4 * gas))
+    return np.asarray(light * np.exp(-0.2 * gas))
 
 
 # Case B recombination at 10^4 K relative to Hbeta (Osterbrock & Ferland 2006, table 4.4).

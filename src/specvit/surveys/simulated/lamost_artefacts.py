@@ -72,12 +72,12 @@ def damage_pixels(rng: Generator, exposure: Exposure, old: bool) -> None:
     if old:
         # Single exposures are shallower than their sum: any of them may have been rejected.
         signal = flux * np.sqrt(ivar)
-        least = min(3.0, 0.3 * float(np.median(signal)))
+        least = min(8.0, 0.1 * float(np.median(signal)))
         weak = signal < least * (1 + rng.exponential(0.4, len(flux)))
         weak |= rng.random(len(flux)) < 0.002
         reach = np.convolve(weak, np.ones(5), mode="same") > 0
         ivar[reach] = 0
         ivar[(wavelength > BAND[0]) & (wavelength < BAND[1])] = 0
-        if rng.random() < 0.15:
+        if rng.random() < 0.1:
             ivar[(wavelength > JOIN[0]) & (wavelength < JOIN[1])] = 0
     flux[-missing:] = 0

@@ -137,7 +137,7 @@ def _lamost_stars(rng: Generator, n: int) -> dict[str, Any]:
 def _galaxies(rng: Generator, n: int, passive: float) -> dict[str, Any]:
     """Star formation history, gas, nucleus and dust; `passive` is the share of quiescent ones."""
     quiet = rng.random(n) < passive
-    tau = np.where(quiet, rng.uniform(0.7, 2.2, n), 10 ** rng.uniform(0.4, 1.2, n))
+    tau = np.where(quiet, rng.uniform(0.9, 2.7, n), 10 ** rng.uniform(0.5, 1.3, n))
     young = ~quiet & (rng.random(n) < 0.12)
     # One in fifty is little else than a burst: lines of 50 times the continuum's height.
     violent = ~quiet & (rng.random(n) < 0.02)

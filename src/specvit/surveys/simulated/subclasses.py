@@ -102,7 +102,7 @@ def lamost_subclass(seen: Structured, plan: NDArray[np.int64]) -> NDArray[np.str
     letter, giant = bases.stars().types[template].astype("U1"), bases.stars().giant[template]
     early = reduced_early(plan) & np.isin(letter, ["F", "G", "K"])
     names = np.where(early, older, names)
-    teff, often = seen["teff"], seen["mix"] < 0.35  # mix is uniform to 0.5
-    names = np.where((letter == "F") & (teff > 6700) & often, "A7", names)
-    clump = np.isin(letter, ["G", "K"]) & giant & (teff > 4500) & often
+    often = seen["mix"] < 0.4  # of 0.5: four of five
+    names = np.where((letter == "F") & (seen["teff"] > 6700) & often, "A7", names)
+    clump = np.isin(letter, ["G", "K"]) & giant & (seen["teff"] > 4500) & often
     return np.where(star, np.where(clump, "G5", names), "Non").astype("U8")
