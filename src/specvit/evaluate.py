@@ -32,7 +32,7 @@ from specvit.metrics.score import Estimate, Estimates, Scores, holm, score
 from specvit.metrics.selective import Selective, aurc, threshold_for
 from specvit.metrics.values import OUTLIERS, ValueScores
 from specvit.plan import KEY, Plan, one_plan
-from specvit.predictions import check_predictions
+from specvit.predictions import check_predictions, check_weights
 from specvit.tasks import Task, tasks_of
 
 FORMAT = 2
@@ -134,7 +134,12 @@ def evaluate(config: Config) -> dict[str, Any]:
     Numbers have six digits; null stands where a number is undefined.
 
     Differences that the report shows are one family: each has a p-value adjusted by Holm's method.
+    Raises DataError as `read_all`, and where a network was trained again since it predicted.
     """
+    for name in config.network_names:
+        for split in ("test", "val"):
+            summary = config.paths.model_dir(name) / "training.json"
+            check_weights(config.paths.predictions(name, split), summary)
     predictions = read_all(config)
     tasks = tasks_of(config.tasks)
     found = {}

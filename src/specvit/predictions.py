@@ -12,12 +12,14 @@ then for each task of the model
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from specvit.errors import DataError
-from specvit.io import write_parquet
+from specvit.io import UNREADABLE, read_json, write_parquet
 from specvit.plan import Plan
 from specvit.tasks import Task
 
@@ -26,6 +28,8 @@ COVERAGE = 0.68
 TOLERANCE = 1e-3
 """How far probabilities, kept as float32, may sum to other than 1."""
 SHOWN = 3
+WEIGHTS_HASH = "weights_sha256"
+"""Of the network: in the metadata of its predictions, in its model.json and training.json."""
 IDENTITY = ("spectrum_id", "object_id", "survey", "snr", "class", "subclass", "z")
 
 
@@ -85,9 +89,34 @@ def _check_classes(frame: pd.DataFrame, task: Task) -> None:
             raise DataError(f"{task.name}_{part} holds {shown}, not {', '.join(task.labels)}")
 
 
-def write_predictions(path: Path, frame: pd.DataFrame, tasks: list[Task], plan: Plan) -> None:
-    """Check and write, ordered by spectrum_id so that equal predictions give equal bytes."""
+def write_predictions(
+    path: Path, frame: pd.DataFrame, tasks: list[Task], plan: Plan, weights: str | None = None
+) -> None:
+    """Check and write, ordered by spectrum_id so that equal predictions give equal bytes.
+
+    `weights` is the SHA-256 of the network's weights; baselines, whose job writes model and
+    predictions together, have none.
+    """
     check_predictions(frame, tasks)
     wanted = [*IDENTITY, *(column for task in tasks for column in task_columns(task))]
     rows = frame[wanted].sort_values("spectrum_id", ignore_index=True)
-    write_parquet(path, rows, plan.metadata)
+    about = {} if weights is None else {WEIGHTS_HASH: weights}
+    write_parquet(path, rows, {**plan.metadata, **about})
+
+
+def check_weights(path: Path, summary: Path) -> None:
+    """Raise DataError where predictions are not of the network that its training.json describes."""
+    told: Any = read_json(summary)
+    trained = told.get(WEIGHTS_HASH) if isinstance(told, dict) else None
+    try:
+        used = (pq.read_schema(path).metadata or {}).get(WEIGHTS_HASH.encode(), b"").decode()
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist") from error
+    except UNREADABLE as error:
+        raise DataError(f"{path} is not what it should be: {error}") from error
+    if not trained or used != trained:
+        raise DataError(
+            f"{path} was predicted by other weights ({used[:12] or 'none are named'}) than "
+            f"{summary} describes ({str(trained)[:12]}): the network was trained again since; "
+            "predict again with specvit predict-split"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from importlib import metadata
 from pathlib import Path
 
@@ -98,6 +99,20 @@ def test_a_loaded_model_predicts_what_the_file_says(made, name):
     np.testing.assert_allclose(
         frame["redshift_pred"], columns["redshift_pred"], rtol=1e-6, atol=FLOAT32
     )
+
+
+def test_a_model_whose_files_are_not_those_recorded_is_refused(made, tmp_path):
+    folder = shutil.copytree(config(made).paths.model_dir("svm"), tmp_path / "svm")
+    model = folder / "model.skops"
+    model.write_bytes(model.read_bytes() + b"\0")
+    with pytest.raises(DataError, match=r"model\.skops is not the file that .*training\.json"):
+        load_baseline(folder, "svm")
+    model.unlink()
+    with pytest.raises(DataError, match=r"model\.skops does not exist"):
+        load_baseline(folder, "svm")
+    (folder / "training.json").unlink()
+    with pytest.raises(DataError, match=r"training\.json does not exist"):
+        load_baseline(folder, "svm")
 
 
 @pytest.mark.parametrize("name", ["svm", "random_forest", "knn", "template"])

@@ -188,6 +188,14 @@ def test_a_baseline_reads_only_its_keys() -> None:
         load_stage([str(ROOT / "config.yaml")], "baselines", baseline="knn")
 
 
+def test_a_network_that_the_run_has_not_is_refused() -> None:
+    for stage in ("train", "predict"):
+        with pytest.raises(ConfigError, match="model 'vitt' is not a network of this run: vit"):
+            load_stage([str(ROOT / "config.yaml")], stage, model="vitt")
+    with pytest.raises(ConfigError, match="'vit-seed2' is not a network"):
+        load_stage([str(ROOT / "config.yaml")], "train", model="vit-seed2")
+
+
 def test_an_experiment_is_alone_with_what_it_changes() -> None:
     def jobs(**train: object) -> dict[str, Any]:
         config = validate(merge(DEMO, {"experiments": [{"name": "x", "train": train}]}))

@@ -25,7 +25,8 @@ from servers.runs import (
 )
 from servers.survey_server import SurveyServer, message, status, web_page
 from specvit.download import download_shard, download_shards
-from specvit.errors import DataError, DownloadError
+from specvit.errors import DataError, DownloadError, LockedError
+from specvit.locks import writing
 
 
 def test_tar_and_ledger(make_run):
@@ -279,9 +280,10 @@ def test_all_shards_go_on_after_one_that_fails(make_run):
 
 
 def test_two_jobs_of_one_shard_do_not_meet(make_run):
-    from specvit.download.journal import open_journal
-
     run = make_run([sdss(1)], "http://127.0.0.1:9/")
-    with open_journal(run.parts), pytest.raises(DownloadError, match="another process"):
+    with (
+        writing(run.config.paths, f"spectra/{SHARD}"),
+        pytest.raises(LockedError, match=f"spectra/{SHARD} is being written by process"),
+    ):
         download_shard(run.config, SHARD)
-    assert run.parts.stat().st_size == 0
+    assert not run.parts.exists()

@@ -5,6 +5,7 @@ Answers are drawn, not learned: the ViT is the best on the whole, Random Forest 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 from scipy.stats import norm
 
@@ -24,7 +26,7 @@ from specvit.config import Config, load_config
 from specvit.io import read_json, write_json, write_parquet, write_text
 from specvit.plan import KEY, Plan
 from specvit.plot import render_hash
-from specvit.predictions import IDENTITY, prob_columns, write_predictions
+from specvit.predictions import IDENTITY, WEIGHTS_HASH, prob_columns, write_predictions
 from specvit.shards.sample import Sample
 from specvit.shards.subset import Subset
 from specvit.tasks import CLASSES, STELLAR_TYPES, Task, tasks_of
@@ -41,8 +43,14 @@ SHARES = (0.4, 0.4, 0.2)
 
 
 def rewrite(path: Path, frame: pd.DataFrame) -> None:
-    """Write other rows to a table of the run, of the same plan."""
-    write_parquet(path, frame, Plan.of_parquet(path).metadata)
+    """Write other rows to a table of the run, of the same plan and network."""
+    metadata = pq.read_schema(path).metadata
+    write_parquet(path, frame, {key.decode(): value.decode() for key, value in metadata.items()})
+
+
+def weights_of(network: str) -> str:
+    """SHA-256 of a made-up network's weights, which are its name."""
+    return hashlib.sha256(network.encode()).hexdigest()
 
 
 @dataclass
@@ -90,7 +98,8 @@ class MadeRun:
             for model in config.model_names:
                 frame = answers(rows, model, tasks_of(config.tasks), generator)
                 path = config.paths.predictions(model, split)
-                write_predictions(path, frame, tasks_of(config.tasks), self.plan)
+                made_by = weights_of(model) if model in config.network_names else None
+                write_predictions(path, frame, tasks_of(config.tasks), self.plan, made_by)
         self._cuts(config, catalog)
         self._summaries(config, catalog[~catalog["spectrum_id"].isin([*lost, *dropped])])
         return config
@@ -214,6 +223,7 @@ class MadeRun:
             folder = config.paths.model_dir(model)
             if model in config.network_names:
                 summary: dict[str, Any] = {"device": "made-up processor", "seconds": 61.5}
+                summary[WEIGHTS_HASH] = weights_of(model)
                 write_text(folder / "model.safetensors", model)
             else:
                 summary = {"threads": 2, "seconds": {"read": 1.0, "fit": 9.0, "predict": 0.5}}

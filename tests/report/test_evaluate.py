@@ -9,8 +9,9 @@ from made_run import MadeRun, rewrite
 from specvit.config import load_stage
 from specvit.errors import DataError
 from specvit.evaluate import evaluate
-from specvit.io import read_json, read_parquet, write_parquet
+from specvit.io import read_json, read_parquet, write_json, write_parquet
 from specvit.plan import Plan
+from specvit.predictions import WEIGHTS_HASH
 
 SMALL = {"train": 60, "val": 60, "test": 150}
 
@@ -179,6 +180,21 @@ def test_models_of_another_plan_are_refused(small):
     path = load_stage(small.inline, "evaluate").paths.predictions("svm")
     write_parquet(path, read_parquet(path), Plan({"selection": "0123456789ab"}).metadata)
     with pytest.raises(DataError, match=r"svm\.parquet and .*vit\.parquet are of different plans"):
+        evaluated(small)
+
+
+def test_predictions_of_other_weights_are_refused(small):
+    config = load_stage(small.inline, "evaluate")
+    summary = config.paths.model_dir("vit") / "training.json"
+    write_json(summary, read_json(summary) | {WEIGHTS_HASH: "ab" * 32})
+    with pytest.raises(DataError, match=r"vit\.parquet was predicted by other weights .*abababab"):
+        evaluated(small)
+
+
+def test_predictions_that_name_no_weights_are_refused(small):
+    path = load_stage(small.inline, "evaluate").paths.predictions("vit", "val")
+    write_parquet(path, read_parquet(path), Plan.of_parquet(path).metadata)
+    with pytest.raises(DataError, match=r"val/vit\.parquet .* \(none are named\)"):
         evaluated(small)
 
 

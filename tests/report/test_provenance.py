@@ -41,6 +41,17 @@ def test_hash_of_a_missing_file_is_refused(run, tmp_path):
         provenance.hashes(elsewhere)
 
 
+def test_weights_of_another_training_are_refused(run):
+    path = run.config.paths.model_dir("vit") / "model.safetensors"
+    kept = path.read_bytes()
+    path.write_bytes(b"other")
+    try:
+        with pytest.raises(DataError, match=r"model\.safetensors is not of the training"):
+            provenance.hashes(run.config)
+    finally:
+        path.write_bytes(kept)
+
+
 def test_times_are_summed_by_stage_in_the_order_of_the_workflow(run):
     root, names = run.config.paths.root, benchmark_names(run.config)
     write_text(root / "benchmarks" / "download" / "train-000009.tsv", "s\n1.0\n")  # no such shard

@@ -20,6 +20,8 @@ from specvit.config.data import Grid, Render
 from specvit.errors import DataError
 from specvit.io import read_json, sha256_file, write_json, write_parquet
 from specvit.paths import RunPaths
+from specvit.plan import KEY
+from specvit.predictions import WEIGHTS_HASH
 from specvit.shards import ShardJob, make_shards, write_summary
 from specvit.shards.index import INDEX_SCHEMA, KINDS, read_index
 from specvit.shards.sample import Sample, png_bytes
@@ -254,3 +256,25 @@ def test_an_unfinished_run_is_refused(tmp_path: Path, run: RunPaths) -> None:
         index.unlink()
     with pytest.raises(DataError, match="nothing is finished yet"):
         verify_run(run.root)
+
+
+def test_what_killed_writers_left_is_listed(
+    run: RunPaths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (".x.csv.part", "spectra/.train-000000.parts", "models/vit/.last.pt.host-7.tmp"):
+        path = run.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    main(["verify", str(run.root)])
+    listed = ".x.csv.part, models/vit/.last.pt.host-7.tmp, spectra/.train-000000.parts"
+    assert f"left when it was killed: 3 ({listed})\n" in capsys.readouterr().out
+
+
+def test_predictions_of_other_weights_are_found(run: RunPaths) -> None:
+    table = pa.table({"spectrum_id": ["star-3"]})
+    write_parquet(run.predictions("vit"), table, {**PLAN.metadata, WEIGHTS_HASH: "ab" * 32})
+    told = {KEY: dict(PLAN.values), WEIGHTS_HASH: "ab" * 32}
+    write_json(run.model_dir("vit") / "training.json", told)
+    assert verify_run(run.root) == []
+    write_json(run.model_dir("vit") / "training.json", told | {WEIGHTS_HASH: "cd" * 32})
+    assert "was predicted by other weights (abababababab) than" in only_problem(run)

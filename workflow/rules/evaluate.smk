@@ -1,6 +1,8 @@
 rule evaluate:
     input:
         predictions=all_predictions(),
+        # Which weights each network had when its training ended.
+        summaries=[f"{ROOT}/models/{name}/training.json" for name in CFG.network_names],
     output:
         metrics=str(PATHS.metrics),
         tables=directory(str(PATHS.tables)),

@@ -25,8 +25,8 @@ from specvit.baselines.rows import (
 )
 from specvit.config import Config
 from specvit.config.baselines import registered
-from specvit.errors import TrainingError
-from specvit.io import sha256_file, write_json
+from specvit.errors import DataError, TrainingError
+from specvit.io import read_json, sha256_file, write_json
 from specvit.logs import get_logger, progress
 from specvit.machine import available_threads, peak_rss_mb
 from specvit.paths import SPLITS
@@ -114,7 +114,19 @@ def baseline_class(name: str) -> type[Baseline]:
 
 
 def load_baseline(folder: Path, name: str) -> Baseline:
-    """Load a trained baseline. Raises DataError where its files are missing or damaged."""
+    """Load a trained baseline.
+
+    Raises DataError where a file of it is missing, or is not the one that training.json records.
+    """
+    summary = folder / SUMMARY
+    told = read_json(summary)
+    recorded = told.get("files") if isinstance(told, dict) else None
+    for file in registered()[name].files:
+        path = folder / file
+        if not path.is_file():
+            raise DataError(f"{path} does not exist: train the baseline first")
+        if not isinstance(recorded, dict) or recorded.get(file) != sha256_file(path):
+            raise DataError(f"{path} is not the file that {summary} records: train it again")
     return baseline_class(name).load(folder)
 
 

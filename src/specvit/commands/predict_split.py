@@ -33,7 +33,7 @@ def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> Non
     from specvit.plan import KEY, Plan
     from specvit.plot import render_hash
     from specvit.predict.split import check_plots, predict_split
-    from specvit.predictions import write_predictions
+    from specvit.predictions import WEIGHTS_HASH, write_predictions
     from specvit.shards.index import read_index
 
     model = load_model(config.paths.model_dir(name))
@@ -42,7 +42,8 @@ def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> Non
     on_gpu = config.train.gpus > 0 and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
     description = config.paths.model_dir(name) / "model.json"
-    trained = Plan.of(read_json(description)["training"].get(KEY), description)
+    told = read_json(description)
+    trained = Plan.of(told["training"].get(KEY), description)
     with writing(config.paths, f"predictions/{name}"):
         for split in splits:
             shards = [
@@ -51,4 +52,5 @@ def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> Non
             plan = read_index(shards, ()).check(config.split, render_hash(render, config.grid))
             plan.check_same(shards[0], trained, description)
             frame = predict_split(model, shards, split, device=device, workers=config.train.workers)
-            write_predictions(config.paths.predictions(name, split), frame, model.tasks, plan)
+            path = config.paths.predictions(name, split)
+            write_predictions(path, frame, model.tasks, plan, told[WEIGHTS_HASH])

@@ -12,11 +12,13 @@ import click
 def command(root: Path) -> None:
     """Check every hash, count, key and picture of the run in ROOT, as results/demo."""
     from specvit.errors import DataError
-    from specvit.shards.verify import verify_run
+    from specvit.shards.verify import unfinished, verify_run
 
     problems = verify_run(root)
     for problem in problems:
         click.echo(problem, err=True)
+    if left := unfinished(root):
+        click.echo(f"{root}: {left}")
     if problems:
         raise DataError(f"{root}: {len(problems)} problems")
     click.echo(f"{root}: every hash, count, key, picture and row is as recorded")

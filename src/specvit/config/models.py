@@ -17,6 +17,7 @@ from specvit.config.layers import below
 from specvit.config.learning import Model, Train, monitors
 from specvit.config.reporting import Evaluate, Report
 from specvit.config.surveys import Simulated, Surveys
+from specvit.errors import ConfigError
 from specvit.paths import RUN_DIR, SPLITS, RunPaths, shard_name
 
 TaskName = Literal["class", "stellar_type", "redshift", "teff", "logg", "feh"]
@@ -209,7 +210,12 @@ class Config(Section):
         """The configuration of one network: one set of plots and seed, no further experiments.
 
         That more seeds are trained beside it changes nothing in it, so that it need not run again.
+        Raises ConfigError for a name that is none of `network_names`.
         """
+        if network not in self.network_names:
+            raise ConfigError(
+                f"model {network!r} is not a network of this run: {', '.join(self.network_names)}"
+            )
         name, further = self._of_seed(network)
         over = self._experiment(name)
         own: dict[str, Any] = {"render": self.render[:1], "train": self.train, "experiments": ()}

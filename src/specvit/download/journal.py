@@ -7,7 +7,6 @@ being written when the job was killed) and cuts it off.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -18,12 +17,8 @@ from pathlib import Path
 
 from specvit.download.disk import disk_full_says, write_at
 from specvit.download.ledger import Entry
-from specvit.errors import DownloadError
-from specvit.logs import get_logger
 
 LONGEST_LINE = 2**16  # reasons are cut long before
-
-log = get_logger(__name__)
 
 
 def _line(entry: Entry) -> bytes:
@@ -91,21 +86,10 @@ class Journal:
 
 @contextmanager
 def open_journal(path: Path) -> Iterator[Journal]:
-    """Open a working file. Raises DownloadError while another process has it open."""
+    """Open a working file, for the one process that holds the lock of its shard."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        _lock(file, path)
         yield Journal(path, file)
     finally:
         os.close(file)
-
-
-def _lock(file: int, path: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise DownloadError(f"another process is downloading into {path}") from error
-    except OSError as error:
-        # Some cluster file systems have no locks; Snakemake runs one job a shard anyway.
-        log.debug("%s: no lock: %s", path, error.strerror)

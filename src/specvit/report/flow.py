@@ -15,6 +15,7 @@ from specvit.errors import DataError
 from specvit.io import read_json, read_parquet
 from specvit.paths import SPLITS
 from specvit.plan import KEY, Plan, one_plan
+from specvit.predictions import check_weights
 from specvit.shards.subset import Subset
 
 LEDGER_STATUSES = ("ok", "missing", "corrupt", "failed")
@@ -199,6 +200,8 @@ def _model(config: Config, name: str, catalog: pd.DataFrame) -> Learned:
 
 def _check_predictions(config: Config, model: str, split: str, drawn: pd.Series) -> None:
     path = config.paths.predictions(model, split)
+    if model in config.network_names:
+        check_weights(path, config.paths.model_dir(model) / "training.json")
     found = read_parquet(path, columns=["spectrum_id"])["spectrum_id"]
     _must_equal(len(drawn), len(found), f"drawn {split} spectra", f"the predictions of {model}")
     odd = set(found) - set(drawn)

@@ -20,6 +20,7 @@ from specvit.config.models import Config
 from specvit.errors import DataError
 from specvit.io import read_json, sha256_file, stable_hash
 from specvit.machine import available_cores, processor_name
+from specvit.predictions import WEIGHTS_HASH
 
 PACKAGES = (
     "snakemake",
@@ -119,6 +120,10 @@ def hashes(config: Config) -> dict[str, str]:
         if not path.exists():
             raise DataError(f"{path} does not exist")
         found[str(path.relative_to(paths.root))] = sha256_file(path)
+    for name in config.network_names:
+        path, summary = (paths.model_dir(name) / f for f in ("model.safetensors", "training.json"))
+        if found[str(path.relative_to(paths.root))] != read_json(summary).get(WEIGHTS_HASH):
+            raise DataError(f"{path} is not of the training that {summary} describes: train again")
     return found
 
 

@@ -21,12 +21,15 @@ from specvit.io import read_json, read_parquet, sha256_file
 from specvit.logs import Ticker, progress
 from specvit.paths import RunPaths
 from specvit.plan import KEY, Plan
+from specvit.predictions import WEIGHTS_HASH, check_weights
 from specvit.shards.index import INDEX_SCHEMA, KINDS, index_path, read_index
 from specvit.shards.sample import png_array
 from specvit.shards.summary import COUNTS
 from specvit.tar import members, read_members
 
 LEDGER_COLUMNS = ["spectrum_id", "status", "sha256"]
+UNFINISHED = (".tmp", ".part", ".part.json", ".parts")
+NAMED = 3  # of them, in a sentence
 MAX_PROBLEMS = 20  # of one shard: a damaged one would otherwise list every sample
 
 
@@ -43,6 +46,7 @@ def verify_run(root: Path) -> list[str]:
     paths = RunPaths(root)
     catalog = read_parquet(paths.catalog, CATALOG_SCHEMA.names).set_index("spectrum_id", drop=False)
     problems = [*_catalog_problems(catalog), *_collect(_plan_problems, paths)]
+    problems += _collect(_prediction_problems, paths)
     summaries = sorted(root.glob("shards/*/shards.json"))
     if not summaries:
         raise DataError(f"{root} has no shards.json: nothing is finished yet")
@@ -100,6 +104,30 @@ def _plan_problems(paths: RunPaths) -> Iterator[str]:
             found.check_same(path, plan, paths.catalog)
         except DataError as error:
             yield str(error)
+
+
+def _prediction_problems(paths: RunPaths) -> Iterator[str]:
+    """Predictions of networks that were trained again since."""
+    for path in sorted(paths.root.glob("predictions/**/*.parquet")):
+        summary = paths.model_dir(path.stem) / "training.json"
+        try:
+            if summary.exists() and WEIGHTS_HASH in read_json(summary):
+                check_weights(path, summary)
+        except (DataError, TypeError) as error:  # TypeError: JSON that is no mapping
+            yield str(error)
+
+
+def unfinished(root: Path) -> str:
+    """What writers that live, or were killed, have left below a run's folder; empty if nothing."""
+    found = sorted(
+        str(path.relative_to(root))
+        for path in root.rglob(".*")
+        if path.name.endswith(UNFINISHED) and path.is_file()
+    )
+    if not found:
+        return ""
+    first = ", ".join(found[:NAMED]) + (", ..." if len(found) > NAMED else "")
+    return f"files that a job is writing, or left when it was killed: {len(found):,} ({first})"
 
 
 def _download_problems(paths: RunPaths, shard: str, rows: pd.DataFrame) -> Iterator[str]:

@@ -34,6 +34,7 @@ from specvit.models.start import start_from
 from specvit.models.store import WEIGHTS, save_model
 from specvit.models.vit import build_model
 from specvit.plan import KEY
+from specvit.predictions import WEIGHTS_HASH
 from specvit.shards.subset import Subset
 from specvit.tasks import tasks_of
 from specvit.train.checkpoint import (
@@ -446,6 +447,7 @@ class Run:
             **self.meter.figures(),
             **self.machine(),
             "peak_memory_mb": round(peak_memory_mb(self.ranks.device), 1),
+            WEIGHTS_HASH: sha256_file(self.folder / WEIGHTS),
             "samples": {"train": len(self.order.samples), "val": len(self.val_samples)},
             "bad_samples": self.bad,
             **self._started(),
