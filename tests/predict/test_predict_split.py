@@ -186,5 +186,6 @@ def test_a_network_or_shards_of_another_plan_are_refused(run, model):
 
 def test_the_command_without_a_trained_model_is_a_sentence(run):
     _, options = run
+    options = [*options, "--config", '{"experiments": [{"name": "other"}]}', "--model", "other"]
     with pytest.raises(DataError, match=r"models/other/model.json does not exist"):
-        CliRunner().invoke(command, [*options, "--model", "other"], catch_exceptions=False)
+        CliRunner().invoke(command, options, catch_exceptions=False)
