@@ -117,7 +117,10 @@ def _sdss_stars(faint: float) -> Callable[[Generator, int], dict[str, Any]]:
     def draw(rng: Generator, n: int) -> dict[str, Any]:
         stars = _stars(rng, n, shares, halo=0.45, giants=0.3)
         stars["ebv"] = rng.exponential(0.04, n).clip(0, 0.5)
-        stars["rmag"] = faint - rng.gamma(2.0, 0.9, n).clip(0, 5.5)
+        # Standards of the flux, and the bright plates of SEGUE, are a fifth.
+        bright = rng.random(n) < 0.2
+        dimmer = faint - rng.gamma(2.0, 0.9, n).clip(0, 4.5)
+        stars["rmag"] = np.where(bright, rng.uniform(14.0, 17.5, n), dimmer)
         return stars
 
     return draw
