@@ -54,12 +54,6 @@ for folder in (FILES, workflow.basedir):
 
 PATHS = CFG.paths
 ROOT = str(PATHS.root)
-# The whole configuration as jobs are given it; no job runs again for what changes in it.
-CONFIG = f"{ROOT}/config.json"
-if not workflow.is_main_process and not Path(CONFIG).exists():
-    # On a machine of its own, without the main one's disk.
-    write_json(Path(CONFIG), WRITTEN)
-
 # The package beside this workflow is the one that runs, in conda environments and containers too;
 # without them, with the Python that runs Snakemake, whether or not its environment is activated.
 # Around an installed one lie other packages, which must not come before those of an environment.
@@ -77,6 +71,12 @@ if not OWN_PYTHON & set(workflow.deployment_settings.deployment_method):
 
 # With a default storage provider, Snakemake keeps local copies of what a job reads and writes.
 STORED = workflow.storage_settings.default_storage_provider is not None
+# The whole configuration as jobs are given it; no job runs again for what changes in it.
+CONFIG = f".snakemake/{CFG.run}.json" if STORED else f"{ROOT}/config.json"
+if not workflow.is_main_process and not Path(CONFIG).exists():
+    # On a machine of its own, without the main one's disk.
+    write_json(Path(CONFIG), WRITTEN)
+
 STARTED = time.time()
 # What a job finds as the last one left it, and what is put back if it fails; all else Snakemake
 # removes before a job and after a failed one. It cannot update what lies in storage.
