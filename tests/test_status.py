@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from specvit.commands.status import command
 from specvit.config import validate
 from specvit.errors import DataError
-from specvit.io import read_json, write_parquet
+from specvit.io import read_json, write_json, write_parquet
 from specvit.paths import RunPaths
 from specvit.status import Stage, failed_jobs, read_status, show_status, write_expected
 
@@ -168,6 +168,12 @@ def test_a_training_shows_how_far_it_is(run: RunPaths) -> None:
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not the folder of a run"):
         read_status(tmp_path)
+
+
+def test_a_run_of_an_earlier_version_is_refused_in_a_sentence(run: RunPaths) -> None:
+    write_json(run.root / "run.json", {"networks": ["vit"]})
+    with pytest.raises(DataError, match="earlier version"):
+        read_status(run.root)
 
 
 def test_what_earlier_settings_made_is_told(run: RunPaths) -> None:

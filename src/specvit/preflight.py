@@ -191,7 +191,7 @@ def _most_rows(config: Config) -> int | None:
     for key, survey in config.surveys.active.items():
         limits = [survey.select.limit(label) for label in survey.select.classes or CLASSES]
         if survey.base_url == "simulated:":
-            limits = [getattr(config.simulated, f"{key}_spectra")]
+            limits = [getattr(config.simulated, f"{key}_spectra", None)]
         if None in limits:
             return None
         most += sum(limit or 0 for limit in limits)

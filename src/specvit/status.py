@@ -129,6 +129,10 @@ def read_status(root: Path) -> Status:
     if not run_file.exists():
         raise DataError(f"{root} is not the folder of a run: it has no {RUN_FILE}")
     expected = read_json(run_file)
+    if "figures" not in expected:
+        raise DataError(
+            f"{run_file} is of an earlier version of specvit: specvit run writes it anew"
+        )
     paths = RunPaths(root)
     counts = _ledger_counts([paths.ledger(shard) for shard in expected["shards"]])
     notes = {

@@ -34,3 +34,15 @@ def test_a_failed_training_keeps_the_model_and_says_why_in_a_line(workflow) -> N
 
     planned = workflow.planned(*asked)
     assert planned["train_model"] == planned["predict"] == 1
+
+
+def test_what_is_missing_is_told_before_anything_runs(workflow) -> None:
+    over = {"model": {"pretrained": True, "weights": "nowhere.pth"}}
+    done = workflow.in_fork("train", over=over)
+    assert done.returncode != 0
+    assert "nothing was started" in done.stdout
+    assert "there is no file nowhere.pth" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (workflow.run_folder / "logs").exists()
+    # Planning asks for nothing, and no network is trained for the shards.
+    assert workflow.planned("shards", over=over)["survey"] == 2

@@ -78,7 +78,8 @@ def test_a_wheel_in_an_empty_folder_runs_from_catalogue_to_report(installed: Ins
     assert "python -m specvit train" in planned
     assert not any(str(ROOT / name) in planned for name in ("src", "workflow", "Snakefile"))
     (installed.folder / "tiny.yaml").write_text(yaml.safe_dump(SMALL))
-    installed.specvit("run", "mine", "--cores", "2", "--configfile", "../tiny.yaml")
+    done = installed.specvit("run", "mine", "--cores", "2", "--configfile", "../tiny.yaml")
+    assert "RuntimeWarning" not in done.stderr
     run = installed.folder / "mine" / "results" / "tiny"
     assert "simulated" in (run / "report.html").read_text()
     assert installed.specvit("status", str(run)).returncode == 0
