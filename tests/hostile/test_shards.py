@@ -170,6 +170,13 @@ def flip(rng: random.Random, data: bytes) -> bytes:
     return bytes(changed)
 
 
+NUMBERS = {
+    pa.int64(): [2**40, -1, 0, -(2**62)],
+    pa.int32(): [2**31 - 1, -1, 0],
+    pa.uint32(): [1, 2**32 - 1],
+}
+
+
 def edit_table(rng: random.Random, data: bytes) -> bytes:
     """A value, a row or a column of a table is another."""
     table = pq.read_table(io.BytesIO(data))
@@ -177,10 +184,10 @@ def edit_table(rng: random.Random, data: bytes) -> bytes:
     rows = table.to_pylist()
     row = rng.randrange(len(rows))
     kind = table.schema.field(name).type
-    value = rng.choice([2**40, -1, 0, -(2**62)]) if pa.types.is_integer(kind) else None
+    value = rng.choice(NUMBERS[kind]) if pa.types.is_integer(kind) else None
     if pa.types.is_string(kind):
         value = rng.choice(["", "spec-é", "../../x", None, "a" * 500, "=1+1"])
-    rows[row][name] = value if kind != pa.uint32() else 1
+    rows[row][name] = value
     changed = rng.choice(
         [
             lambda: pa.Table.from_pylist(rows, schema=table.schema),

@@ -32,6 +32,35 @@ def test_sound_files_are_read(layout: str) -> None:
     read_spectrum(spectra()[layout])
 
 
+def damaged(layout: str, seed: int) -> bytes:
+    rng = random.Random(f"{layout} {seed}")
+    mutator = rng.choice(FITS)
+    return mutator(rng, spectra()[layout])
+
+
+# What long runs (make fuzz) have found.
+FOUND = {
+    "control characters in the name of a column": (
+        lambda whole: damaged("boss", 904),
+        "does not say whose it is",
+    ),
+    "lists in place of numbers": (
+        lambda whole: whole.replace(b"TFORM1  = 'E       '", b"TFORM1  = '1PE(5)  '"),
+        "column FLUX holds a list in each row",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FOUND)
+def test_what_was_found(what: str) -> None:
+    change, said = FOUND[what]
+    data = change(spectra()["boss"])
+    assert data != spectra()["boss"]
+    with pytest.raises(SpectrumError, match=said):
+        read_spectrum(data)
+    assert check(data) == REFUSED
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_damaged_spectra(layout: str, round_: int, became: Became) -> None:
     whole = spectra()[layout]

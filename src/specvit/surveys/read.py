@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from specvit.errors import SpectrumError, blamed_on_the_file
+from specvit.errors import SpectrumError, blamed_on_the_file, on_one_line
 from specvit.registry import surveys
 from specvit.spectrum.fits import BytesFits, FitsSource
 from specvit.spectrum.fits_layout import UnusualFitsError, check_limits
@@ -84,7 +84,8 @@ def _described(source: FitsSource) -> str:
     """What a file holds that is no survey's."""
     names = source.names(1)
     if names:
-        shown = ", ".join(sorted(names)[:SHOWN_COLUMNS]) + (", ..." * (len(names) > SHOWN_COLUMNS))
+        shown = ", ".join(on_one_line(name, most=SHOWN) for name in sorted(names)[:SHOWN_COLUMNS])
+        shown += ", ..." * (len(names) > SHOWN_COLUMNS)
         return f"a table ({shown}) that does not say whose it is"
     if source.get(0, "NAXIS") == 2:
         width, height = source.get(0, "NAXIS1"), source.get(0, "NAXIS2")

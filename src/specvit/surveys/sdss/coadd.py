@@ -126,8 +126,15 @@ def is_bright(mask: NDArray[Any]) -> NDArray[np.bool_] | None:
     return bright
 
 
+def _numbers(source: FitsSource, name: str) -> NDArray[Any]:
+    column = measured(source, 1, name)
+    if column.dtype.kind == "O":  # a column of vectors in the heap
+        raise SpectrumError(f"column {name} holds a list in each row, not a number")
+    return column
+
+
 def read(source: FitsSource, layout: str) -> Spectrum:
     """Read an SDSS spectrum; a pixel is good where finite, ivar > 0 and not BRIGHTSKY."""
     bright = is_bright(source.column(1, "AND_MASK")) if "AND_MASK" in source.names(1) else None
-    loglam, flux, ivar = (measured(source, 1, name) for name in ("LOGLAM", "FLUX", "IVAR"))
+    loglam, flux, ivar = (_numbers(source, name) for name in ("LOGLAM", "FLUX", "IVAR"))
     return build(header(source, layout), loglam.astype(np.float64), flux, ivar, masked=bright)
