@@ -63,7 +63,6 @@ def sky(target: Path, sources: tuple[str, ...], spectra: int, seconds: float) ->
 
     config = validate(reduce(merge, map(read_source, sources))).settled()
     write_json(target / "sky.json", draw_sky(config, spectra, seconds))
-    (target / f"sky.{READY}").touch()
 
 
 @command.command("rates")

@@ -14,7 +14,7 @@ export PYTHONPATH="${PYTHONPATH:+$PYTHONPATH:}$PWD/src:$PWD" PYTHONUNBUFFERED=1
 python=${PYTHON:-python3} tiny=${TINY:+--tiny}
 all=${SECONDS_IN_ALL:-340} out=$(realpath -m "$1") real=${2:+$(realpath "$2")}
 work=$(mktemp -d) cores=$(nproc)
-mkdir -p "$out"
+mkdir -p "$out" && rm -f "$out"/{rates,tune,sky,million,gpu}.json
 trap 'kill -- -$sky 2>/dev/null; rm -rf "$work"' EXIT
 bench() { "$python" -m benchmarks gpu "$@"; }
 left() { echo $((all - SECONDS - $1)); }
@@ -37,19 +37,20 @@ demo=(--config config.yaml --config "{run: million, results_dir: $work/million,
   wait
   nice -n 19 "$python" -m benchmarks gpu sky "$out" "${demo[@]}" --spectra $spectra \
     --seconds 100
-) >"$out/sky.log" 2>&1 &
+) >"$work/sky.log" 2>&1 &
 sky=$!
 
 tune=0 && [ -n "$real" ] && tune=45
 box=$(left $((tune + 70)))
 timeout -k 5 $((box + 10)) "$python" -m benchmarks gpu rates "$out/rates.json" "$work/timing" \
-  --after "$out/sky.ready" --readers "$readers" --seconds "$box" $tiny
+  --after "$out/sky.json" --readers "$readers" --seconds "$box" $tiny
 if [ -n "$real" ]; then
   bench train "$out/tune.json" --seconds $tune --config "$real/config.yaml" --config \
     "{results_dir: $real/results, model: {weights: $real/weights.safetensors},
       train: {gpus: $gpus, epochs: $tune_epochs}}"
 fi
-if [ -e "$out/sky.ready" ]; then
+if [ -e "$out/sky.json" ]; then
   bench train "$out/million.json" "${demo[@]}" --seconds "$(left 20)"
 fi
+tail -n 3 "$work/sky.log"
 bench table "$out"

@@ -8,7 +8,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle
@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.gpu_grid import Case, Scale, case_config
 from benchmarks.steps import block, kept_batches, skip_prepared
@@ -78,6 +79,7 @@ class Bench:
         self.gpus = int(ranks.device.type == "cuda")
         self.takes = {"eager": EAGER_S, "compiled": COMPILE_S, "shards": SHARDS_S}
         self.found: dict[str, Any] = {"rows": [], "left_out": [], "readers": [], "profiles": {}}
+        self.found["variants"] = []
 
     @property
     def left(self) -> float:
@@ -97,6 +99,10 @@ class Bench:
             for measured in waiting:
                 if measured.case.batch == 256 and self.gpus:
                     self._guarded("eager", measured.case, partial(self._profile, measured))
+            for measured in waiting[:1]:
+                for name, variant in VARIANTS.items():
+                    act = partial(self._variant, measured, name, variant)
+                    self._guarded("eager", measured.case, act)
         self._write()
 
     def _guarded(self, kind: str, case: Case, measure: Callable[[], Any]) -> Any:
@@ -108,6 +114,7 @@ class Bench:
             with time_box(min(self.left, LONGEST_S)):
                 found = measure()
         except Exception as error:  # of memory, a compiler, a reader: the other cases go on
+            self.takes[kind] = max(self.takes[kind], time.monotonic() - begun)
             return self._leave(case, kind, f"{type(error).__name__}: {error}"[:300])
         taken = time.monotonic() - begun
         self.takes[kind] = 1.1 * max(taken, self.takes[kind] if kind == "eager" else 0.0)
@@ -212,6 +219,16 @@ class Bench:
             row = {"mode": measured.case.mode, "readers": workers, "pictures_per_s": round(rate, 1)}
             self.found["readers"].append(row)
 
+    def _variant(self, measured: Measured, name: str, variant: Variant) -> None:
+        """The rate from memory with one thing changed, beside the rate without it."""
+        batches, seconds = cycle(measured.batches), self.scale.block_s
+        with variant(measured.run):
+            block(measured.run, batches, WARMUP)
+            changed = block(measured.run, batches, 10_000, seconds)
+        plain = block(measured.run, batches, 10_000, seconds)
+        rates = {"changed": changed["pictures_per_s"], "plain": plain["pictures_per_s"]}
+        self.found["variants"].append({"case": measured.case.name, "variant": name, **rates})
+
     def _profile(self, measured: Measured) -> None:
         """Where a step's time goes on the card, and what of the step waits for it."""
         from torch.profiler import ProfilerActivity, profile
@@ -238,6 +255,32 @@ class Bench:
                 for e in kernels[:TOP_KERNELS]
             ],
         }  # fmt: skip
+
+
+@contextmanager
+def _cudnn_attention(run: Run) -> Iterator[None]:
+    with sdpa_kernel([SDPBackend.CUDNN_ATTENTION, SDPBackend.MATH]):
+        yield
+
+
+@contextmanager
+def _bfloat16_between_blocks(run: Run) -> Iterator[None]:
+    """What blocks add to is float32 under autocast, as the position embedding is."""
+    first = run.model.backbone.get_submodule("blocks.0")
+    kind = torch.bfloat16 if run.stepper.bfloat16 else torch.float32
+    hook = first.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(kind), *inputs[1:]))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+Variant = Callable[[Run], AbstractContextManager[None]]
+VARIANTS: dict[str, Variant] = {
+    "attention by cuDNN": _cudnn_attention,
+    "bfloat16 between blocks": _bfloat16_between_blocks,
+}
+"""Changes that a second look at a slow card would try first."""
 
 
 def _matmul_rate(device: torch.device) -> float:

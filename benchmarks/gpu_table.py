@@ -37,6 +37,9 @@ def _rates(found: dict[str, Any]) -> list[str]:
     for one in found["readers"]:
         lines.append(f"- {one['readers']} reader(s) alone, {one['mode']}: "
                      f"{one['pictures_per_s']:,.0f} pictures/s")  # fmt: skip
+    for one in found["variants"]:
+        lines.append(f"- {one['case']} with {one['variant']}: {one['changed']:,.0f} pictures/s, "
+                     f"without {one['plain']:,.0f}")  # fmt: skip
     for name, profile in found["profiles"].items():
         lines += ["", f"{name}: {profile['kernel_ms_a_step']} ms of kernels a step; waits for the "
                   f"card: {profile['waits_for_the_card'] or 'none'}", ""]  # fmt: skip

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.gpu import told
 from benchmarks.gpu_grid import FULL
+from benchmarks.gpu_rates import VARIANTS
 from benchmarks.gpu_table import as_markdown
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +76,7 @@ def test_the_script_gives_every_part_without_what_the_machine_lacks(tmp_path: Pa
     assert first["of_memory"] > 0
     assert 0 <= first["shards"]["data_wait"] < 1
     assert [one["readers"] for one in found["rates"]["readers"]] == [1]
+    assert [one["variant"] for one in found["rates"]["variants"]] == list(VARIANTS)
     assert found["sky"]["spectra"] > 100
     assert found["million"]["exit_code"] == 0
     assert len(found["million"]["epochs"]) == 2
@@ -90,6 +92,7 @@ def test_the_table_says_what_was_left_out_and_what_gave_nothing(tmp_path: Path):
         "rows": [],
         "left_out": [{"case": FULL.grid[0].name, "part": "compiled", "why": "3 s were left"}],
         "readers": [],
+        "variants": [],
         "profiles": {},
     }
     text = as_markdown({"rates": rates})
