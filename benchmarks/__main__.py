@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, str] = {
     "baselines": "Classical models at growing size.",
     "scale": "Cost of the data stages in finished runs, and at survey size.",
     "sky": "The simulated sky beside real spectra: lines, colours, gaps and noise.",
+    "real": "Networks and baselines on real spectra, same folds.",
     "transfer": "Pretrained weights and none, on a folder of real stars.",
 }
 
