@@ -73,7 +73,7 @@ def command(
     Writes real.json and real.md: class, stellar type and redshift, each by survey. Nothing is
     chosen on the fold that it is tested on.
     """
-    from benchmarks.real_data import Prepared, prepare
+    from benchmarks.real_data import Prepared, fold_config, prepare, write_fold
     from benchmarks.real_systems import NETWORKS, Bench, start_from_sky
     from specvit.config import load_config
 
@@ -96,6 +96,8 @@ def command(
     # By fold, so that each system has some figures when time runs out.
     todo = [(system, fold) for fold in wanted for system in chosen]
     todo = [job for job in todo if not bench.answers_path(*job).exists()]
+    for fold in {fold: None for _, fold in todo}:
+        write_fold(prepared, fold_config(config, bench.runs, fold), fold)
     _run(bench, todo, jobs, minutes)
     _table(bench, names, [fold for fold in wanted if fold in prepared.folds])
 

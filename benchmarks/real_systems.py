@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks.real_data import Prepared, fold_config, write_fold
+from benchmarks.real_data import Prepared, fold_config
 from specvit.baselines.run import run_baseline
 from specvit.config import Config, validate
 from specvit.config.baselines import registered
@@ -65,6 +65,11 @@ class Bench:
             raise ConfigError("sky and sky-real need --sky MODEL, trained by sky.yaml")
         return Path(self.config.model.init)
 
+    @property
+    def runs(self) -> Path:
+        """The folds' runs."""
+        return self.out / "runs"
+
     def answers_path(self, system: str, fold: str) -> Path:
         """Answers to the spectra of a fold's val and test."""
         return self.out / "answers" / f"{system}-{fold}.parquet"
@@ -92,13 +97,12 @@ def title_of(system: str) -> str:
 def run_job(bench: Bench, system: str, fold: str, end: float = math.inf) -> None:
     """Train a system on a fold, unless it is none to be trained, and write what it answers.
 
-    Nothing is begun after `end` (of time.monotonic).
+    The fold's shards are there (`write_fold`). Nothing is begun after `end` (of time.monotonic).
     """
     start = time.monotonic()
     if start > end:
         raise TrainingError("not begun: time is up")
     config = settings_of(bench, system, fold)
-    write_fold(bench.prepared, config, fold)
     about: dict[str, Any] = {}
     if system in registered():
         run_baseline(config, system)
@@ -120,7 +124,7 @@ def run_job(bench: Bench, system: str, fold: str, end: float = math.inf) -> None
 
 def settings_of(bench: Bench, system: str, fold: str) -> Config:
     """The configuration of one system's run of one fold."""
-    config = fold_config(bench.config, bench.out / "runs", fold)
+    config = fold_config(bench.config, bench.runs, fold)
     values = json.loads(config.model_dump_json())
     if system == SCRATCH:
         values["model"] |= {"init": None, "pretrained": False}
