@@ -26,7 +26,7 @@ from specvit.metrics.classification import ClassScores
 from specvit.metrics.values import ValueScores
 from specvit.models import load_model
 from specvit.paths import RunPaths, shard_name
-from specvit.predict import check_plots, predict_split
+from specvit.predict.split import check_plots, predict_split
 from specvit.predictions import prob_columns, task_columns
 from specvit.tasks import Task, tasks_of
 from specvit.train.engine import train

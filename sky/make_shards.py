@@ -2,7 +2,7 @@
 
     python sky/make_shards.py --config config.yaml --config workflow/configs/sky.yaml --processes 16
 
-What is made is what the workflow makes, to the byte. Then: `specvit train`, `specvit predict`.
+What is made is what the workflow makes, to the byte. Next: `specvit train`, `predict-split`.
 """
 
 from __future__ import annotations
