@@ -74,7 +74,7 @@ def command(
     chosen on the fold that it is tested on.
     """
     from benchmarks.real_data import Prepared, fold_config, prepare, write_fold
-    from benchmarks.real_systems import NETWORKS, Bench, start_from_sky
+    from benchmarks.real_systems import NETWORKS, Bench, answers_path, start_from_sky
     from specvit.config import load_config
 
     config = load_config(sources)
@@ -95,7 +95,7 @@ def command(
     wanted = prepared.folds if only_folds is None else only_folds.split(",")
     # By fold, so that each system has some figures when time runs out.
     todo = [(system, fold) for fold in wanted for system in chosen]
-    todo = [job for job in todo if not bench.answers_path(*job).exists()]
+    todo = [job for job in todo if not answers_path(out, *job).exists()]
     for fold in {fold: None for _, fold in todo}:
         write_fold(prepared, fold_config(config, bench.runs, fold), fold)
     _run(bench, todo, jobs, minutes)
@@ -126,8 +126,10 @@ def _table(bench: Bench, names: list[str], folds: list[str]) -> None:
     from benchmarks.real_systems import SKY_REAL, gather, title_of
     from benchmarks.real_table import compare, markdown
     from specvit.io import write_json, write_text
+    from specvit.tasks import tasks_of
 
-    found = {name: gather(bench, name, folds) for name in names}
+    tasks = tasks_of(bench.config.tasks)
+    found = {name: gather(bench.out, bench.prepared, name, folds, tasks) for name in names}
     systems = {name: frame for name, frame in found.items() if frame is not None}
     if not systems:
         click.echo("no system has answered every fold yet: no table")

@@ -19,16 +19,16 @@ from specvit.baselines.run import run_baseline
 from specvit.config import Config, validate
 from specvit.config.baselines import registered
 from specvit.errors import ConfigError, DataError, TrainingError
-from specvit.evaluate import labelled
+from specvit.evaluate import scores_of
 from specvit.io import read_json, read_parquet, write_json, write_parquet
-from specvit.metrics.calibration import IntervalFactors, calibrated, fit_temperature, widened
+from specvit.metrics.calibration import IntervalFactors, fit_temperature
 from specvit.metrics.classification import ClassScores
-from specvit.metrics.values import ValueScores
 from specvit.models import load_model
 from specvit.paths import RunPaths, shard_name
+from specvit.predict.calibrated import Calibration
 from specvit.predict.split import check_plots, predict_split
-from specvit.predictions import prob_columns, task_columns
-from specvit.tasks import Task, tasks_of
+from specvit.predictions import task_columns
+from specvit.tasks import Task
 from specvit.train.engine import train
 
 SCRATCH, IMAGENET, SKY, SKY_REAL = "scratch", "imagenet", "sky", "sky-real"
@@ -70,13 +70,10 @@ class Bench:
         """The folds' runs."""
         return self.out / "runs"
 
-    def answers_path(self, system: str, fold: str) -> Path:
-        """Answers to the spectra of a fold's val and test."""
-        return self.out / "answers" / f"{system}-{fold}.parquet"
 
-    def about_path(self, system: str, fold: str) -> Path:
-        """How they were made, written before them."""
-        return self.answers_path(system, fold).with_suffix(".json")
+def answers_path(out: Path, system: str, fold: str) -> Path:
+    """Answers of a system to the spectra of a fold's val and test."""
+    return out / "answers" / f"{system}-{fold}.parquet"
 
 
 def start_from_sky(config: Config, sky: Path) -> Config:
@@ -116,21 +113,23 @@ def run_job(bench: Bench, system: str, fold: str, end: float = math.inf) -> None
         # Not one real spectrum, for calibration neither.
         val = _simulated_val(bench.sky)
     about["seconds"] = round(time.monotonic() - start, 1)
-    write_json(bench.about_path(system, fold), about)
+    path = answers_path(bench.out, system, fold)
+    write_json(path.with_suffix(".json"), about)
     frames = {"val": val, "test": test}
     both = pd.concat([frame.assign(split=split) for split, frame in frames.items()])
-    write_parquet(bench.answers_path(system, fold), both.reset_index(drop=True))
+    write_parquet(path, both.reset_index(drop=True))
 
 
 def settings_of(bench: Bench, system: str, fold: str) -> Config:
     """The configuration of one system's run of one fold."""
     config = fold_config(bench.config, bench.runs, fold)
     values = json.loads(config.model_dump_json())
+    if system in (SCRATCH, IMAGENET):
+        # By the project's recipe, whatever suits the network that goes on from the simulated sky.
+        values["train"] |= dict.fromkeys(("lr", "layer_decay", "batch_size"))
     if system == SCRATCH:
         values["model"] |= {"init": None, "pretrained": False}
-        epochs = SCRATCH_EPOCHS * config.train.epochs
-        recipe = dict.fromkeys(("lr", "layer_decay", "batch_size"))
-        values["train"] |= {"epochs": epochs, **recipe}
+        values["train"]["epochs"] *= SCRATCH_EPOCHS
     if system == IMAGENET:
         if bench.weights is None:
             raise ConfigError("imagenet needs --weights FILE (README: DINOv2 ViT-S/14)")
@@ -167,52 +166,51 @@ def _simulated_val(sky: Path) -> pd.DataFrame:
     return read_parquet(RunPaths(sky.parents[1]).predictions(sky.name, "val"))
 
 
-def calibrate(test: pd.DataFrame, val: pd.DataFrame, tasks: list[Task]) -> pd.DataFrame:
-    """The test answers with what is fitted on val applied: temperatures, factors on intervals."""
-    found = test.copy()
+def fit_calibration(val: pd.DataFrame, tasks: list[Task]) -> Calibration:
+    """What `specvit evaluate` fits on val: temperatures, and factors on intervals."""
+    temperatures, factors = {}, {}
     for task in tasks:
-        known = labelled(val, task)
-        if task.kind == "classification":
-            temperature = fit_temperature(ClassScores.of(known, task))
-            softened = calibrated(ClassScores.of(test, task), temperature).prob
-            found[prob_columns(task)] = softened.astype(np.float32)
+        scores = scores_of(val, task)
+        if isinstance(scores, ClassScores):
+            temperatures[task.name] = fit_temperature(scores)
         else:
-            scores = ValueScores.of(test, task)
-            wide = widened(scores, IntervalFactors.fit(ValueScores.of(known, task)).of(scores))
-            found[f"{task.name}_lo"], found[f"{task.name}_hi"] = wide.low, wide.high
-    return found
+            factors[task.name] = IntervalFactors.fit(scores)
+    return Calibration(temperatures, factors)
 
 
-def gather(bench: Bench, system: str, folds: Sequence[str]) -> pd.DataFrame | None:
+def answers_of(out: Path, system: str, fold: str, split: str) -> pd.DataFrame:
+    """What a system answered to a fold's val or test, as it came out of it."""
+    answers = read_parquet(answers_path(out, system, fold))
+    return answers[answers["split"] == split].drop(columns="split").reset_index(drop=True)
+
+
+def gather(
+    out: Path, prepared: Prepared, system: str, folds: Sequence[str], tasks: list[Task]
+) -> pd.DataFrame | None:
     """A system's calibrated answers to the test of these folds; None where a fold is missing.
 
     Each fold is calibrated on its own val. A task that is not answered has nan or None.
     """
-    paths = [bench.answers_path(system, fold) for fold in folds]
-    if not all(path.exists() for path in paths):
+    if not all(answers_path(out, system, fold).exists() for fold in folds):
         return None
-    tasks = tasks_of(bench.config.tasks)
-    frames = [_calibrated(read_parquet(path), tasks) for path in paths]
+    frames = [_calibrated(out, system, fold, tasks) for fold in folds]
     frame = pd.concat(frames).sort_values("spectrum_id", ignore_index=True)
-    rows = bench.prepared.rows
+    rows = prepared.rows
     tested = np.any([rows[f"fold_{fold}"] == "test" for fold in folds], axis=0)
     rows = rows[tested].reset_index(drop=True)
     if not frame["spectrum_id"].equals(rows["spectrum_id"]):
-        raise DataError(f"{paths[0].parent} is of other spectra than {bench.prepared.folder}")
+        raise DataError(f"the answers in {out} are of other spectra than {prepared.folder}")
     for task in tasks:
         # What a baseline does not answer, it does not know the truth of either.
         frame[f"{task.name}_true"] = rows[task.column]
     return frame
 
 
-def _calibrated(answers: pd.DataFrame, tasks: list[Task]) -> pd.DataFrame:
+def _calibrated(out: Path, system: str, fold: str, tasks: list[Task]) -> pd.DataFrame:
     """The answers to test, calibrated on those to val; all columns of all tasks are there."""
-    val, test = (
-        answers[answers["split"] == split].drop(columns="split").reset_index(drop=True)
-        for split in ("val", "test")
-    )
+    val, test = (answers_of(out, system, fold, split) for split in ("val", "test"))
     known = [task for task in tasks if f"{task.name}_pred" in test]
-    found = calibrate(test, val, known)
+    found = fit_calibration(val, known).applied(test, known)
     for task in tasks:
         if task not in known:
             columns = dict.fromkeys(task_columns(task), np.nan)

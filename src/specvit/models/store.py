@@ -26,12 +26,19 @@ WEIGHTS, SETTINGS = "model.safetensors", "model.json"
 FORMAT = 2
 
 
-def save_model(folder: Path, model: SpecViT, training: dict[str, Any] | None = None) -> None:
+def save_model(
+    folder: Path, model: SpecViT, training: dict[str, Any] | None = None, *, half: bool = False
+) -> None:
     """Write `model.safetensors` and `model.json`; the same model gives the same bytes.
 
     `training` is what the run wants to remember beside the model (plain values: epoch, metrics).
+    With `half`, weights are rounded to float16, in half the space; they are used in float32.
     """
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    dtype = torch.float16 if half else None
+    state = {
+        name: value.detach().to("cpu", dtype).contiguous()
+        for name, value in model.state_dict().items()
+    }
     data = safetensors.torch.save(state)
     with atomic_open(folder / WEIGHTS) as handle:
         handle.write(data)
