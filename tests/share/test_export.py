@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,16 @@ def test_a_program_that_says_something_else_is_not_kept(source: Path, tmp_path: 
         other.heads["class"].linear.bias.add_(1.0)
     with pytest.raises(DataError, match="of the task class"):
         programs.save_torch(programs.torch_program(other), model, tmp_path / "model.pt2")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_onnx_without_its_extra_is_a_sentence(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    model = load_model(source)
+    with pytest.raises(ConfigError, match="pip install 'specvit"):
+        programs.save_onnx(programs.torch_program(model), model, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
