@@ -216,8 +216,9 @@ def show_status(status: Status, echo: Callable[[str], None], now: float | None =
     """Print the status as plain lines."""
     now = time.time() if now is None else now
     echo(f"{status.root}: {'finished' if status.finished else 'not finished'}")
+    width = max(len(stage.name) for stage in status.stages)
     for stage in status.stages:
-        parts = [f"  {stage.name:<20} {stage.done:>6}/{stage.planned:<6}"]
+        parts = [f"  {stage.name:<{width}} {stage.done:>6}/{stage.planned:<6}"]
         if stage.per_hour is not None and not stage.finished:
             parts.append(f"{stage.per_hour:,.0f} files/h, {_duration(stage.left_s or 0)} left")
         if stage.last is not None and not stage.finished and now - stage.last > STALLED_S:

@@ -83,6 +83,8 @@ def test_a_wheel_in_an_empty_folder_runs_from_catalogue_to_report(installed: Ins
     run = installed.folder / "mine" / "results" / "tiny"
     assert "simulated" in (run / "report.html").read_text()
     assert installed.specvit("status", str(run)).returncode == 0
+    again = installed.specvit("run", "mine", "--dry-run", "--configfile", "../tiny.yaml")
+    assert "Nothing to be done" in again.stdout
 
 
 def test_a_folder_without_a_workflow_is_told_how_to_get_one(installed: Installed) -> None:
