@@ -33,17 +33,16 @@ class Installed:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # Of a copy: setuptools leaves files where it builds.
         source = folder / "source"
-        for name in ("src", "workflow", "envs"):
-            left_out = shutil.ignore_patterns("__pycache__", "*.egg-info")
-            shutil.copytree(ROOT / name, source / name, ignore=left_out)
-        for path in (*ROOT.glob("*.yaml"), *ROOT.glob("*.py"), *ROOT.glob("*.toml")):
-            shutil.copy(path, source)
-        for name in ("Snakefile", "README.md", "LICENSE", "NOTICE"):
-            shutil.copy(ROOT / name, source)
+        others = (".*", "__pycache__", "*.egg-info", "build", "results", "tests", "docs")
+        shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*others))
+        archive = (sys.executable, "-c", "import setuptools.build_meta as b; b.build_sdist('..')")
+        subprocess.run(archive, cwd=source, check=True, capture_output=True)
+        (packed,) = folder.glob("*.tar.gz")
         pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps")
         options = ("--no-build-isolation", "--disable-pip-version-check", "--wheel-dir", folder)
-        subprocess.run([*pip, *options, source], check=True)
+        subprocess.run([*pip, *options, packed], check=True)
         (self.wheel,) = folder.glob("*.whl")
         shutil.rmtree(source)
         zipfile.ZipFile(self.wheel).extractall(folder / "site")
