@@ -30,11 +30,13 @@ class Findings:
     warnings: list[str] = field(default_factory=list)
 
 
-def look(config: Config, *, train: bool = True, fetch: bool = True, here: bool = False) -> Findings:
+def look(
+    config: Config, *, train: bool = True, fetch: bool = True, here: bool | None = None
+) -> Findings:
     """Look for what is missing for a run, or for the part of it that is planned.
 
-    `train`: networks are trained; `fetch`: catalogues or spectra are read; `here`: jobs run on this
-    machine, so that what it lacks is a problem and not a warning.
+    `train`: networks are trained; `fetch`: catalogues or spectra are read; `here`: whether jobs run
+    on this machine, whose GPUs are then needed; None: nobody has said, so that it is a warning.
     """
     found = Findings()
     found.problems += _not_writable(config.paths.root)
@@ -44,7 +46,8 @@ def look(config: Config, *, train: bool = True, fetch: bool = True, here: bool =
     if train:
         found.problems += _missing_weights(config)
         found.warnings += _weights_to_fetch(config)
-        (found.problems if here else found.warnings).extend(_missing_gpus(config))
+        if here is not False:
+            (found.problems if here else found.warnings).extend(_missing_gpus(config))
         found.problems += _tasks_without_rows(config)
         found.warnings += _unseen_classes(config)
     return found
