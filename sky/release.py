@@ -23,6 +23,7 @@ from benchmarks.real_table import SAMPLES, SEED, counts
 from specvit.config.reporting import Evaluate
 from specvit.evaluate import scores_of
 from specvit.io import read_json, write_json, write_text
+from specvit.metrics.definitions import METRICS as DEFINED
 from specvit.metrics.definitions import shown
 from specvit.metrics.groups import make_groups
 from specvit.metrics.score import score
@@ -35,13 +36,6 @@ METRICS = {
     "class": ("balanced_accuracy", "accuracy"),
     "stellar_type": ("balanced_accuracy", "accuracy"),
     "redshift": ("success", "sigma_nmad", "coverage_68"),
-}
-TITLES = {
-    "balanced_accuracy": "balanced accuracy",
-    "accuracy": "accuracy",
-    "success": "redshift success",
-    "sigma_nmad": "sigma_NMAD",
-    "coverage_68": "68 % interval holds",
 }
 OF = {"all": "all", "class": "", "survey": "survey ", "snr": "S/N ", "z": "z "}
 
@@ -72,9 +66,10 @@ def figures(frame: pd.DataFrame, tasks: list[Task]) -> list[str]:
                     continue
                 low, high = (shown(metric, end) for end in estimate.interval)
                 of = OF[group.by] + ("" if group.by == "all" else group.name)
-                title = f"{task.name}: {TITLES[metric]}".replace("redshift: redshift", "redshift:")
+                title = f"{task.name}: {DEFINED[metric].title}".replace("|", "\\|")
                 value = shown(metric, estimate.value)
-                lines.append(f"| {of} | {group.mask.sum()} | {title} | {value} | {low} to {high} |")
+                interval = "-" if np.isnan(estimate.interval[0]) else f"{low} to {high}"
+                lines.append(f"| {of} | {group.mask.sum()} | {title} | {value} | {interval} |")
     return lines
 
 
@@ -108,7 +103,8 @@ def main(real: Path, prepared: Path | None, sky: Path, out: Path) -> None:
     model = load_model(source)
     tasks = model.tasks
     data = Prepared(prepared or real / "prepared")
-    answers = [answers_of(real, SKY_REAL, fold, "test") for fold in data.folds]
+    folds = data.folds
+    answers = [answers_of(real, SKY_REAL, fold, "test") for fold in folds]
     honest = pd.concat(answers, ignore_index=True)
     told = read_json(source / "model.json")["training"]
     first = read_json(sky / "model.json")
@@ -116,7 +112,7 @@ def main(real: Path, prepared: Path | None, sky: Path, out: Path) -> None:
     model.settings = model.settings.model_copy(update={"init": None})
     save_model(out, model, told, half=True)
     write_json(out / NAME, calibration_of(fit_calibration(honest, tasks), len(honest)))
-    frame = gather(real, data, SKY_REAL, data.folds, tasks)
+    frame = gather(real, data, SKY_REAL, folds, tasks)
     write_text(out / "README.md", card(model, told, frame, tasks))
     click.echo(json.dumps({path.name: path.stat().st_size for path in sorted(out.iterdir())}))
 
