@@ -54,6 +54,20 @@ def test_the_same_model_gives_the_same_bytes_and_no_pickle(model, tmp_path):
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["model.json", "model.safetensors"]
 
 
+def test_a_model_stored_in_half_is_half_as_large_and_used_in_float32(model, tmp_path):
+    save_model(tmp_path / "whole", model)
+    save_model(tmp_path / "half", model, half=True)
+    whole, half = (
+        (tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half")
+    )
+    assert half < 0.52 * whole
+    loaded = load_model(tmp_path / "half")
+    assert all(value.dtype == torch.float32 for value in loaded.parameters())
+    x = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
+    outputs, again = model(x), loaded(x)
+    assert all(torch.allclose(outputs[n], again[n], atol=0.02) for n in outputs)
+
+
 def test_a_model_made_from_pretrained_weights_loads_without_them(tmp_path):
     import timm
     from safetensors.torch import save_file
