@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,11 +50,11 @@ def table(
     """Rows of spectra in order; `answers` are those of the ones that have an array, calibrated."""
     asked = np.array([one.array is not None for one in prepared], dtype=bool)
     columns: dict[str, Any] = {
-        "path": [one.path for one in prepared],
-        "survey": [one.survey for one in prepared],
-        "id": [one.identity for one in prepared],
-        "snr": [one.snr for one in prepared],
-        "reason": [one.reason for one in prepared],
+        "path": _texts(one.path for one in prepared),
+        "survey": _texts(one.survey for one in prepared),
+        "id": _texts(one.identity for one in prepared),
+        "snr": np.array([one.snr for one in prepared], dtype=float),
+        "reason": _texts(one.reason for one in prepared),
     }
     for name, source in _sources(tasks).items():
         is_text = source.endswith("_pred") and name in {
@@ -63,14 +63,21 @@ def table(
         values = np.full(len(prepared), None if is_text else np.nan, object if is_text else float)
         if source in answers:
             values[asked] = answers[source].to_numpy()
-        columns[name] = values
+        columns[name] = _texts(values) if is_text else values
     frame = pd.DataFrame(columns)
     if {"class", "stellar_type"} <= set(frame):
         # What kind of star a galaxy would be says nothing; its probabilities are there to see.
         frame.loc[frame["class"] != "STAR", "stellar_type"] = None
     broad = _broad(frame)
-    frame["flags"] = [_flags(one, is_broad) for one, is_broad in zip(prepared, broad, strict=True)]
+    frame["flags"] = _texts(
+        _flags(one, is_broad) for one, is_broad in zip(prepared, broad, strict=True)
+    )
     return frame[schema(tasks).names]
+
+
+def _texts(values: Iterable[str | None]) -> pd.Series:
+    """A column in which a missing text is None, whatever pandas makes of texts."""
+    return pd.Series(list(values), dtype=object)
 
 
 def _sources(tasks: Sequence[Task]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from specvit.logs import get_logger, progress
 from specvit.predict.model import Model
 from specvit.predict.outputs import CsvSink, Sink, opened
 from specvit.predict.shown import MOST_ROWS, show
-from specvit.predict.sources import items
+from specvit.predict.sources import count_of, items
 from specvit.tables.arrays import Reading
 
 SHOWN_REASONS = 3
@@ -97,7 +97,7 @@ def predict_to(
     """
     model = Model(folder, device)
     counts = _Counts()
-    with _sink(output, model) as sink, progress("predict") as tick:
+    with _sink(output, model) as sink, progress("predict", count_of(inputs)) as tick:
         for frame in model.stream(items(inputs), reading, processes):
             sink.add(frame)
             counts.add(frame)

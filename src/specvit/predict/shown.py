@@ -1,4 +1,4 @@
-"""Rows of spectra as a table on a terminal."""
+"""Rows of spectra as a table on a terminal, and under each what to be careful about."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from specvit.predict.rows import SEPARATOR
@@ -20,49 +19,63 @@ MOST_ROWS = 200
 MIN_SECOND = 0.05
 """Probability from which a second peak of the redshift is shown."""
 NARROW = 100
-"""Columns of a terminal below which the survey and the id are left out."""
+"""Columns of a terminal below which the id is left out."""
+NARROWEST_FILE = 16
+BETWEEN = "  "
+INDENT = 4
 
 
 def show(frame: pd.DataFrame, tasks: Sequence[Task], console: Console) -> None:
-    """Print rows as a table that fits the terminal; paths are cut at their front."""
-    wide = console.width >= NARROW
-    width = min(max(len(str(path)) for path in frame["path"]), console.width // (4 if wide else 3))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("file", width=max(width, 8), no_wrap=True)
-    if wide:
-        table.add_column("id", no_wrap=True, max_width=20, overflow="ellipsis")
-    names = [task.name for task in tasks]
-    if "class" in names:
-        table.add_column("class", no_wrap=True)
+    """Print rows as columns that fit the terminal; paths are cut at their front.
+
+    Flags, a second redshift and reasons stand on a line of their own: they need the width.
+    """
+    rows = frame.to_dict("records")
+    cells = [_cells(row, tasks, wide=console.width >= NARROW) for row in rows]
+    header = {name: name for name in (cells[0] if cells else {})}
+    widths = {name: max(len(line[name]) for line in [header, *cells]) for name in header}
+    others = sum(widths.values()) + len(BETWEEN) * len(widths)
+    longest = max((len(row["path"]) for row in rows), default=0)
+    file = min(longest, max(console.width - others, NARROWEST_FILE))
+    _line(console, Text("file".ljust(file), style="bold"), header, widths)
+    for row, line in zip(rows, cells, strict=True):
+        path = Text(_tail(row["path"], file).ljust(file))
+        _line(console, path, {} if row["reason"] else line, widths)
+        notes = _notes(row)
+        if notes:
+            console.print(Padding(notes, (0, 0, 0, INDENT)))
+
+
+def _line(console: Console, file: Text, cells: dict[str, str], widths: dict[str, int]) -> None:
+    parts = [file, *(Text(text.ljust(widths[name])) for name, text in cells.items())]
+    console.print(Text(BETWEEN).join(parts), no_wrap=True, overflow="ellipsis", crop=True)
+
+
+def _cells(row: dict[str, Any], tasks: Sequence[Task], *, wide: bool) -> dict[str, str]:
+    """Text by column."""
+    cells = {"id": row["id"] or ""} if wide else {}
     for task in tasks:
-        if task.kind != "classification":
-            table.add_column(task.column, no_wrap=True)
-    table.add_column("S/N", justify="right", no_wrap=True)
-    table.add_column("notes", ratio=1)
-    for row in frame.to_dict("records"):
-        cells = [Text(_tail(row["path"], max(width, 8)))]
-        if wide:
-            cells.append(Text(row["id"] or ""))
-        if "class" in names:
-            cells.append(Text(_class(row, tasks)))
-        cells += [Text(_number(row, t.column)) for t in tasks if t.kind != "classification"]
-        cells += [Text(_snr(row["snr"])), _notes(row)]
-        table.add_row(*cells)
-    console.print(table)
+        if task.kind == "classification":
+            # A star's type stands with its class.
+            if task.name == "class" or "class" not in row:
+                cells[task.name] = _class(row, task)
+        else:
+            cells[task.column] = _number(row, task.column)
+    return {**cells, "S/N": f"{row['snr']:.1f}" if math.isfinite(row["snr"]) else ""}
 
 
 def _tail(path: str, width: int) -> str:
     return path if len(path) <= width else "…" + path[-width + 1 :]
 
 
-def _class(row: dict[str, Any], tasks: Sequence[Task]) -> str:
+def _class(row: dict[str, Any], task: Task) -> str:
     """`STAR G 0.98`: the class, a star's type, the class's probability."""
-    if row["class"] is None:
+    label = row[task.name]
+    if label is None:
         return ""
-    task = next(task for task in tasks if task.name == "class")
-    prob = dict(zip(task.labels, prob_columns(task), strict=True))[row["class"]]
-    parts = [row["class"], row.get("stellar_type"), f"{row[prob]:.2f}"]
-    return " ".join(part for part in parts if part)
+    prob = row[dict(zip(task.labels, prob_columns(task), strict=True))[label]]
+    kind = row.get("stellar_type") if task.name == "class" else None
+    return " ".join(part for part in (label, kind, f"{prob:.2f}") if part)
 
 
 def _number(row: dict[str, Any], name: str) -> str:
@@ -70,22 +83,18 @@ def _number(row: dict[str, Any], name: str) -> str:
     value, low, high = row[name], row[f"{name}_lo"], row[f"{name}_hi"]
     if not math.isfinite(value):
         return ""
-    below, above = value - low, high - value
-    least = min(side for side in (below, above, math.inf) if side > 0)
-    digits = 4 if not math.isfinite(least) else min(max(1 - math.floor(math.log10(least)), 0), 6)
-    minus, plus = f"{below:.{digits}f}", f"{above:.{digits}f}"
-    sides = f"±{plus}" if minus == plus else f"-{minus} +{plus}"
-    return f"{value:.{digits}f} {sides}"
+    sides = [side for side in (value - low, high - value) if side > 0 and math.isfinite(side)]
+    # Two digits of the narrower side, but no more than any redshift is known to.
+    digits = min(max(1 - math.floor(math.log10(min(sides))), 0), 5) if sides else 4
+    minus, plus = f"{value - low:.{digits}f}", f"{high - value:.{digits}f}"
+    return f"{value:.{digits}f} " + (f"±{plus}" if minus == plus else f"-{minus} +{plus}")
 
 
-def _snr(value: float) -> str:
-    return f"{value:.1f}" if math.isfinite(value) else ""
-
-
-def _notes(row: dict[str, Any]) -> Text:
+def _notes(row: dict[str, Any]) -> Text | None:
     if row["reason"]:
         return Text(row["reason"], style="red")
     probability = row.get("z_second_prob", 0.0)
-    second = [f"or z = {row['z_second']:.4f} ({probability:.0%})"]
+    second = [f"or z = {row['z_second']:.4f} ({probability:.0%})"] * (probability >= MIN_SECOND)
     flags = row["flags"].split(SEPARATOR) if row["flags"] else []
-    return Text(SEPARATOR.join([*second * (probability >= MIN_SECOND), *flags]))
+    told = SEPARATOR.join([*second, *flags])
+    return Text(told, style="yellow") if told else None

@@ -32,6 +32,8 @@ ENDINGS = ("fits", "fit", "csv", "tsv", "ecsv", "txt", "dat", "asc", "ascii", "s
 NAMES = re.compile(rf".*\.({'|'.join(ENDINGS)})(\.gz)?", re.IGNORECASE | re.DOTALL)
 """What is taken from folders and tars; a file that is named itself may be called anything."""
 PATH_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "url")
+MANY = (*TARS, ".parquet", ".csv", ".csv.gz")
+"""Endings of files that may hold many spectra, or name them."""
 STDIN = "-"
 BATCH = 4096  # rows of a catalogue in memory
 HEAD = 65536  # bytes of a CSV file that are looked at to tell a catalogue from a spectrum
@@ -66,6 +68,14 @@ def items(inputs: Iterable[Any]) -> Iterator[Item]:
             yield from _named(str(given))
         else:
             yield Item(f"{type(given).__name__} {number}", thing=given)
+
+
+def count_of(inputs: Iterable[str]) -> int | None:
+    """Number of spectra, where nothing needs to be opened to know it: files and addresses alone."""
+    texts = list(inputs)
+    plain = [text for text in texts if is_address(text) or Path(text).is_file()]
+    plain = [text for text in plain if not text.lower().endswith(MANY)]
+    return len(texts) if len(plain) == len(texts) else None
 
 
 def is_address(text: str) -> bool:
