@@ -32,7 +32,7 @@ from specvit.metrics.score import Estimate, Estimates, Scores, holm, score
 from specvit.metrics.selective import Selective, aurc, threshold_for
 from specvit.metrics.values import OUTLIERS, ValueScores
 from specvit.plan import KEY, Plan, one_plan
-from specvit.predictions import check_predictions, check_weights
+from specvit.predictions import WEIGHTS_HASH, check_predictions, check_weights, weights_of
 from specvit.tasks import Task, tasks_of
 
 FORMAT = 2
@@ -54,6 +54,8 @@ class Predictions:
     plan: Plan
     hashes: dict[str, dict[str, str]]
     """SHA-256 of each model's file of each split."""
+    weights: dict[str, str]
+    """Which trained model of each name gave them."""
 
 
 def read_all(config: Config) -> Predictions:
@@ -78,7 +80,8 @@ def read_all(config: Config) -> Predictions:
         name: {split: sha256_file(config.paths.predictions(name, split)) for split in splits}
         for name in config.model_names
     }
-    return Predictions(splits["test"], splits["val"], plan, hashes)
+    weights = {name: weights_of(config.paths.predictions(name, "val")) for name in hashes}
+    return Predictions(splits["test"], splits["val"], plan, hashes, weights)
 
 
 def answers(frame: pd.DataFrame, task: Task) -> bool:
@@ -154,6 +157,7 @@ def evaluate(config: Config) -> dict[str, Any]:
         "run": config.run,
         KEY: dict(predictions.plan.values),
         "predictions": predictions.hashes,
+        WEIGHTS_HASH: predictions.weights,
         "simulated": config.is_simulated,
         "seed": config.split.seed,
         "bootstrap": config.evaluate.bootstrap,
@@ -358,7 +362,7 @@ def fitted_calibration(metrics: Mapping[str, Any], model: str) -> dict[str, Any]
             calibration = found["models"][model]["calibration"]
             tasks[task] = {key: calibration[key] for key in keys if key in calibration}
     about = {key: metrics[key] for key in ("format", "run", KEY)}
-    return {**about, "model": model, "tasks": tasks}
+    return {**about, "model": model, WEIGHTS_HASH: metrics[WEIGHTS_HASH][model], "tasks": tasks}
 
 
 def _selective(

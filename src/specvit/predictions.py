@@ -29,7 +29,8 @@ TOLERANCE = 1e-3
 """How far probabilities, kept as float32, may sum to other than 1."""
 SHOWN = 3
 WEIGHTS_HASH = "weights_sha256"
-"""Of the network: in the metadata of its predictions, in its model.json and training.json."""
+"""Of the trained model: in the metadata of its predictions, in its model.json or training.json, in
+its calibration.json."""
 IDENTITY = ("spectrum_id", "object_id", "survey", "snr", "class", "subclass", "z")
 
 
@@ -94,8 +95,8 @@ def write_predictions(
 ) -> None:
     """Check and write, ordered by spectrum_id so that equal predictions give equal bytes.
 
-    `weights` is the SHA-256 of the network's weights; baselines, whose job writes model and
-    predictions together, have none.
+    `weights` stands for the trained model that gave them: the SHA-256 of a network's weights, for a
+    baseline a hash of what it was trained from.
     """
     check_predictions(frame, tasks)
     wanted = [*IDENTITY, *(column for task in tasks for column in task_columns(task))]
@@ -104,16 +105,21 @@ def write_predictions(
     write_parquet(path, rows, {**plan.metadata, **about})
 
 
-def check_weights(path: Path, summary: Path) -> None:
-    """Raise DataError where predictions are not of the network that its training.json describes."""
-    told: Any = read_json(summary)
-    trained = told.get(WEIGHTS_HASH) if isinstance(told, dict) else None
+def weights_of(path: Path) -> str:
+    """Which trained model gave a file's predictions; empty where it does not say."""
     try:
-        used = (pq.read_schema(path).metadata or {}).get(WEIGHTS_HASH.encode(), b"").decode()
+        return (pq.read_schema(path).metadata or {}).get(WEIGHTS_HASH.encode(), b"").decode()
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except UNREADABLE as error:
         raise DataError(f"{path} is not what it should be: {error}") from error
+
+
+def check_weights(path: Path, summary: Path) -> None:
+    """Raise DataError where predictions are not of the network that its training.json describes."""
+    told: Any = read_json(summary)
+    trained = told.get(WEIGHTS_HASH) if isinstance(told, dict) else None
+    used = weights_of(path)
     if not trained or used != trained:
         raise DataError(
             f"{path} was predicted by other weights ({used[:12] or 'none are named'}) than "

@@ -72,6 +72,24 @@ def test_minimising_the_loss_recovers_a_known_shift_finer_than_a_bin():
     assert torch.all((found - x).abs() < 1 / CELLS)
 
 
+def test_the_second_peak_is_a_peak_of_its_own():
+    x = torch.tensor([60.0, 60.0, 60.0, 60.0], dtype=torch.float64)
+    main = torch.softmax(gaussian_weights(x, torch.full_like(x, 1.5)), dim=1)
+    other = torch.softmax(gaussian_weights(x + 100, torch.full_like(x, 3.0)), dim=1)
+    broad = torch.softmax(gaussian_weights(x, torch.full_like(x, 30.0)), dim=1)
+    shares = [0.7 * main + 0.3 * other, 0.2 * main + 0.8 * other, main, 0.5 * main + 0.5 * broad]
+    rows = torch.stack([share[i] for i, share in enumerate(shares)])
+    density = Density.of(torch.log(rows + 1e-300), BINS)
+    second, probability = density.second_peak()
+    assert density.expectation_in_peak()[:2].tolist() == pytest.approx([60, 160], abs=0.1)
+    assert second[:2].tolist() == pytest.approx([160, 60], abs=0.1)
+    # A peak ends at a tenth of its height: some per cent of it are outside.
+    assert probability[:2].tolist() == pytest.approx([0.3, 0.2], rel=0.1)
+    # The wings of one peak, however broad, are no second one.
+    assert torch.isnan(second[2:]).all()
+    assert probability[2:].tolist() == [0, 0]
+
+
 def test_expectation_in_the_peak_beats_the_bin_width_and_ignores_a_lower_peak():
     torch.manual_seed(2)
     x = 20 + 200 * torch.rand(500, dtype=torch.float64)

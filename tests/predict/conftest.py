@@ -7,7 +7,6 @@ import pytest
 import small_model
 
 from spectrum_files import galaxy_flux, sdss_file
-from specvit.io import write_json
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +19,7 @@ def bare_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model's folder with a calibration; tests must not change it."""
     folder = small_model.save_small(tmp_path_factory.mktemp("calibrated") / "vit")
-    write_json(folder / "calibration.json", small_model.CALIBRATION)
+    small_model.calibrate(folder, small_model.CALIBRATION)
     return folder
 
 

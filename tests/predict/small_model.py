@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from specvit.config.data import Grid, Render
 from specvit.config.learning import Model, RedshiftBins
+from specvit.io import read_json, write_json
 from specvit.models import LabelStats, build_model, save_model
 from specvit.tasks import tasks_of
 
@@ -31,6 +33,12 @@ CALIBRATION = {
         "teff": {"interval_factor": None, "by_class": {}, "val": 0},
     },
 }
+
+
+def calibrate(folder: Path, calibration: dict[str, Any]) -> None:
+    """Put a calibration beside a model that it was fitted for."""
+    weights = read_json(folder / "model.json")["weights_sha256"]
+    write_json(folder / "calibration.json", {**calibration, "weights_sha256": weights})
 
 
 def save_small(folder: Path, seed: int = 0) -> Path:

@@ -166,7 +166,7 @@ def test_a_model_that_is_not_whole_is_a_sentence(spectra: Path, tmp_path: Path) 
     with pytest.raises(DataError, match="holds no trained model"):
         predict("--model", whole, spectra)
     broken = small_model.save_small(tmp_path / "broken")
-    (broken / "calibration.json").write_text('{"tasks": {"class": 3}}')
+    small_model.calibrate(broken, {"tasks": {"class": 3}})
     with pytest.raises(DataError, match=r"calibration\.json is no calibration"):
         predict("--model", broken, spectra)
     (broken / "calibration.json").unlink()

@@ -26,13 +26,13 @@ from specvit.baselines.rows import (
 from specvit.config import Config
 from specvit.config.baselines import registered
 from specvit.errors import DataError, TrainingError
-from specvit.io import read_json, sha256_file, write_json
+from specvit.io import read_json, sha256_file, stable_hash, write_json
 from specvit.logs import get_logger, progress
 from specvit.machine import available_threads, peak_rss_mb
 from specvit.paths import SPLITS
-from specvit.plan import KEY
+from specvit.plan import KEY, Plan
 from specvit.plot import render_hash
-from specvit.predictions import IDENTITY, write_predictions
+from specvit.predictions import IDENTITY, WEIGHTS_HASH, write_predictions
 from specvit.shards.index import read_index
 from specvit.shards.subset import Subset
 from specvit.tasks import Task, tasks_of
@@ -76,6 +76,7 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
     fit_s = time.monotonic() - start
     folder = config.paths.model_dir(name)
     model.save(folder)
+    trained = _trained(name, setup, plan, [plots, config.data.model_dump(mode="json")])
     counts = {"train": len(train), "val": len(val)}
     del train, val
 
@@ -84,7 +85,8 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
     predicted = {}
     for split in ("val", "test"):
         frame = predict_shards(model, _shards(config, split), answered, f"{name}, {split}")
-        write_predictions(config.paths.predictions(name, split), frame, answered, plan)
+        path = config.paths.predictions(name, split)
+        write_predictions(path, frame, answered, plan, trained)
         predicted[split] = len(frame)
     summary = {
         "model": name,
@@ -98,6 +100,7 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
         "peak_rss_mb": peak_rss_mb(),
         "threads": setup.threads,
         "files": {file: sha256_file(folder / file) for file in registered()[name].files},
+        WEIGHTS_HASH: trained,
         "versions": {package: version(package) for package in ("numpy", "scikit-learn")}
         # Not asked of the package's metadata: in a conda environment it is not installed.
         | {"specvit": __version__, "python": platform.python_version()},
@@ -105,6 +108,17 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
     write_json(folder / SUMMARY, summary)
     get_logger(__name__).info("%s: %s", name, folder / SUMMARY)
     return summary
+
+
+def _trained(name: str, setup: Setup[Any], plan: Plan, read: list[Any]) -> str:
+    """Stands for a trained baseline: all that decides what it learns.
+
+    Not a hash of its files, which hold times and addresses: the same inputs give the same baseline.
+    """
+    other = {key: getattr(value, "__dict__", value) for key, value in setup.read.items()}
+    settings = [setup.settings.model_dump(mode="json"), setup.grid.model_dump(mode="json"), other]
+    tasks = [task.name for task in setup.tasks]
+    return stable_hash([name, dict(plan.values), setup.seed, tasks, settings, read])
 
 
 def baseline_class(name: str) -> type[Baseline]:

@@ -12,11 +12,14 @@ import pandas as pd
 
 from specvit.errors import DataError
 from specvit.io import read_json
+from specvit.logs import get_logger
 from specvit.metrics.calibration import IntervalFactors, soften, stretched
-from specvit.predictions import prob_columns
+from specvit.predictions import WEIGHTS_HASH, prob_columns
 from specvit.tasks import Task
 
 NAME = "calibration.json"
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,23 @@ class Calibration:
     factors: Mapping[str, IntervalFactors] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Of a model's folder; empty where it has none. Raises DataError where it is damaged."""
+    def read(cls, folder: Path, weights: str) -> Self:
+        """Of a model's folder, if it was fitted for these weights.
+
+        Empty, and told in the log, where it has none, or one of an earlier training. Raises
+        DataError where it is damaged.
+        """
         path = folder / NAME
+        again = "probabilities and intervals are as the model gives them; run specvit evaluate"
         if not path.exists():
+            log.warning("%s does not exist: %s", path, again)
             return cls()
         try:
-            tasks: Mapping[str, Any] = read_json(path)["tasks"]
+            described = read_json(path)
+            if described[WEIGHTS_HASH] != weights:
+                log.warning("%s was fitted for another training of it: %s", path, again)
+                return cls()
+            tasks: Mapping[str, Any] = described["tasks"]
             temperatures = {
                 name: float(fitted["temperature"])
                 for name, fitted in tasks.items()

@@ -15,6 +15,7 @@ from specvit.config.baselines import registered
 from specvit.config.data import Grid, Render
 from specvit.errors import DataError
 from specvit.io import read_json
+from specvit.predictions import WEIGHTS_HASH
 from specvit.tasks import Task, tasks_of
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Engine(Protocol):
     tasks: list[Task]
     render: Render
     grid: Grid
+    weights: str
+    """Stands for this very training of it: `specvit.predictions.weights_of`."""
 
     def answer(self, arrays: Sequence[NDArray[Any]]) -> pd.DataFrame:
         """Columns of `specvit.predictions` without truths, uncalibrated, one row an array."""
@@ -46,6 +49,7 @@ class Network:
         from specvit.models import load_model
 
         self.model: SpecViT = load_model(folder)
+        self.weights = str(read_json(folder / "model.json")[WEIGHTS_HASH])
         name = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
             self.device = torch.device(name)
@@ -82,6 +86,7 @@ class Fitted:
         summary = read_json(path)
         try:
             name, tasks = summary["model"], list(summary["tasks"])
+            self.weights = str(summary[WEIGHTS_HASH])
             self.grid = Grid.model_validate(summary[GRID])
             self.tasks = tasks_of(tasks)
         except (KeyError, TypeError, ValidationError) as error:
@@ -110,7 +115,7 @@ class Fitted:
 def engine(folder: Path, device: str | None = None) -> Engine:
     """Load the model in a folder. Raises DataError where there is none, or not whole."""
     description = folder / "model.json"
-    if description.exists() and "weights_sha256" in read_json(description):
+    if description.exists() and WEIGHTS_HASH in read_json(description):
         return Network(folder, device)
     if (folder / "training.json").exists():
         return Fitted(folder)

@@ -12,7 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from specvit.config.data import Grid, Render
-from specvit.logs import get_logger
 from specvit.plot import draw
 from specvit.predict.calibrated import Calibration
 from specvit.predict.engines import Engine, engine
@@ -26,8 +25,6 @@ from specvit.tables.objects import is_arrays
 from specvit.tasks import Task
 
 BATCH = 256
-
-log = get_logger(__name__)
 
 
 class Model:
@@ -46,13 +43,7 @@ class Model:
     def __init__(self, folder: Path, device: str | None = None) -> None:
         self.folder = folder
         self.engine: Engine = engine(folder, device)
-        self.calibration = Calibration.read(folder)
-        if not self.calibration:
-            log.warning(
-                "%s has no calibration.json: probabilities and intervals are as the model gives "
-                "them (specvit evaluate makes one)",
-                folder,
-            )
+        self.calibration = Calibration.read(folder, self.engine.weights)
 
     def __repr__(self) -> str:
         names = ", ".join(task.name for task in self.tasks)

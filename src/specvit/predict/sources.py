@@ -111,8 +111,11 @@ def _named(text: str, *, within_list: bool = False) -> Iterator[Item]:
 
 
 def _address(url: str) -> Item:
-    if urlsplit(url).password is not None:
-        return Item("a URL with a password", reason="refused: keep passwords in ~/.netrc")
+    try:
+        if urlsplit(url).password is not None:
+            return Item("a URL with a password", reason="refused: it would be in every output")
+    except ValueError as error:
+        return Item(printable(url), reason=f"no address: {on_one_line(error, 80)}")
     return Item(printable(url), place=url)
 
 

@@ -15,17 +15,16 @@ SDSS_UNIT = "1e-17 erg / (s cm2 Angstrom)"
 def to_specutils(spectrum: Spectrum) -> Any:
     """See Spectrum.to_specutils."""
     try:
-        import specutils
+        from specutils import Spectrum as Theirs
     except ImportError as error:
         raise DataError(
-            "to_specutils needs specutils, which is not installed: pip install specutils"
+            "to_specutils needs specutils 2 or newer, which is not here: pip install specutils"
         ) from error
     import astropy.units as u
     from astropy.nddata import InverseVariance
 
-    kind = getattr(specutils, "Spectrum", None) or specutils.Spectrum1D
     unit = u.Unit(SDSS_UNIT) if spectrum.header.survey == "sdss" else u.dimensionless_unscaled
-    return kind(
+    return Theirs(
         spectral_axis=spectrum.wavelength * u.AA,
         flux=spectrum.flux * unit,
         uncertainty=InverseVariance(spectrum.ivar, unit=unit**-2),

@@ -69,7 +69,7 @@ class Spectrum:
         return plot_spectrum(self, axes, errors=errors)
 
     def to_specutils(self) -> Any:
-        """The spectrum as specutils' `Spectrum` (its `Spectrum1D` before version 2).
+        """The spectrum as specutils' `Spectrum`.
 
         Pixels without data are masked; the flux of surveys that give absolute fluxes has their
         unit, any other none. Raises DataError where specutils is not installed.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from importlib.util import find_spec
-from typing import Any
 
 from specvit.errors import SpectrumError, blamed_on_the_file
 from specvit.spectrum import Spectrum
@@ -47,13 +45,12 @@ def read_any(data: bytes, reading: Reading, identity: str = "") -> Spectrum:
 def _by_specutils(data: bytes, reading: Reading, error: SpectrumError) -> Spectrum:
     """What one of specutils' loaders makes of it; SpectrumError where none knows the file."""
     no_spectrum = SpectrumError(f"{error}, nor any with a wavelength and a flux")
-    if find_spec("specutils") is None:
-        raise no_spectrum
-    import specutils
-
-    kind: Any = getattr(specutils, "Spectrum", None) or specutils.Spectrum1D
     try:
-        found = kind.read(io.BytesIO(data))
+        from specutils import Spectrum as Theirs
+    except ImportError:
+        raise no_spectrum from None
+    try:
+        found = Theirs.read(io.BytesIO(data))
     except Exception:  # loaders raise nearly anything
         raise no_spectrum from None
     return spectrum_of(found, reading)
