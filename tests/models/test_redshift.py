@@ -85,7 +85,7 @@ def test_the_second_peak_is_a_peak_of_its_own():
     assert second[:2].tolist() == pytest.approx([160, 60], abs=0.1)
     # A peak ends at a tenth of its height: some per cent of it are outside.
     assert probability[:2].tolist() == pytest.approx([0.3, 0.2], rel=0.1)
-    # The wings of one peak, however broad, are no second one.
+    # The wings of one peak, however broad, are no second one, nor is what rounding leaves.
     assert torch.isnan(second[2:]).all()
     assert probability[2:].tolist() == [0, 0]
 

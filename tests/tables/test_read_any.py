@@ -125,6 +125,8 @@ def test_a_unit_is_asked_for_where_angstrom_cannot_be() -> None:
     np.testing.assert_allclose(read_any(data, Reading("nm")).wavelength, WAVE, rtol=1e-7)
     logs = text_of({"wave": LOGLAM, "flux": FLUX})
     np.testing.assert_allclose(read_any(logs, Reading("loglam")).wavelength, WAVE, rtol=1e-7)
+    for unit in ("A", "Ang", "ANGSTROMS"):
+        assert read_any(text_of({"wave": WAVE, "flux": FLUX}), Reading(unit)).good.all()
     for unit in ("kg", "furlongs!"):
         with pytest.raises(SpectrumError, match=f"unit '{unit}' is none of length"):
             read_any(data, Reading(unit))

@@ -26,6 +26,8 @@ REACH = 2
 """Bins on either side that a bin's weight reaches."""
 PEAK_FRACTION = 0.1
 """A peak ends where the density falls below this share of its maximum."""
+LEAST_PEAK = 0.01
+"""Probability from which a second peak counts as one."""
 LEVELS = 65
 """Intervals tried between the two extreme ones that contain the prediction."""
 
@@ -120,21 +122,28 @@ class Density:
         highest = functional.max_pool1d(around[:, None], 2 * CELLS + 1, 1, CELLS)[:, 0]
         # Where the density falls away from the first peak there is no maximum.
         tops = torch.where((around == highest) & ~first, around, 0.0)
-        peak = torch.where(first, 0.0, self._peak_at(tops.argmax(dim=1, keepdim=True)))
-        found = tops.amax(dim=1) > 0
-        probability = torch.where(found, peak.sum(dim=1), 0.0)
+        place = tops.argmax(dim=1, keepdim=True)
+        peak = torch.where(first, 0.0, self._peak_at(place, alone=True))
+        probability = peak.sum(dim=1)
+        found = (tops.amax(dim=1) > 0) & (probability >= LEAST_PEAK)
+        probability = torch.where(found, probability, 0.0)
         return torch.where(found, self._mean(peak), torch.nan), probability
 
     def _around(self) -> Tensor:
         """Mean probability of the cells within a bin's width of each, (n, cells)."""
         return functional.avg_pool1d(self.mass[:, None], CELLS + 1, 1, CELLS // 2)[:, 0]
 
-    def _peak_at(self, place: Tensor) -> Tensor:
-        """Probability in each cell of the peak at or beside a cell (n, 1), 0 in all others."""
+    def _peak_at(self, place: Tensor, *, alone: bool = False) -> Tensor:
+        """Probability in each cell of the peak at or beside a cell (n, 1), 0 in all others.
+
+        `alone`: it ends where a higher one rises, too.
+        """
         cell = torch.arange(self.mass.shape[1], device=self.mass.device)
         near = (cell - place).abs() <= CELLS // 2
         top, at = torch.where(near, self.mass, 0.0).max(dim=1, keepdim=True)
         low = self.mass < PEAK_FRACTION * top
+        if alone:
+            low |= self.mass > top
         first = torch.where(low & (cell < at), cell, -1).amax(dim=1, keepdim=True)
         last = torch.where(low & (cell > at), cell, len(cell)).amin(dim=1, keepdim=True)
         return torch.where((cell > first) & (cell < last), self.mass, 0.0)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -10,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
+from multiprocessing import connection
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -132,7 +136,7 @@ def prepare(items: Iterable[Item], wanted: Wanted, processes: int = 1) -> Iterat
         return
     # Not forked: torch's threads in this process would not live on in a copy of it.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with ProcessPoolExecutor(processes, context, initializer=_start) as pool:
         try:
             yield from _in_turn(pool, everything, wanted, AHEAD * processes)
         except BrokenProcessPool as error:
@@ -141,6 +145,19 @@ def prepare(items: Iterable[Item], wanted: Wanted, processes: int = 1) -> Iterat
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start() -> None:
+    """Set up a process: it ends with the one that it works for, and not by Ctrl-C before it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _chunks(items: Iterable[Item]) -> Iterator[tuple[Item, ...]]:

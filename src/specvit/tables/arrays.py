@@ -12,7 +12,7 @@ from specvit.errors import SpectrumError, on_one_line
 from specvit.spectrum import Header, Spectrum, rebin
 from specvit.spectrum.types import OTHER
 from specvit.spectrum.values import build, vacuum
-from specvit.tables.names import LOG_LAMBDA, Error
+from specvit.tables.names import LOG_LAMBDA, UNITS, Error
 from specvit.tables.noise import der_snr
 
 FEWEST_PIXELS = 32
@@ -117,10 +117,9 @@ def in_angstrom(
     import astropy.units as u
 
     try:
+        known = u.Unit(UNITS.get(unit.lower().strip(" .'"), unit))  # A alone is an ampere
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(
-                u.Quantity(wave, u.Unit(unit)).to_value(u.AA, equivalencies=u.spectral())
-            )
+            return np.asarray(u.Quantity(wave, known).to_value(u.AA, equivalencies=u.spectral()))
     except (ValueError, TypeError, u.UnitsError) as error:
         raise SpectrumError(
             f"wavelength unit {unit!r} is none of length, frequency or energy: "

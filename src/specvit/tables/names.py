@@ -34,8 +34,12 @@ ERROR_NAMES: dict[Error, tuple[str, ...]] = {
 AIR, VACUUM = ("air", "inair"), ("vac", "vacuum", "invacuum", "obs", "observed")
 # `wavelength (nm)`, `flux [1e-17 erg/s/cm2/A]`, `wave_nm`: what follows the name may be its unit.
 IN_BRACKETS = re.compile(r"^(?P<name>[^\[(]*)[\[(](?P<unit>[^\])]*)[\])]\s*$")
-UNIT_ENDINGS = {"nm": "nm", "um": "um", "micron": "um", "a": "Angstrom", "aa": "Angstrom"}
-UNIT_ENDINGS |= {"ang": "Angstrom", "angstrom": "Angstrom", "angstroms": "Angstrom"}
+UNITS = {
+    **dict.fromkeys(("a", "aa", "å", "ang", "angs", "angstrom", "angstroms"), "Angstrom"),
+    **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), "nm"),
+    **dict.fromkeys(("um", "µm", "micron", "microns", "micrometer", "micrometers"), "um"),
+}
+"""Units of wavelength as people write them, in small letters; any other is astropy's to know."""
 SHOWN = 6
 
 
@@ -96,8 +100,8 @@ def _parts(name: str) -> tuple[str, str | None, bool | None]:
         text, unit = match["name"], name.strip()[match.start("unit") : match.end("unit")].strip()
     words = [word for word in re.split(r"[^a-z0-9λ]+", text) if word]
     while len(words) > 1:
-        if words[-1] in UNIT_ENDINGS:
-            unit = unit or UNIT_ENDINGS[words[-1]]
+        if words[-1] in UNITS:
+            unit = unit or UNITS[words[-1]]
         elif words[-1] in (*AIR, *VACUUM):
             in_air = words[-1] in AIR
         else:
