@@ -16,7 +16,7 @@ from specvit.tasks import Task
 
 LOW_SNR = 5.0
 """Below it a spectrum is flagged: what the presets of real surveys ask of a spectrum."""
-COVERED = 0.9
+COVERED = 0.8
 """Share of the model's wavelengths that a spectrum has; below it is flagged."""
 BROAD = OUTLIERS[1]
 """Half width of a 68 % interval over 1 + z from which a redshift says that it saw no line: wider
