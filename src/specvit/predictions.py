@@ -108,11 +108,12 @@ def write_predictions(
 def weights_of(path: Path) -> str:
     """Which trained model gave a file's predictions; empty where it does not say."""
     try:
-        return (pq.read_schema(path).metadata or {}).get(WEIGHTS_HASH.encode(), b"").decode()
+        metadata: dict[bytes, bytes] = pq.read_schema(path).metadata or {}
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except UNREADABLE as error:
         raise DataError(f"{path} is not what it should be: {error}") from error
+    return metadata.get(WEIGHTS_HASH.encode(), b"").decode()
 
 
 def check_weights(path: Path, summary: Path) -> None:
