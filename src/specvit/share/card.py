@@ -51,7 +51,7 @@ def card_of(source: Path, model: SpecViT, programs: list[str]) -> str:
         training=_training(model, summary),
         counts=list(_counts(model)),
         ranges=[(name, *reach) for name, reach in model.stats.range.items()],
-        metrics=list(_metrics(metrics, source.name)),
+        metrics=list(metric_rows(metrics, source.name)),
         tested=metrics.get("test", {}).get("spectra", 0),
         calibration=_calibration(source),
         doubts=summary.get("doubts", []),
@@ -101,14 +101,15 @@ def _counts(model: SpecViT) -> Iterator[tuple[str, int]]:
             yield f"{task.name} {label}", int(number)
 
 
-def _metrics(metrics: Mapping[str, Any], name: str) -> Iterator[tuple[str, str, str, str]]:
+def metric_rows(metrics: Mapping[str, Any], name: str) -> Iterator[tuple[str, str, str, str]]:
+    """Title, value, 95 % interval and meaning of each headline metric of a model, as Markdown."""
     for task, found in metrics.get("tasks", {}).items():
         if name not in found["models"]:
             continue
         entries = overall(dict(metrics), task, name)
         for metric in HEADLINE[TASKS[task].kind]:
             entry = entries[metric]
-            low, high = (shown(metric, entry[end]) for end in ("low", "high"))
+            low, high = (shown(metric, entry[end]) for end in ("lo", "hi"))
             about = METRICS[metric]
             title = f"{task}: {about.title}".replace("|", "\\|")
             yield (

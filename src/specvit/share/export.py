@@ -34,13 +34,12 @@ def export_model(
         raise ConfigError(f"{target} has files of something else ({strange[0]}): name a new folder")
     programs = [name for name, is_asked in ((PT2, pt2), (ONNX, onnx)) if is_asked]
     if programs:
-        from specvit.share.programs import save_onnx, save_torch, torch_program
+        from specvit.share.programs import save_onnx, save_torch
 
-        program = torch_program(model)
         if pt2:
-            save_torch(program, model, target / PT2)
+            save_torch(model, target / PT2)
         if onnx:
-            save_onnx(program, model, target / ONNX)
+            save_onnx(model, target / ONNX)
     write_backbone(model, target / BACKBONE)
     _copy(source / WEIGHTS, target / WEIGHTS)
     write_json(target / SETTINGS, _without_paths(read_json(source / SETTINGS)))
