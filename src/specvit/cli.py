@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "verify": "Check every hash, count, key and picture of a run.",
     "train": "Fine-tune the Vision Transformer.",
     "predict": "Predict spectra: files, folders, tars, addresses, lists.",
+    "explain": "Show where a network looks in a spectrum.",
     "predict-split": "Predict a split with the trained ViT.",
     "baselines": "Train and run one classical baseline.",
     "evaluate": "Compute every metric from the predictions.",

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from specvit.config.data import Grid, Render
+from specvit.errors import DataError, SpectrumError
 from specvit.plot import draw
 from specvit.predict.calibrated import Calibration
 from specvit.predict.engines import Engine, engine
 from specvit.predict.find_model import model_folder
+from specvit.predict.one import read
 from specvit.predict.prepare import Prepared, Wanted, prepare
 from specvit.predict.rows import schema, table
 from specvit.predict.sources import Item, items
@@ -23,6 +25,9 @@ from specvit.spectrum import Spectrum
 from specvit.tables.arrays import Reading
 from specvit.tables.objects import is_arrays
 from specvit.tasks import Task
+
+if TYPE_CHECKING:
+    from specvit.explain.explanation import Explanation
 
 BATCH = 256
 
@@ -122,6 +127,24 @@ class Model:
         if arrays:
             answers = self.calibration.applied(self.engine.answer(arrays), self.tasks)
         return table(prepared, answers, self.tasks)
+
+    def explain(self, spectrum: Any) -> Explanation:
+        """Where a network looks in one spectrum: relevance of each wavelength for its answer.
+
+        `spectrum` is a Spectrum or whatever `specvit.read` takes. Raises DataError for a baseline
+        (it sees no picture) and a backbone without attention, SpectrumError where there is nothing
+        to draw.
+        """
+        from specvit.explain.explanation import explain_one
+        from specvit.predict.engines import Network
+
+        if not isinstance(self.engine, Network):
+            raise DataError(f"{self.folder} is a baseline: only networks can be explained")
+        found = spectrum if isinstance(spectrum, Spectrum) else read(spectrum)
+        row = self.predict(found).iloc[0]
+        if row["reason"] is not None:
+            raise SpectrumError(row["reason"])
+        return explain_one(self.engine.model, found, row.to_dict())
 
     def picture(self, spectrum: Spectrum) -> NDArray[np.uint8]:
         """What a network sees of a spectrum: uint8 (size, size), or (size, size, 3)."""

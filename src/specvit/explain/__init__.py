@@ -1,0 +1,1 @@
+"""Where a network looks: relevance of wavelengths for its answers, and how far to believe it."""

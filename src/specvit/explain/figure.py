@@ -1,0 +1,121 @@
+"""A figure for people: the spectrum with its strong lines, and below it what was looked at."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from specvit.errors import ConfigError
+from specvit.explain.axis import Floats
+from specvit.explain.lines import lines_between
+from specvit.explain.mask import in_windows, window_edges
+from specvit.io import atomic_open
+
+if TYPE_CHECKING:
+    from specvit.explain.explanation import Explanation
+
+KINDS = (".png", ".pdf", ".svg")
+Z_STYLES = (
+    {"color": "#0072b2", "linewidth": 0.9, "linestyle": "-"},
+    {"color": "#d55e00", "linewidth": 0.8, "linestyle": (0, (3, 2))},
+)
+"""Of lines at the predicted redshift and at the runner-up."""
+FILL, CURVE = "#56b4e9", "#1b1f24"
+HEADROOM = 1.3  # above the highest window: single stretches may reach out of the axes
+
+
+def figure_of(explanation: Explanation) -> Any:
+    """See Explanation.plot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    tasks = explanation.relevance
+    figure = Figure(figsize=(9, 2.8 + 1.1 * len(tasks)), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    heights = [2.4, *[1.0] * len(tasks)]
+    first, *others = figure.subplots(
+        len(heights), 1, sharex=True, height_ratios=heights, squeeze=False
+    )[:, 0]
+    explanation.spectrum.plot(first, errors=False)
+    first.set_xlabel("")
+    first.set_title(title_of(explanation), fontsize=9)
+    low, high = explanation.edges[[0, -1]]
+    for axes, (task, methods) in zip(others, tasks.items(), strict=True):
+        _relevance(axes, explanation.edges, methods)
+        axes.set_ylabel(task.replace("_", "\n"), fontsize=8)
+    _lines(first, others, explanation, low, high)
+    first.set_xlim(low, high)
+    (others or [first])[-1].set_xlabel("vacuum wavelength [Å]")
+    if others:
+        others[0].legend(fontsize=7, loc="upper right", frameon=False, ncols=2)
+    return figure
+
+
+def title_of(explanation: Explanation) -> str:
+    """What was answered: `266-51602-1: GALAXY, z = 0.1000 (or 0.4500, 12 %)`."""
+    answer = explanation.answer
+    said = [str(answer[name]) for name in ("class", "stellar_type") if answer.get(name)]
+    redshifts = [f"{z:.4f}" for z in explanation.redshifts]
+    if redshifts:
+        said.append(f"z = {redshifts[0]}")
+    if len(redshifts) > 1:
+        said[-1] += f" (or {redshifts[1]}, {answer['z_second_prob']:.0%})"
+    name = answer.get("id") or answer.get("path") or "spectrum"
+    return f"{name}: {', '.join(said)}"
+
+
+def _relevance(axes: Any, edges: Floats, methods: Mapping[str, Floats]) -> None:
+    """Relevance for each Angstrom in windows, so that areas are shares; faint, each stretch's."""
+    at = window_edges(edges)
+    shares = {name: in_windows(values[None], edges)[0] for name, values in methods.items()}
+    density = {name: values / np.diff(at) for name, values in shares.items()}
+    fine = methods["gradient"] / np.diff(edges)
+    axes.stairs(fine, edges, fill=True, color=FILL, alpha=0.3)
+    axes.stairs(density["gradient"], at, fill=True, color=FILL, alpha=0.8, label="gradient")
+    axes.stairs(density["rollout"], at, color=CURVE, linewidth=0.8, label="rollout")
+    axes.set_ylim(0, HEADROOM * max(float(one.max()) for one in density.values()) or 1.0)
+    axes.set_yticks([])
+    axes.tick_params(labelsize=7)
+
+
+def _lines(
+    first: Any, others: list[Any], explanation: Explanation, low: float, high: float
+) -> None:
+    for number, (z, style) in enumerate(zip(explanation.redshifts, Z_STYLES, strict=False)):
+        for name, wave in lines_between(low, high, z):
+            for axes in (first, *others):
+                axes.axvline(wave, alpha=0.7, zorder=0.5, **style)
+            first.annotate(
+                *(name, (wave, 0.98 - 0.5 * number)),
+                xycoords=("data", "axes fraction"),
+                **{"rotation": 90, "fontsize": 6, "color": style["color"]},
+                **{"ha": "right", "va": "top"},
+            )
+
+
+def check_kind(path: Path) -> None:
+    """Raise ConfigError for a file whose ending says no format."""
+    if path.suffix.lower() not in KINDS:
+        raise ConfigError(f"--output {path}: the ending must be one of {', '.join(KINDS)}")
+
+
+def write_figure(explanation: Explanation, path: Path) -> None:
+    """Write the figure; the same explanation gives the same bytes. Raises ConfigError."""
+    check_kind(path)
+    kind = path.suffix.lower().removeprefix(".")
+    metadata: dict[str, Any] = {
+        "png": {"Software": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+        "svg": {"Date": None, "Creator": None},
+    }
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "specvit"}):
+        figure_of(explanation).savefig(buffer, format=kind, metadata=metadata[kind])
+    with atomic_open(path) as handle:
+        handle.write(buffer.getvalue())
