@@ -225,6 +225,7 @@ class MadeRun:
                 summary: dict[str, Any] = {"device": "made-up processor", "seconds": 61.5}
                 summary[WEIGHTS_HASH] = weights_of(model)
                 write_text(folder / "model.safetensors", model)
+                write_text(folder / "log.jsonl", training_log(tasks_of(config.tasks)))
             else:
                 summary = {"threads": 2, "seconds": {"read": 1.0, "fit": 9.0, "predict": 0.5}}
             own = config.variant(model) if model in config.network_names else config
@@ -302,6 +303,23 @@ def _measure(
     frame[f"{task.name}_lo"] = frame[f"{task.name}_pred"] - 0.9 * width
     frame[f"{task.name}_hi"] = frame[f"{task.name}_pred"] + 0.9 * width
     frame[f"{task.name}_pit"] = norm.cdf((true - pred) / width)
+
+
+def training_log(tasks: list[Task], epochs: int = 4, chosen: int = 3) -> str:
+    """A network's log: the loss falls, the validation loss rises again after the chosen epoch."""
+    lines: list[dict[str, Any]] = [{"event": "start", "step": 0}]
+    for epoch in range(1, epochs + 1):
+        for step in (20 * epoch - 10, 20 * epoch):
+            losses = {f"{task.name}_loss": 20 / step for task in tasks}
+            lines.append({"event": "step", "step": step, **losses})
+        found: dict[str, float] = {}
+        for task in tasks:
+            found[f"{task.name}_loss"] = 0.5 + abs(epoch - chosen)
+            for name in ("accuracy", "outlier_fraction", "mae"):
+                found[f"{task.name}_{name}"] = 0.1 * abs(epoch - chosen)
+        lines.append({"event": "epoch", "step": 20 * epoch, "epoch": epoch, **found})
+    lines.append({"event": "finished", "step": 20 * epochs, "best_epoch": chosen})
+    return "".join(json.dumps(line) + "\n" for line in lines)
 
 
 def picture(row: dict[str, Any], size: int) -> bytes:

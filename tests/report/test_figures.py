@@ -30,6 +30,7 @@ def named(**settings):
 
 def test_names_follow_tasks_and_experiments():
     assert named() == [
+        "learning",
         "confusion_class",
         "accuracy_snr",
         "redshift_scatter",
@@ -39,6 +40,7 @@ def test_names_follow_tasks_and_experiments():
         "risk_coverage",
     ]
     assert named(tasks=["stellar_type"]) == [
+        "learning",
         "confusion_stellar_type",
         "accuracy_snr",
         "reliability",
@@ -138,8 +140,9 @@ def test_axes_are_labelled_and_simulated_data_are_called_so(material):
 
 
 def test_confusion_matrix_shows_the_counts_of_the_metrics(material):
+    figure = next(figure for figure in build(material) if figure.name == "confusion_class")
     with style():
-        canvas = compose(next(build(material)), simulated=True)
+        canvas = compose(figure, simulated=True)
     shown = texts(canvas)
     for model in ("vit", "svm", "random_forest"):
         for row in material.metrics["tasks"]["class"]["models"][model]["confusion"]:

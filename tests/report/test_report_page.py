@@ -37,7 +37,7 @@ def test_nothing_is_fetched_from_anywhere(text):
 def test_everything_that_was_asked_for_is_on_the_page(run, text):
     ids = set(re.findall(r'<section id="([a-z]+)">', text))
     assert ids == {
-        *("results", "spectra", "gallery", "classification", "redshift", "groups"),
+        *("results", "learning", "spectra", "gallery", "classification", "redshift", "groups"),
         *("calibration", "selective", "experiments", "failures", "paper", "run"),
     }
     for target in re.findall(r'<a href="#([a-z]+)">', text):

@@ -2,6 +2,7 @@ rule figures:
     input:
         predictions=all_predictions(),
         metrics=rules.evaluate.output.metrics,
+        logs=[f"{ROOT}/models/{network}/log.jsonl" for network in CFG.network_names],
     output:
         figures=[
             report(
@@ -64,6 +65,7 @@ rule report:
             f"{ROOT}/models/{model}/model.safetensors" for model in CFG.network_names
         ],
         summaries=[f"{ROOT}/models/{model}/training.json" for model in CFG.model_names],
+        logs=rules.figures.input.logs,
         predictions=all_predictions(),
         metrics=rules.evaluate.output.metrics,
         figures=rules.figures.output.figures,

@@ -25,6 +25,7 @@ from specvit.metrics.definitions import METRICS, RANKING
 from specvit.metrics.values import ValueScores
 from specvit.plan import KEY, Plan
 from specvit.report import panels
+from specvit.report.learning import WATCHED, LearningLog, learning_logs
 from specvit.report.names import (
     FIGURES,
     TASK_NAMES,
@@ -78,6 +79,8 @@ class Material:
     config: Config
     metrics: dict[str, Any]
     predictions: Predictions
+    logs: dict[str, LearningLog]
+    """How each network learned."""
 
     @classmethod
     def read(cls, config: Config) -> Material:
@@ -94,7 +97,7 @@ class Material:
                 f"{', '.join(other or evaluated.keys() - predictions.hashes.keys())}): run specvit "
                 "evaluate again"
             )
-        return cls(config, metrics, predictions)
+        return cls(config, metrics, predictions, learning_logs(config))
 
     @property
     def compared(self) -> list[str]:
@@ -129,6 +132,7 @@ class Material:
 def build(material: Material) -> Iterator[Figure]:
     """Every figure of the run, in the order of the report."""
     builders: dict[str, Callable[[Material], Figure]] = {
+        "learning": _learning,
         "confusion_class": partial(_confusion, name="class"),
         "confusion_stellar_type": partial(_confusion, name="stellar_type"),
         "accuracy_snr": _accuracy_snr,
@@ -143,6 +147,33 @@ def build(material: Material) -> Iterator[Figure]:
     }
     for name in figure_names(material.config):
         yield builders[name](material)
+
+
+def _learning(material: Material) -> Figure:
+    drawn = []
+    for task in tasks_of(material.config.tasks):
+        name = TASK_NAMES[task.name].capitalize()
+        loss = partial(panels.losses, logs=material.logs, task=task)
+        drawn.append(Panel(f"{name}: loss", loss))
+        key, title, factor = WATCHED[task.kind]
+        curves = {m: log.validation(task, key, factor) for m, log in material.logs.items()}
+        watched = partial(
+            panels.watched,
+            curves=curves,
+            chosen={model: log.chosen for model, log in material.logs.items()},
+            title=title + ("" if factor != 1 else UNITS.get(task.name, "")),
+        )
+        drawn.append(Panel(f"{name}: validation", watched))
+    return Figure(
+        "learning",
+        "Learning curves",
+        "Loss on the validation split after each epoch (points) and on batches of the train split "
+        "(thin line, of the ViT), and what is watched on the validation split. Ring: the epoch "
+        "whose weights were kept, chosen by all tasks together.",
+        tuple(drawn),
+        columns=2,
+        aspect=0.62,
+    )
 
 
 def _confusion(material: Material, name: str) -> Figure:

@@ -20,8 +20,9 @@ TASK_NAMES = {
 
 UNITS = {"teff": " [K]", "logg": " [dex(cm s⁻²)]", "feh": " [dex]"}
 
-# Figures drawn from predictions and metrics alone, in the order of the report.
+# Figures drawn from predictions, metrics and training logs, in the order of the report.
 FIGURES = (
+    "learning",
     "confusion_class",
     "confusion_stellar_type",
     "accuracy_snr",
@@ -78,6 +79,7 @@ def figure_names(config: Config) -> list[str]:
     classified = "classification" in kinds
     measured = kinds & {"redshift", "regression"}
     wanted = {
+        "learning": True,
         "confusion_class": "class" in config.tasks,
         "confusion_stellar_type": "stellar_type" in config.tasks,
         "accuracy_snr": True,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from specvit.metrics.calibration import central_coverage, reliability
@@ -18,6 +18,7 @@ from specvit.metrics.resample import Floats
 from specvit.metrics.selective import risk_coverage
 from specvit.metrics.values import OUTLIERS, ValueScores
 from specvit.predictions import COVERAGE
+from specvit.report.learning import Curve, LearningLog
 from specvit.report.names import model_name
 from specvit.report.style import (
     ALARM,
@@ -27,6 +28,7 @@ from specvit.report.style import (
     PAPER,
     model_look,
 )
+from specvit.tasks import Task
 
 # From white to the ViT's blue: one hue, so that it also reads in grey.
 BLUES = LinearSegmentedColormap.from_list("specvit", ["#f4f7fa", "#7fb4d6", "#0072b2", "#083b5c"])
@@ -65,6 +67,47 @@ def say_empty(ax: Axes, why: str) -> None:
     ax.set_xticks([])
     ax.set_yticks([])
     ax.grid(False)
+
+
+def losses(ax: Axes, logs: dict[str, LearningLog], task: Task) -> None:
+    """Loss of a task by epoch: validation of every network, training of the first."""
+    models = list(logs)
+    first = logs[models[0]].training(task)
+    look = model_look(models[0], models)
+    if len(first.value):
+        ax.plot(first.epoch, first.value, color=look["color"], lw=0.7, alpha=0.75)
+    curves = {model: log.validation(task, "loss") for model, log in logs.items()}
+    watched(ax, curves, {model: log.chosen for model, log in logs.items()}, "Loss [nats]")
+    shown = np.concatenate([first.value, *(curve.value for curve in curves.values())])
+    if len(shown) and shown.min() > 0 and shown.max() > 5 * shown.min():
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_formatter(FuncFormatter(_one_two_five))
+
+
+def _one_two_five(value: float, _: object) -> str:
+    """Labels at 1, 2 and 5 of each decade."""
+    return f"{value:g}" if f"{value:e}"[0] in "25" else ""
+
+
+def watched(ax: Axes, curves: dict[str, Curve], chosen: dict[str, int], title: str) -> None:
+    """A number of the validation split by epoch, of each network; a ring at the chosen epoch."""
+    models = list(curves)
+    if not any(len(curve.value) for curve in curves.values()):
+        say_empty(ax, "nothing was measured on the validation split")
+        return
+    for model, curve in curves.items():
+        look = model_look(model, models)
+        ax.plot(curve.epoch, curve.value, **look, ms=2.2, lw=1, label=model_name(model))
+        kept = curve.epoch == chosen[model]
+        ring = {"mfc": "none", "mec": INK, "mew": 0.8, "ms": 6.5, "zorder": 4, "clip_on": False}
+        ax.plot(curve.epoch[kept], curve.value[kept], "o", **ring)
+    last = max(float(curve.epoch.max()) for curve in curves.values() if len(curve.epoch))
+    ax.set_xlim(0, last * 1.03)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("Epoch")
+    ax.set_ylabel(title)
+    legend_above(ax)
 
 
 def confusion(ax: Axes, counts: Sequence[Sequence[int]], labels: Sequence[str]) -> None:

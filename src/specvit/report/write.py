@@ -37,6 +37,7 @@ LOG = get_logger(__name__)
 
 # Which figures stand in which section, with the tables that belong to them.
 SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("learning", "How the networks learned", ("learning",)),
     ("classification", "Classification", ("confusion_class", "confusion_stellar_type")),
     ("redshift", "Redshift", ("redshift_scatter", "redshift_residuals")),
     ("parameters", "Stellar parameters", ("parameter_scatter",)),
@@ -312,9 +313,10 @@ def _sections(
     parts = [part for part in parts if part["content"]]
     contents = [
         ("results", "Results"),
+        ("learning", "Learning"),
         ("spectra", "Where every spectrum went"),
         ("gallery", "What the models see"),
-        *((part["id"], part["title"]) for part in parts),
+        *((part["id"], part["title"]) for part in parts[1:]),
         ("failures", "Failures"),
         ("paper", "By the paper"),
         ("run", "What was run"),
