@@ -34,7 +34,7 @@ class Registration:
     title: str
     """Its name for people."""
     colour: str
-    """Its colour in figures, #rrggbb."""
+    """Its colour in figures, #rrggbb: a cold one, since classes have the warm."""
     files: tuple[str, ...]
     """In which files its model is kept, in models/<name>/ beside training.json."""
     settings: type[Section]
@@ -95,22 +95,22 @@ _SKOPS = ("model.skops",)
 _ARRAYS = ("model.safetensors", "model.json")
 _HERE = "specvit.baselines"
 _PCA = ("baselines.components",)
-# Colours: Okabe & Ito (2008), told apart under every common colour blindness.
+# Colours: cold ones, since classes have the warm; of different lightness, for the colour-blind.
 BUILT_IN = (
-    Registration("svm", "SVM", "#e69f00", _SKOPS, SvmSettings, f"{_HERE}.svm:Svm", reads=_PCA),
+    Registration("svm", "SVM", "#56b4e9", _SKOPS, SvmSettings, f"{_HERE}.svm:Svm", reads=_PCA),
     Registration(
         *("random_forest", "Random Forest", "#009e73", _SKOPS, RandomForestSettings),
         f"{_HERE}.forest:RandomForest",
         reads=_PCA,
     ),
-    Registration("knn", "k-NN", "#cc79a7", _SKOPS, KnnSettings, f"{_HERE}.knn:Knn", reads=_PCA),
+    Registration("knn", "k-NN", "#5e4fa2", _SKOPS, KnnSettings, f"{_HERE}.knn:Knn", reads=_PCA),
     Registration(
-        *("cnn1d", "1-D CNN", "#d55e00", _ARRAYS, Cnn1dSettings, f"{_HERE}.cnn1d:Cnn1d"),
+        *("cnn1d", "1-D CNN", "#0b3c5d", _ARRAYS, Cnn1dSettings, f"{_HERE}.cnn1d:Cnn1d"),
         gpu=True,
         reads=("model.redshift",),
     ),
     Registration(
-        *("template", "Templates", "#56b4e9", _ARRAYS, TemplateSettings),
+        *("template", "Templates", "#6b7280", _ARRAYS, TemplateSettings),
         f"{_HERE}.template:Template",
     ),
 )

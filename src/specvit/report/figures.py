@@ -244,7 +244,7 @@ def _redshift_scatter(material: Material) -> Figure:
     return Figure(
         "redshift_scatter",
         "Predicted against catalogue redshift",
-        "Axes are even in log(1 + z). Orange: outliers with |Δz| > 0.05, where Δz = (z_pred − z) "
+        "Axes are even in log(1 + z). Rings: outliers with |Δz| > 0.05, where Δz = (z_pred − z) "
         "/ (1 + z); dashed: that limit. Predictions outside the axes stand on their edge.",
         tuple(
             Panel(model_name(name), partial(panels.redshift_scatter, scores=s, classes=classes))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
@@ -21,7 +21,6 @@ from specvit.predictions import COVERAGE
 from specvit.report.learning import Curve, LearningLog
 from specvit.report.names import model_name
 from specvit.report.style import (
-    ALARM,
     CLASS_COLOURS,
     CLASS_MARKERS,
     INK,
@@ -30,9 +29,8 @@ from specvit.report.style import (
 )
 from specvit.tasks import Task
 
-# From white to the ViT's blue: one hue, so that it also reads in grey.
-BLUES = LinearSegmentedColormap.from_list("specvit", ["#f4f7fa", "#7fb4d6", "#0072b2", "#083b5c"])
-ORANGES = LinearSegmentedColormap.from_list("outliers", ["#fbe3d2", ALARM, "#5c2600"])
+# Shares and densities are neither a class nor a model, so they have no hue.
+GREYS = LinearSegmentedColormap.from_list("specvit", ["#f3f5f7", "#a4aeb9", "#56616d", "#1f262e"])
 MANY = 20_000  # points beyond which a density says more than dots
 CROWD = 60  # outliers beyond which their circles would hide everything
 REDSHIFT_TICKS = (0, 0.1, 0.2, 0.5, 1, 2, 3, 5, 7)
@@ -115,14 +113,14 @@ def confusion(ax: Axes, counts: Sequence[Sequence[int]], labels: Sequence[str]) 
     matrix = np.asarray(counts, dtype=float)
     total = matrix.sum(axis=1, keepdims=True)
     share = np.divide(matrix, total, out=np.zeros_like(matrix), where=total > 0)
-    ax.imshow(share, cmap=BLUES, vmin=0, vmax=1)
+    ax.imshow(share, cmap=GREYS, vmin=0, vmax=1)
     ax.grid(False)
     many = len(labels) > 4
     for i, j in np.ndindex(matrix.shape):
         if many and matrix[i, j] == 0:
             continue
         text = f"{100 * share[i, j]:.0f}" if many else f"{100 * share[i, j]:.1f} %"
-        colour = "white" if share[i, j] > 0.45 else "#10243a"
+        colour = "white" if share[i, j] > 0.5 else "#10243a"
         shift = 0 if many else 0.1
         ax.text(j, i - shift, text, ha="center", va="center", color=colour, fontsize=7)
         if not many:
@@ -160,16 +158,16 @@ def _expm1(x: Any) -> Any:
     return np.expm1(x)
 
 
-def _density(ax: Axes, x: Floats, y: Floats, edges: Floats, cmap: Colormap) -> None:
+def _density(ax: Axes, x: Floats, y: Floats, edges: Floats) -> None:
     """Number of points in each cell, on a logarithmic scale; empty cells are left free."""
     counts, _, _ = np.histogram2d(x, y, bins=(edges, edges))
     shown = np.ma.masked_equal(counts.T, 0)
     norm = LogNorm(0.3, max(float(counts.max()), 2.0))
-    ax.pcolormesh(edges, edges, shown, cmap=cmap, norm=norm, rasterized=True)
+    ax.pcolormesh(edges, edges, shown, cmap=GREYS, norm=norm, rasterized=True)
 
 
 def redshift_scatter(ax: Axes, scores: ValueScores, classes: NDArray[np.object_]) -> None:
-    """Predicted against catalogue redshift; outliers (|dz| > 0.05) stand out in orange."""
+    """Predicted against catalogue redshift; outliers (|dz| > 0.05) ringed where they are few."""
     known = np.isfinite(scores.pred)
     if not known.any():
         say_empty(ax, "no redshift was predicted")
@@ -180,15 +178,14 @@ def redshift_scatter(ax: Axes, scores: ValueScores, classes: NDArray[np.object_]
     shown, out = np.clip(pred, low, high), scores.wrong[known] > 0
     if len(true) > MANY:
         edges = np.expm1(np.linspace(np.log1p(low), np.log1p(high), 150))
-        _density(ax, true[~out], shown[~out], edges, BLUES)
-        _density(ax, true[out], shown[out], edges, ORANGES)
+        _density(ax, true, shown, edges)
     else:
         _class_points(ax, true, shown, classes[known], size=1.9, alpha=0.7)
         ax.plot(
             *(true[out], shown[out]),
             "o",
             mfc="none",
-            mec=ALARM,
+            mec=INK,
             mew=0.6,
             ms=4,
             alpha=0.35 if out.sum() > CROWD else 0.9,
@@ -352,9 +349,11 @@ def parameter_scatter(ax: Axes, scores: ValueScores, name: str, unit: str) -> No
     margin = 0.04 * (high - low) or 1.0
     low, high = low - margin, high + margin
     if len(true) > MANY:
-        _density(ax, true, pred, np.linspace(low, high, 150), BLUES)
+        _density(ax, true, pred, np.linspace(low, high, 150))
     else:
-        ax.plot(true, pred, "o", color=CLASS_COLOURS["GALAXY"], ms=1.9, mew=0, alpha=0.6)
+        ax.plot(
+            true, pred, CLASS_MARKERS["STAR"], color=CLASS_COLOURS["STAR"], ms=2.6, mew=0, alpha=0.6
+        )
     ax.plot([low, high], [low, high], color=INK, lw=0.6)
     ax.set_xlim(low, high)
     ax.set_ylim(low, high)

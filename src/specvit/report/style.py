@@ -22,11 +22,11 @@ PNG_DPI = 300
 INK = "#1b1f24"
 GRID = "#d5dae0"
 PAPER = "#fefefe"  # the inside of open symbols
-ALARM = "#d55e00"
 
-VIT_COLOUR = "#0072b2"  # of the palette that the baselines' colours are from
-SPARE_COLOURS = ("#7a5195", "#b07d2b", "#3d7a80", "#8c564b", "#6b7280")
-CLASS_COLOURS = {"STAR": "#e69f00", "GALAXY": "#0072b2", "QSO": "#cc79a7"}
+# Classes are warm, models cold, so that no colour of one figure means both.
+CLASS_COLOURS = {"STAR": "#e69f00", "GALAXY": "#d1495b", "QSO": "#7d2248"}
+VIT_COLOUR = "#0072b2"
+SPARE_COLOURS = ("#7a5195", "#3d7a80", "#8da0cb", "#6f8f2f", "#2f4b66")
 CLASS_MARKERS = {"STAR": "*", "GALAXY": "o", "QSO": "D"}
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
 
