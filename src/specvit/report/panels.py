@@ -98,7 +98,14 @@ def watched(ax: Axes, curves: dict[str, Curve], chosen: dict[str, int], title: s
         look = model_look(model, models)
         ax.plot(curve.epoch, curve.value, **look, ms=2.2, lw=1, label=model_name(model))
         kept = curve.epoch == chosen[model]
-        ring = {"mfc": "none", "mec": INK, "mew": 0.8, "ms": 6.5, "zorder": 4, "clip_on": False}
+        ring: dict[str, Any] = {
+            "mfc": "none",
+            "mec": INK,
+            "mew": 0.8,
+            "ms": 6.5,
+            "zorder": 4,
+            "clip_on": False,
+        }
         ax.plot(curve.epoch[kept], curve.value[kept], "o", **ring)
     last = max(float(curve.epoch.max()) for curve in curves.values() if len(curve.epoch))
     ax.set_xlim(0, last * 1.03)
