@@ -51,7 +51,9 @@ def test_command_api_and_report_give_the_same_numbers(finished, name: str, tmp_p
     assert CliRunner().invoke(command, options, catch_exceptions=False).exit_code == 0
     by_command = pd.read_parquet(out)
     by_api = specvit.load(model).predict(str(tar))
-    pd.testing.assert_frame_equal(by_command, by_api, check_dtype=False, atol=1e-5)
+    assert by_command["path"].tolist() == by_api["path"].tolist()
+    numbers = by_command.select_dtypes("number")
+    np.testing.assert_allclose(numbers, by_api[numbers.columns], atol=1e-5)
     ids = by_command["path"].map(lambda path: Path(path).name.partition(".")[0])
     ours = by_command.set_index(ids)
     report = of_the_report(paths, name)
@@ -75,7 +77,7 @@ def test_the_notebook_runs(finished, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert any("image/png" in output.get("data", {}) for output in shown)
     text = "".join(output.get("data", {}).get("text/html", "") for output in shown)
     assert "class_prob_QSO" in text
-    assert "noise estimated" in text
+    assert "wavelength taken as Angstrom" in text
 
 
 def test_one_file_in_three_lines(finished) -> None:

@@ -18,6 +18,8 @@ from specvit.tables.noise import der_snr
 FEWEST_PIXELS = 32
 OPTICAL = (1000.0, 30_000.0)
 """Angstrom that a wavelength without a unit may have its median between."""
+MIDDLE = 5500.0
+"""Angstrom at which flux by frequency and by wavelength are given the same number."""
 SAMPLING = 1e-4
 """Step in log10(wavelength) of SDSS's pixels, and about LAMOST's: what models have seen. Finer
 spectra are brought to it, with their noise."""
@@ -66,13 +68,19 @@ def spectrum_from(arrays: Arrays, reading: Reading) -> Spectrum:
     (Jy and its like) becomes flux by wavelength. Raises SpectrumError for shapes that do not fit,
     too few pixels, and wavelengths whose unit cannot be.
     """
+    # What no number can hold becomes inf, and so a gap.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _spectrum_from(arrays, reading)
+
+
+def _spectrum_from(arrays: Arrays, reading: Reading) -> Spectrum:
     wave, flux = _vector(arrays.wave, "wavelength"), _vector(arrays.flux, "flux")
     if wave.shape != flux.shape:
         raise SpectrumError(f"{len(wave)} wavelengths and {len(flux)} fluxes")
     notes = list(arrays.notes)
     wave = in_angstrom(wave, reading.wave_unit or arrays.wave_unit, notes)
     if reading.air or arrays.in_air:
-        wave = _vacuum(wave)
+        wave = vacuum(wave)
         notes.append("converted from air")
     factor = _by_wavelength(arrays.flux_unit, wave)
     ivar = _ivar(arrays, flux, notes)
@@ -112,24 +120,17 @@ def in_angstrom(
         notes.append("wavelength taken as Angstrom")
         return wave
     if unit.lower().replace(" ", "") in LOG_NAMES:
-        with np.errstate(over="ignore"):
-            return np.asarray(10**wave)
+        return np.asarray(10**wave)
     import astropy.units as u
 
     try:
         known = u.Unit(UNITS.get(unit.lower().strip(" .'"), unit))  # A alone is an ampere
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(u.Quantity(wave, known).to_value(u.AA, equivalencies=u.spectral()))
-    except (ValueError, TypeError, u.UnitsError) as error:
+        return np.asarray(u.Quantity(wave, known).to_value(u.AA, equivalencies=u.spectral()))
+    except (ValueError, TypeError, ArithmeticError, u.UnitsError) as error:
         raise SpectrumError(
             f"wavelength unit {unit!r} is none of length, frequency or energy: "
             f"{on_one_line(error, 80)}"
         ) from error
-
-
-def _vacuum(air: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return vacuum(air)
 
 
 def _vector(values: Any, what: str) -> NDArray[np.float64]:
@@ -168,10 +169,9 @@ def _by_wavelength(unit: str | None, wave: NDArray[np.float64]) -> NDArray[np.fl
         parsed = u.Unit(unit, parse_strict="silent")
         by_frequency = parsed.physical_type in ("spectral flux density", "surface brightness")
         by_frequency = by_frequency and parsed.is_equivalent(u.Jy)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, ArithmeticError):
         return 1.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(wave > 0, (5500.0 / wave) ** 2, 1.0)) if by_frequency else 1.0
+    return np.asarray(np.where(wave > 0, (MIDDLE / wave) ** 2, 1.0)) if by_frequency else 1.0
 
 
 def _ivar(arrays: Arrays, flux: NDArray[np.float64], notes: list[str]) -> NDArray[np.float64]:
@@ -180,11 +180,10 @@ def _ivar(arrays: Arrays, flux: NDArray[np.float64], notes: list[str]) -> NDArra
         error = _vector(arrays.error, arrays.kind)
         if error.shape != flux.shape:
             raise SpectrumError(f"{len(error)} errors and {len(flux)} fluxes")
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            if arrays.kind == "sigma":
-                error = 1 / np.where(error > 0, error, np.nan) ** 2
-            elif arrays.kind == "variance":
-                error = 1 / np.where(error > 0, error, np.nan)
+        if arrays.kind == "sigma":
+            error = 1 / np.where(error > 0, error, np.nan) ** 2
+        elif arrays.kind == "variance":
+            error = 1 / np.where(error > 0, error, np.nan)
         if np.any(np.isfinite(error) & (error > 0)):
             return np.where(np.isfinite(error) & (error > 0), error, 0.0)
     finite = np.isfinite(flux)
@@ -208,6 +207,8 @@ def _sampled(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Finer spectra as means over pixels of SAMPLING; others as they are."""
     step = float(np.median(np.diff(loglam)))
+    if step <= 0:
+        raise SpectrumError("wavelengths are too close for numbers to tell apart")
     if step >= FINER * SAMPLING:
         return loglam, flux, ivar
     first, last = np.floor(loglam[0] / SAMPLING), np.ceil(loglam[-1] / SAMPLING)
@@ -222,10 +223,10 @@ def _sampled(
     return centres, np.where(known, mean, 0.0), np.where(known, total, 0.0)
 
 
-def _scale(flux: NDArray[np.float64], ivar: NDArray[np.float64]) -> float:
+def _scale(flux: NDArray[np.float64], ivar: NDArray[np.float64]) -> np.float64:
     """A level that brings flux near 1: what is drawn and learned does not depend on it."""
-    level = float(np.median(np.abs(flux[ivar > 0]))) if (ivar > 0).any() else 0.0
-    return level if level > 0 and np.isfinite(level) else 1.0
+    level = np.float64(np.median(np.abs(flux[ivar > 0]))) if (ivar > 0).any() else np.float64(0)
+    return level if level > 0 and np.isfinite(level) else np.float64(1)
 
 
 def _snr(flux: NDArray[np.float64], ivar: NDArray[np.float64]) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from specvit.errors import SpectrumError, on_one_line
+from specvit.spectrum.fits_layout import check_limits
 from specvit.spectrum.values import number
 from specvit.tables.arrays import Arrays
 from specvit.tables.columns import arrays_of
@@ -28,6 +29,7 @@ def read_fits(data: bytes) -> Arrays | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
+            check_limits(data)
             with fits.open(io.BytesIO(data), memmap=False) as hdus:
                 return _first_table(hdus) or _first_image(hdus)
         except SpectrumError:
