@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from typing import Any
 
@@ -101,10 +100,6 @@ def run(group: click.Group, args: list[str] | None) -> Any:
     except SpecvitError as error:
         print(f"specvit: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has enough of it (head); nothing can be flushed there any more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)  # as the shell has it for SIGPIPE
     except OSError as error:
         if error.errno not in FULL | REFUSED:
             raise
