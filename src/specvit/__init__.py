@@ -5,8 +5,8 @@
     model = specvit.load("results/demo")
     table = model.predict(["spec-0266-51602-0001.fits"])
 
-What stands below is imported when it is first used: `import specvit` alone takes no time, and of all
-this only `load` brings torch.
+What stands below is imported when it is first used: `import specvit` alone takes no time, and
+only `load` brings torch.
 """
 
 from __future__ import annotations
