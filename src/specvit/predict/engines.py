@@ -63,10 +63,12 @@ class Network:
         """See Engine. The forward pass is in float32, as that of a run's own predictions."""
         import torch
 
+        from specvit.models.precision import full_float32
+
         stacked = np.stack(arrays)
         stacked = stacked[:, None] if stacked.ndim == 3 else stacked.transpose(0, 3, 1, 2)
         pictures = torch.from_numpy(np.ascontiguousarray(stacked))
-        with torch.inference_mode():
+        with torch.inference_mode(), full_float32():
             outputs = self.model(pictures.to(self.device))
             cpu = {name: output.cpu() for name, output in outputs.items()}
             columns = self.model.decode(cpu)

@@ -13,6 +13,7 @@ from specvit.config.data import Grid, Render
 from specvit.errors import DataError
 from specvit.logs import progress
 from specvit.models import SpecViT
+from specvit.models.precision import full_float32
 from specvit.plot import render_hash
 from specvit.predictions import IDENTITY
 from specvit.shards.index import Index, read_index
@@ -49,7 +50,11 @@ def predict_split(
     batches = evaluation_batches(
         samples, model.render, batch_size, workers=workers, pin=device.type == "cuda"
     )
-    with progress(f"predict {split}", total=len(samples)) as tick, torch.inference_mode():
+    with (
+        progress(f"predict {split}", total=len(samples)) as tick,
+        torch.inference_mode(),
+        full_float32(),
+    ):
         for batch in batches:
             _refuse(batch.bad)
             outputs = model(batch.pictures.to(device, non_blocking=True))
