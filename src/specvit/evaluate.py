@@ -280,8 +280,8 @@ def _spread(task: Task, networks: list[Estimates]) -> dict[str, Any]:
 def _adjust(tasks: Mapping[str, Any], config: Config) -> int:
     """Adjust the p-values of the differences that the report shows; return how many there are.
 
-    Shown are those between the ViT and the baselines in metrics with a better direction; p is null
-    for all others.
+    Shown are those between the ViT and the baselines in metrics with a better direction, and over
+    all spectra also those between it and the experiments; p is null for all others.
     """
     family: list[dict[str, Any]] = []
     for task in tasks.values():
@@ -290,8 +290,8 @@ def _adjust(tasks: Mapping[str, Any], config: Config) -> int:
                 names = HEADLINE[task["kind"]] if by == "all" else COMPARED[task["kind"]]
                 directed = {n for n in names if METRICS[n].better in ("higher", "lower")}
                 for metric, entry in ((m, e) for es in by_group.values() for m, e in es.items()):
-                    is_shown = metric in directed and name not in config.network_names
-                    if is_shown and math.isfinite(entry["p"]):
+                    is_shown = by == "all" or name not in config.network_names
+                    if is_shown and metric in directed and math.isfinite(entry["p"]):
                         family.append(entry)
                     else:
                         entry["p"] = None

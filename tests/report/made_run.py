@@ -78,7 +78,6 @@ class MadeRun:
             "split": {"shards": {"train": 2, "val": 1, "test": 2}},
             "render": {"size": 64, "rows": 8},
             "evaluate": {"bootstrap": 200},
-            "report": {"title": "Classes and redshifts of made-up spectra"},
         }
 
         return [json.dumps(fixed), json.dumps(self.settings)]

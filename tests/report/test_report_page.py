@@ -6,7 +6,7 @@ import re
 import pytest
 from made_run import MadeRun
 
-from specvit.metrics.definitions import shown
+from specvit.report.table import Number
 from specvit.report.write import duration, subscripts, thousands
 
 SIMULATED = "Every spectrum of this run is made up by specvit's simulated sky."
@@ -129,14 +129,14 @@ def test_every_number_of_the_headline_equals_the_metrics_file(run, opened, task)
     page, _ = opened
     cells = page.locator(f"#table-headline_{task} td[data-at]").all()
     kind = run.metrics["tasks"][task]["kind"]
-    assert len(cells) == 3 * (4 if kind == "classification" else 8)
+    assert len(cells) == 4 * (4 if kind == "classification" else 8)
     for cell in cells:
         name, model, by, group, metric = cell.get_attribute("data-at").split("/")
         assert name == task
         entry = run.metrics["tasks"][task]["models"][model]["groups"][by][group][metric]
-        assert cell.locator(".v").inner_text() == shown(metric, entry["value"])
-        low, high = (shown(metric, entry[key]) for key in ("lo", "hi"))
-        assert cell.locator(".ci").inner_text() == f"[{low}, {high}]"
+        number = Number(metric, entry)
+        assert cell.locator(".v").inner_text() == number.value
+        assert cell.locator(".ci").inner_text() == number.interval
 
 
 @pytest.mark.browser

@@ -8,6 +8,7 @@ import pytest
 from specvit.config.experiments import Experiment
 from specvit.io import csv_text
 from specvit.report import tables
+from specvit.report.table import Number, escape
 
 
 def rows_of(path):
@@ -17,12 +18,13 @@ def rows_of(path):
 
 def test_headline_csv_holds_the_unrounded_numbers(run):
     rows = rows_of(run.config.paths.tables / "headline_redshift.csv")
-    assert [row["Model"] for row in rows] == ["ViT", "SVM", "Random Forest"]
+    names = ["ViT (base run)", "vit-half", "SVM", "Random Forest"]
+    assert [row["Model"] for row in rows] == names
     expected = run.metrics["tasks"]["redshift"]["models"]["svm"]["groups"]["all"]["all"]
     for metric in ("success", "sigma_nmad", "r2"):
-        assert float(rows[1][metric]) == expected[metric]["value"]
-        assert float(rows[1][f"{metric}_lo"]) == expected[metric]["lo"]
-        assert float(rows[1][f"{metric}_hi"]) == expected[metric]["hi"]
+        assert float(rows[2][metric]) == expected[metric]["value"]
+        assert float(rows[2][f"{metric}_lo"]) == expected[metric]["lo"]
+        assert float(rows[2][f"{metric}_hi"]) == expected[metric]["hi"]
 
 
 def test_metrics_csv_is_all_of_metrics_json(run):
@@ -62,6 +64,28 @@ def test_every_table_is_whole_latex(run):
         assert text.isascii(), [c for c in text if not c.isascii()]
 
 
+def test_digits_are_those_that_the_interval_supports():
+    def shown(metric, value, low, high):
+        return str(Number(metric, {"value": value, "lo": low, "hi": high}))
+
+    assert shown("accuracy", 0.95912, 0.94213, 0.97444) == "0.959 [0.942, 0.974]"
+    assert shown("accuracy", 0.95912, 0.95012, 0.96844) == "0.959 [0.950, 0.968]"
+    assert shown("accuracy", 0.982345, 0.981444, 0.983246) == "0.9823 [0.9814, 0.9832]"
+    assert shown("rmse", 152.34, 140.1, 166.2) == "152 [140, 166]"
+    assert shown("sigma_nmad", 0.0008625, 0.000593, 0.00124) == "0.86 [0.59, 1.24]"
+    assert shown("success", 1.0, 1.0, 1.0) == "1.0000 [1.0000, 1.0000]"
+    assert shown("success", 0.5, None, None) == "0.5000"
+    assert shown("success", None, None, None) == "–"
+
+
+def test_spectra_without_a_label_are_counted_in_the_caption(run):
+    entry = {**run.metrics["tasks"]["redshift"], "spectra": 65, "unlabelled": 1}
+    metrics = {**run.metrics, "tasks": {"redshift": entry}}
+    caption = tables.headline(metrics, "redshift").caption
+    assert "The other 1 of the 66 test spectra has no redshift in the catalogue." in caption
+    assert "other" not in tables.headline(run.metrics, "redshift").caption
+
+
 def test_latex_error_bars_have_the_decimals_of_the_value(run):
     table = tables.headline(run.metrics, "redshift")
     scatter = table.rows[0][table.columns.index("σ_NMAD [10⁻³]")]
@@ -77,7 +101,7 @@ def test_latex_error_bars_have_the_decimals_of_the_value(run):
     [("50 % & a_b", r"50 \% \& a\_b"), ("σ − 1", r"$\sigma$ $-$ 1"), ("R²", "R$^2$")],
 )
 def test_escape(text, expected):
-    assert tables.escape(text) == expected
+    assert escape(text) == expected
 
 
 def test_best_of_each_column_is_bold_and_only_that(run):
@@ -87,16 +111,6 @@ def test_best_of_each_column_is_bold_and_only_that(run):
         values = [cell.entry["value"] for cell in cells]
         best = min(values) if name == "ECE" else max(values)
         assert [cell.strong for cell in cells] == [value == best for value in values]
-
-
-def test_decided_follows_interval_p_value_and_direction():
-    better = {"value": 0.1, "lo": 0.05, "hi": 0.2, "p": 0.01}
-    assert tables.decided("accuracy", better) == 1
-    assert tables.decided("sigma_nmad", better) == -1
-    assert tables.decided("accuracy", {**better, "p": 0.06}) == 0, "one of many comparisons"
-    assert tables.decided("accuracy", {**better, "p": None}) == 0
-    assert tables.decided("accuracy", {**better, "lo": -0.01}) == 0
-    assert tables.decided("accuracy", {**better, "lo": None, "hi": None}) == 0
 
 
 def test_calibration_is_shown_before_and_after_by_class(run):
@@ -115,7 +129,7 @@ def test_experiments_say_what_differs(run):
     table = tables.experiments(run.metrics, run.config.experiments, "class")
     differs = {row[0]: row[1] for row in table.rows}
     assert differs == {
-        "ViT": "this run's network",
+        "ViT": "the base run",
         "vit-half": "data.train_fraction = 0.5",
         "SVM": "baseline",
         "Random Forest": "baseline",

@@ -33,8 +33,8 @@ class Evaluate(Section):
 class Report(Section):
     """The report and its figures."""
 
-    title: str = "specvit report"
-    """Heading of the report."""
+    title: str | None = None
+    """Heading of the report; null: what was learned, from which spectra."""
     examples: int = Field(6, ge=0, le=100)
     """Pictures in each part of the gallery and of the most confident mistakes."""
     formats: tuple[Format, ...] = Field(("pdf", "png"), min_length=1)

@@ -167,6 +167,23 @@ def shown(metric: str, value: float | None, decimals: int | None = None) -> str:
     return f"{scaled:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
+def decimals_between(metric: str, value: float, low: float | None, high: float | None) -> int:
+    """Decimals of a value that its interval supports; `decimals_of` where there is no interval.
+
+    Half the interval is given one or two significant digits by the rule of the Particle Data Group
+    (Review of Particle Physics 2022, 5.3): two where they are 10 to 35 or 95 to 99, else one.
+    """
+    width = 0.0 if low is None or high is None else (high - low) / 2
+    if METRICS[metric].style == "milli":
+        width *= 1000
+    if not width > 0:
+        return decimals_of(metric, value)
+    power = math.floor(math.log10(width))
+    lead = round(width / 10.0 ** (power - 2))  # the first three digits
+    digits = 2 if lead <= 354 or lead >= 950 else 1
+    return max(0, digits - 1 - power)
+
+
 def decimals_of(metric: str, value: float) -> int:
     """Decimals with which a value is shown: four, or what makes three significant digits."""
     style = METRICS[metric].style

@@ -16,9 +16,10 @@ from pydantic import Field, ValidationError, field_validator
 from specvit.config.base import Section
 from specvit.errors import ConfigError
 from specvit.metrics.definitions import METRICS
-from specvit.report.findings import VIT
 from specvit.report.names import TASK_NAMES, model_name
-from specvit.report.tables import Cell, Entry, Number, decided, overall, task_names
+from specvit.report.results import decided, overall, task_names
+from specvit.report.table import Cell, Entry, Number
+from specvit.report.verdicts import VIT
 
 Verdict = Literal["yes", "no", "undecided", "not tested"]
 

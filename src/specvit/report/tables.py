@@ -1,223 +1,35 @@
-"""Tables of a run, made from metrics.json alone: one object each for CSV, LaTeX and the report."""
+"""Tables of a run, made from metrics.json alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from specvit.config.experiments import Experiment
 from specvit.io import csv_text, write_text
 from specvit.metrics.calibration import MIN_FITTED
-from specvit.metrics.definitions import HEADLINE, METRICS, RANKING, decimals_of, improvement, shown
+from specvit.metrics.definitions import HEADLINE, METRICS, RANKING
 from specvit.report.names import TASK_NAMES, model_name
-from specvit.tasks import TASKS
-
-Entry = dict[str, Any]
-"""{"value": ..., "lo": ..., "hi": ...} of metrics.json, of a difference also p; null: undefined."""
-SIGNIFICANCE = 0.05
-"""The chance that any comparison of the report is decided between equal models."""
-
-
-@dataclass(frozen=True)
-class Number:
-    """A metric with its interval, as it stands in metrics.json."""
-
-    metric: str
-    entry: Entry
-    place: str = ""
-    """Where metrics.json holds it, class/vit/all/all/accuracy; empty if nowhere."""
-    strong: bool = False
-    """Set in bold: the best of its column, or a difference beyond its interval."""
-    small: bool = False
-    """From too few spectra to conclude from."""
-    verdict: int = 0
-    """Of a difference: 1 where the ViT is better beyond the interval, -1 where it is worse."""
-
-    @property
-    def value(self) -> str:
-        """The value as shown."""
-        return shown(self.metric, self.entry["value"])
-
-    @property
-    def interval(self) -> str:
-        """The interval as shown, empty where there is none."""
-        if self.entry.get("lo") is None:
-            return ""
-        return f"[{shown(self.metric, self.entry['lo'])}, {shown(self.metric, self.entry['hi'])}]"
-
-
-Cell = Number | str | int
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table for people; `csv_rows` may hold more than is shown."""
-
-    name: str
-    title: str
-    caption: str
-    columns: tuple[str, ...]
-    latex_columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-
-    def as_csv(self) -> str:
-        """Plain values; a metric takes three columns, value, lo and hi, unrounded."""
-        header: list[str] = []
-        for i, name in enumerate(self.columns):
-            numbers = [row[i] for row in self.rows if isinstance(row[i], Number)]
-            if numbers:
-                metric = numbers[0].metric if isinstance(numbers[0], Number) else name
-                key = name.lower().replace(" ", "_") if self._several(metric) else metric
-                header += [key, f"{key}_lo", f"{key}_hi"]
-            else:
-                header.append(name)
-        lines = [[value for cell in row for value in _plain(cell)] for row in self.rows]
-        return csv_text(header, lines)
-
-    def _several(self, metric: str) -> bool:
-        """Whether more than one column holds this metric."""
-        holders = {
-            i
-            for row in self.rows
-            for i, cell in enumerate(row)
-            if isinstance(cell, Number) and cell.metric == metric
-        }
-        return len(holders) > 1
-
-    def as_latex(self) -> str:
-        """A table in the style of A&A (horizontal lines only), ready to be read by LaTeX."""
-        numeric = [any(isinstance(row[i], Number) for row in self.rows) for i in range(self.width)]
-        cells = [[_latex(cell) for cell in row] for row in self.rows]
-        lines = {"toprule": "hline\\hline", "midrule": "hline", "bottomrule": "hline"}
-        styles = [{"selector": name, "props": f":{rule}"} for name, rule in lines.items()]
-        styler = pd.DataFrame(cells, columns=list(self.latex_columns)).style.hide(axis="index")
-        text: str = styler.set_table_styles(styles).to_latex(
-            environment="table*",
-            position_float="centering",
-            caption=escape(self.caption),
-            label=f"tab:{self.name.replace('_', '-')}",
-            column_format="".join("c" if n else "l" for n in numeric),
-        )
-        return text
-
-    @property
-    def width(self) -> int:
-        """Number of columns."""
-        return len(self.columns)
-
-
-def _plain(cell: Cell) -> list[Any]:
-    if isinstance(cell, Number):
-        return [cell.entry["value"], cell.entry.get("lo"), cell.entry.get("hi")]
-    return [cell]
-
-
-def _latex(cell: Cell) -> str:
-    if not isinstance(cell, Number):
-        return escape(str(cell))
-    value, low, high = (cell.entry.get(key) for key in ("value", "lo", "hi"))
-    if value is None:
-        return r"\ldots"
-    text = _math(shown(cell.metric, value))
-    if low is not None and high is not None:
-        decimals = decimals_of(cell.metric, value)
-        up, down = (shown(cell.metric, abs(x), decimals) for x in (high - value, value - low))
-        text = f"{text}_{{-{down}}}^{{+{up}}}"
-    return rf"$\mathbf{{{text}}}$" if cell.strong else f"${text}$"
-
-
-def _math(text: str) -> str:
-    return text.replace("\N{MINUS SIGN}", "-")
-
-
-_SPECIAL = str.maketrans(
-    {
-        **{character: f"\\{character}" for character in "&%$#_{}"},
-        **{character: f"${character}$" for character in "|<>"},
-        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-        **{"Δ": r"$\Delta$", "σ": r"$\sigma$", "²": "$^2$"},
-        **{"\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--"},
-    }
+from specvit.report.results import (
+    BY_NAMES,
+    best_model,
+    compared,
+    decided,
+    each_once,
+    group_name,
+    note,
+    overall,
+    task_names,
 )
-
-
-def escape(text: str) -> str:
-    """Plain text with LaTeX's special characters made safe, in ASCII."""
-    return text.translate(_SPECIAL)
-
-
-def _column(metric: str) -> tuple[str, str]:
-    """Heading of a metric's column, plain and LaTeX."""
-    return METRICS[metric].title, METRICS[metric].latex
-
-
-def _table(
-    name: str,
-    title: str,
-    caption: str,
-    columns: Sequence[str | tuple[str, str]],
-    rows: Sequence[Sequence[Cell]],
-) -> Table:
-    pairs = [c if isinstance(c, tuple) else (c, escape(c)) for c in columns]
-    plain, latex = (tuple(part) for part in zip(*pairs, strict=True))
-    return Table(name, title, caption, plain, latex, tuple(tuple(row) for row in rows))
-
-
-def task_names(metrics: dict[str, Any]) -> list[str]:
-    """The tasks of the run, in the order in which the package lists them."""
-    return [name for name in TASKS if name in metrics["tasks"]]
-
-
-def compared(metrics: dict[str, Any], task: str) -> list[str]:
-    """The ViT and the baselines that answer a task: what all tables but one compare."""
-    others = set(metrics["networks"][1:])
-    return [name for name in each_once(metrics, task) if name not in others]
-
-
-def each_once(metrics: dict[str, Any], task: str) -> list[str]:
-    """The models that answer a task, of each experiment the network of its first seed alone."""
-    extra = {name for names in metrics["seeds"].values() for name in names[1:]}
-    found = metrics["tasks"][task]["models"]
-    return [name for name in metrics["models"] if name in found and name not in extra]
-
-
-def overall(metrics: dict[str, Any], task: str, model: str) -> dict[str, Entry]:
-    """A model's metrics over all test spectra."""
-    found: dict[str, Entry] = metrics["tasks"][task]["models"][model]["groups"]["all"]["all"]
-    return found
-
-
-def best_model(
-    metrics: dict[str, Any], task: str, models: Sequence[str], metric: str
-) -> str | None:
-    """The model with the best value of a metric that has a better direction (first of equals)."""
-    if METRICS[metric].better not in ("higher", "lower"):
-        return None
-    values = {m: overall(metrics, task, m).get(metric, {}).get("value") for m in models}
-    known = {m: v for m, v in values.items() if v is not None}
-    sign = 1 if METRICS[metric].better == "higher" else -1
-    return max(known, key=lambda m: sign * known[m]) if known else None
-
-
-def _note(metrics: dict[str, Any]) -> str:
-    weights = "these weights"
-    if any(len(names) > 1 for names in metrics["seeds"].values()):
-        weights += "; how much they matter, the spread over seeds shows"
-    text = (
-        f"95 % intervals from {metrics['bootstrap']} bootstrap samples drawn by object, for "
-        f"{weights}."
-    )
-    return f"{text} Simulated data." if metrics["simulated"] else text
+from specvit.report.table import Cell, Number, Table, column, make_table
+from specvit.report.verdicts import verdicts
 
 
 def headline(metrics: dict[str, Any], task: str) -> Table:
     """The models side by side, over all test spectra."""
     entry = metrics["tasks"][task]
-    models = compared(metrics, task)
+    models = each_once(metrics, task)
     names = HEADLINE[entry["kind"]]
     best = {metric: best_model(metrics, task, models, metric) for metric in names}
     rows: list[list[Cell]] = []
@@ -225,32 +37,31 @@ def headline(metrics: dict[str, Any], task: str) -> Table:
         values = overall(metrics, task, model)
         place = f"{task}/{model}/all/all"
         cells = [Number(m, values[m], f"{place}/{m}", best[m] == model) for m in names]
-        rows.append([model_name(model), *cells])
+        rows.append([network_name(metrics, model), *cells])
     caption = (
         f"{TASK_NAMES[task].capitalize()} of {entry['spectra']:,} test spectra of "
-        f"{entry['objects']:,} objects. Bold: best value of the column. {_note(metrics)}"
+        f"{entry['objects']:,} objects.{_unlabelled(entry, task)} Bold: best value of the column. "
+        f"{note(metrics)}"
     )
-    columns: list[str | tuple[str, str]] = ["Model", *map(_column, names)]
-    return _table(f"headline_{task}", TASK_NAMES[task].capitalize(), caption, columns, rows)
+    columns: list[str | tuple[str, str]] = ["Model", *map(column, names)]
+    return make_table(f"headline_{task}", TASK_NAMES[task].capitalize(), caption, columns, rows)
 
 
-BY_NAMES = {
-    "class": "Class",
-    "survey": "Survey",
-    "snr": "S/N",
-    "z": "Redshift",
-    "subclass": "Subclass",
-}
+def network_name(metrics: dict[str, Any], model: str) -> str:
+    """A model's name in a table with experiments, where the ViT is called the base run's."""
+    base = model == metrics["networks"][0] and len(metrics["networks"]) > 1
+    return model_name(model) + (" (base run)" if base else "")
 
 
-def group_name(by: str, name: str) -> str:
-    """A group as people write it: `LAMOST`, `< 0.005`, `5 to 10`."""
+def _unlabelled(entry: dict[str, Any], task: str) -> str:
+    """How many test spectra the numbers leave out, in a sentence with a space before it."""
+    count = entry["unlabelled"]
+    if not count:
+        return ""
+    has = "has" if count == 1 else "have"
     return (
-        name.upper()
-        if by == "survey"
-        else name.replace("-", "\N{MINUS SIGN}", 1)
-        if by in ("z", "snr")
-        else name
+        f" The other {count:,} of the {entry['spectra'] + count:,} test spectra {has} no "
+        f"{TASK_NAMES[task]} in the catalogue."
     )
 
 
@@ -270,6 +81,7 @@ def groups(metrics: dict[str, Any], task: str) -> Table:
                 entry["models"][model]["groups"][by][name][metric],
                 f"{task}/{model}/{by}/{name}/{metric}",
                 small=small,
+                verdict=_verdict(entry, model, group, metric),
             )
             for model in models
         ]
@@ -278,46 +90,18 @@ def groups(metrics: dict[str, Any], task: str) -> Table:
     title = METRICS[metric].title
     caption = (
         f"{title} ({METRICS[metric].meaning}) in groups of test spectra. Groups with fewer than "
-        f"{metrics['min_group']} spectra are marked: no conclusion rests on them. {_note(metrics)}"
+        f"{metrics['min_group']} spectra are marked: no conclusion rests on them. Coloured: "
+        f"decidedly better (green) or worse (orange) than the ViT. {note(metrics)}"
     )
     columns = ["By", "Group", "Spectra", *(model_name(model) for model in models)]
     heading = f"{TASK_NAMES[task].capitalize()}: {title.lower()} in groups"
-    return _table(f"groups_{task}", heading, caption, columns, rows)
+    return make_table(f"groups_{task}", heading, caption, columns, rows)
 
 
-def differences(metrics: dict[str, Any], task: str) -> Table | None:
-    """Paired differences between the ViT and every other compared model."""
-    entry = metrics["tasks"][task]
-    names = [m for m in HEADLINE[entry["kind"]] if METRICS[m].better in ("higher", "lower")]
-    rows: list[list[Cell]] = []
-    for model in compared(metrics, task):
-        found = entry["differences"].get(model)
-        if found:
-            values = found["all"]["all"]
-            signs = {m: decided(m, values[m]) for m in names}
-            cells = [Number(m, values[m], strong=signs[m] != 0, verdict=signs[m]) for m in names]
-            rows.append([f"ViT − {model_name(model)}", *cells])
-    if not rows:
-        return None
-    caption = (
-        "Differences between models on the same draws of the same objects. Bold: decided, among "
-        f"all {metrics['comparisons']} comparisons of the report (Holm 1979). {_note(metrics)}"
-    )
-    columns: list[str | tuple[str, str]] = ["Difference", *map(_column, names)]
-    heading = f"{TASK_NAMES[task].capitalize()}: paired differences"
-    return _table(f"differences_{task}", heading, caption, columns, rows)
-
-
-def decided(metric: str, difference: Entry) -> int:
-    """1 where the ViT is better beyond doubt, -1 where it is worse, else 0.
-
-    Decided is what Holm's adjusted p-value over all comparisons of the report puts below 0.05 and
-    whose own 95 % interval does not hold 0.
-    """
-    low, high, p = (difference.get(key) for key in ("lo", "hi", "p"))
-    if low is None or high is None or low <= 0 <= high or p is None or p > SIGNIFICANCE:
-        return 0
-    return improvement(metric, difference["value"])
+def _verdict(entry: dict[str, Any], model: str, group: dict[str, Any], metric: str) -> int:
+    """1 where a model is decidedly better than the ViT in a group, -1 where worse, else 0."""
+    found = entry["differences"].get(model, {}).get(group["by"], {}).get(group["name"])
+    return -decided(metric, found[metric]) if found else 0
 
 
 def calibration(metrics: dict[str, Any], task: str) -> Table:
@@ -342,7 +126,7 @@ def _probabilities(metrics: dict[str, Any], task: str) -> Table:
         "interval are both less the bias that noise in its bins gives them. "
     )
     heading = f"{TASK_NAMES[task].capitalize()}: calibration"
-    return _table(f"calibration_{task}", heading, caption + _note(metrics), columns, rows)
+    return make_table(f"calibration_{task}", heading, caption + note(metrics), columns, rows)
 
 
 def _intervals(metrics: dict[str, Any], task: str) -> Table:
@@ -376,7 +160,7 @@ def _intervals(metrics: dict[str, Any], task: str) -> Table:
         "2018). PIT distance: Kolmogorov-Smirnov distance from the uniform law. "
     )
     heading = f"{TASK_NAMES[task].capitalize()}: calibration"
-    return _table(f"calibration_{task}", heading, caption + _note(metrics), columns, rows)
+    return make_table(f"calibration_{task}", heading, caption + note(metrics), columns, rows)
 
 
 def _fitted(metric: str, value: float | None) -> Number:
@@ -403,11 +187,11 @@ def selective(metrics: dict[str, Any], task: str) -> Table | None:
         f"Selective prediction; failure: {failure}. A threshold on the confidence is chosen on the "
         f"validation split, where the failures above it are at most {target}; refused is the share "
         "of the test spectra below it, and the failures of the rest show whether it holds there. "
-        f"AURC: mean risk over all coverages. {_note(metrics)}"
+        f"AURC: mean risk over all coverages. {note(metrics)}"
     )
     columns = ["Model", "Failures of all", f"Refused for {target}", "Failures of the rest", "AURC"]
     heading = f"{TASK_NAMES[task].capitalize()}: selective prediction"
-    return _table(f"selective_{task}", heading, caption, columns, rows)
+    return make_table(f"selective_{task}", heading, caption, columns, rows)
 
 
 def spread(metrics: dict[str, Any], task: str) -> Table | None:
@@ -429,7 +213,7 @@ def spread(metrics: dict[str, Any], task: str) -> Table | None:
         caption += " Simulated data."
     columns = ["Model", "Networks", "Metric", "Mean", "Standard deviation", "Lowest", "Highest"]
     heading = f"{TASK_NAMES[task].capitalize()}: spread over seeds"
-    return _table(f"spread_{task}", heading, caption, columns, rows)
+    return make_table(f"spread_{task}", heading, caption, columns, rows)
 
 
 def experiments(
@@ -449,7 +233,7 @@ def experiments(
     sources += [("survey", name, ranking) for name in surveys if len(surveys) > 1]
     columns: list[str | tuple[str, str]] = ["Model", "Differs in"]
     for by, name, metric in sources:
-        plain, latex = _column(metric)
+        plain, latex = column(metric)
         shown = f" ({group_name(by, name)})" if by == "survey" else ""
         columns.append((plain + shown, latex + shown))
     differs = {experiment.name: describe(experiment) for experiment in described}
@@ -460,13 +244,13 @@ def experiments(
             Number(metric, groups[by][name][metric], f"{task}/{model}/{by}/{name}/{metric}")
             for by, name, metric in sources
         ]
-        own = "this run's network" if model == metrics["networks"][0] else "baseline"
+        own = "the base run" if model == metrics["networks"][0] else "baseline"
         rows.append([model_name(model), differs.get(model, own), *cells])
     caption = (
-        f"All models of this run on the same test spectra: {TASK_NAMES[task]}. {_note(metrics)}"
+        f"All models of this run on the same test spectra: {TASK_NAMES[task]}. {note(metrics)}"
     )
     heading = f"{TASK_NAMES[task].capitalize()}: experiments"
-    return _table(f"experiments_{task}", heading, caption, columns, rows)
+    return make_table(f"experiments_{task}", heading, caption, columns, rows)
 
 
 def describe(experiment: Experiment) -> str:
@@ -492,7 +276,7 @@ def _value(value: Any) -> str:
 def all_tables(metrics: dict[str, Any], described: Sequence[Experiment]) -> Iterator[Table]:
     """Every table of the run."""
     for task in task_names(metrics):
-        for make in (headline, groups, differences, spread, calibration, selective):
+        for make in (headline, verdicts, groups, spread, calibration, selective):
             table = make(metrics, task)
             if table is not None:
                 yield table

@@ -28,8 +28,12 @@ from specvit.report.grids import COLUMNS, grid_rows
 from specvit.report.names import OVERVIEW, TASK_NAMES, UNITS, benchmark_names, model_name
 from specvit.report.overview import draw_overview
 from specvit.report.pictures import examples, read_pictures
+from specvit.report.results import overall, task_names
 from specvit.report.style import file_bytes, style
 from specvit.report.svg import inline_svg
+from specvit.report.table import Number, Table
+from specvit.report.title import title_of
+from specvit.report.verdicts import verdicts
 from specvit.status import expected_of, leftover_sentence, leftovers
 from specvit.tasks import CLASSES, tasks_of
 
@@ -86,7 +90,7 @@ def _resource(name: str) -> str:
 
 def _environment() -> Environment:
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.tests["number_cell"] = lambda value: isinstance(value, tables.Number)
+    environment.tests["number_cell"] = lambda value: isinstance(value, Number)
     environment.tests["figure"] = lambda value: isinstance(value, dict)
     environment.filters["thousands"] = thousands
     environment.filters["subscripts"] = subscripts
@@ -126,6 +130,7 @@ def _context(
     shown = {name for kind in _kinds(config) for name in HEADLINE[kind]}
     return {
         "config": config,
+        "title": title_of(config, catalog),
         "metrics": metrics,
         "css": _resource("report.css"),
         "simulated": _simulated(catalog),
@@ -135,10 +140,10 @@ def _context(
         "tasks": [
             {
                 "headline": tables.headline(metrics, t),
-                "differences": tables.differences(metrics, t),
+                "verdicts": verdicts(metrics, t),
                 "spread": tables.spread(metrics, t),
             }
-            for t in tables.task_names(metrics)
+            for t in task_names(metrics)
         ],
         "splits": SPLITS,
         "flow": flow,
@@ -199,14 +204,14 @@ def _named(config: Config, experiment: str) -> str:
 
 
 def _tiles(metrics: dict[str, Any]) -> Iterator[dict[str, str]]:
-    for task in tables.task_names(metrics):
+    for task in task_names(metrics):
         entry = metrics["tasks"][task]
         if MAIN_NETWORK not in entry["models"]:
             continue
         names = [RANKING[entry["kind"]]]
         names += ["sigma_nmad"] if entry["kind"] == "redshift" else []
         for name in names:
-            number = tables.Number(name, tables.overall(metrics, task, MAIN_NETWORK)[name])
+            number = Number(name, overall(metrics, task, MAIN_NETWORK)[name])
             label = f"{METRICS[name].title}{UNITS.get(task, '')}, {TASK_NAMES[task]} (ViT)"
             note = f"95 % {number.interval}" if number.interval else ""
             yield {"label": label, "value": number.value, "note": note}
@@ -293,14 +298,14 @@ def _sections(
     """Sections of figures and tables that this run has, and the page's contents."""
     metrics = material.metrics
     made: dict[str, list[Any]] = {name: [figure] for name, figure in figures.items()}
-    makers: dict[str, Callable[[str], tables.Table | None]] = {
+    makers: dict[str, Callable[[str], Table | None]] = {
         "groups": lambda task: tables.groups(metrics, task),
         "calibration": lambda task: tables.calibration(metrics, task),
         "selective": lambda task: tables.selective(metrics, task),
         "experiments_table": lambda task: tables.experiments(metrics, config.experiments, task),
     }
     for name, make in makers.items():
-        every = [make(task) for task in tables.task_names(metrics)]
+        every = [make(task) for task in task_names(metrics)]
         made.setdefault(name, []).extend(table for table in every if table is not None)
     parts = [
         {

@@ -16,7 +16,7 @@ from specvit.metrics.definitions import HEADLINE, METRICS, shown
 from specvit.models.vit import SpecViT
 from specvit.paths import RunPaths
 from specvit.registry import collections
-from specvit.report.tables import overall
+from specvit.report.results import overall
 from specvit.tasks import TASKS
 
 OWN_LICENCE = "mit"
