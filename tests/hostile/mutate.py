@@ -56,7 +56,8 @@ def headers(data: bytes) -> list[list[int]]:
             cards.append(at)
             if data.startswith(b"END     ", at):
                 break
-        found.append(cards)
+        if cards:
+            found.append(cards)
     return found
 
 

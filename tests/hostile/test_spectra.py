@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import warnings
 from contextlib import suppress
 
@@ -61,6 +62,24 @@ def test_what_was_found(what: str) -> None:
     assert check(data) == REFUSED
 
 
+@pytest.mark.parametrize(("layout", "key"), [("spspec", "NAXIS1"), ("lamost_table", "PCOUNT")])
+def test_sizes_below_none_are_refused(layout: str, key: str) -> None:
+    """Through such a file astropy goes backwards, for ever."""
+    whole = spectra()[layout]
+    card = re.search(rf"{key:<8}= +\d+".encode(), whole)
+    assert card is not None
+    less = f"{key:<8}= {-5:>{len(card[0]) - 10}}".encode()
+    with no_hang(), pytest.raises(SpectrumError, match=f"{key} = -5"):
+        read_spectrum(whole.replace(card[0], less))
+
+
+def test_an_image_has_two_dimensions() -> None:
+    buffer = io.BytesIO()
+    fits.PrimaryHDU(np.ones(7)).writeto(buffer)
+    with pytest.raises(SpectrumError, match=r"no image of two dimensions: \(7,\)"):
+        AstropyFits(buffer.getvalue()).image(0)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_damaged_spectra(layout: str, round_: int, became: Became) -> None:
     whole = spectra()[layout]
@@ -99,8 +118,24 @@ def check(data: bytes) -> str:
         return ALONE
     check_arrays(spectrum, *arrays)
     with suppress(SpectrumError):
-        assert header_of(AstropyFits(plain)) == header
+        if is_standard(plain):
+            assert header_of(AstropyFits(plain)) == header
     return COMPARED
+
+
+def is_standard(plain: bytes) -> bool:
+    """Whether astropy finds no card that it has to guess at: its guesses are not the standard's.
+
+    It takes a keyword without `= ` for one with it, and glues a CONTINUE to any text before it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with fits.open(io.BytesIO(plain), memmap=False) as hdus:
+                hdus.verify("exception")
+        except Exception:
+            return False
+    return b"CONTINUE=" not in plain
 
 
 def check_sentence(text: str) -> None:

@@ -77,4 +77,7 @@ class AstropyFits:
     def image(self, hdu: int) -> NDArray[Any]:
         """See FitsSource."""
         with _as_spectrum_error():
-            return np.asarray(self._hdus[hdu].data)
+            image = np.asarray(self._hdus[hdu].data)
+        if image.ndim != 2:
+            raise SpectrumError(f"HDU {hdu} holds no image of two dimensions: {image.shape}")
+        return image

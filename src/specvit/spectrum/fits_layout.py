@@ -6,6 +6,7 @@ Shared by all that read or write FITS here without astropy, after the standard 4
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ _IN_KEYWORDS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_ "
 # The standard's own limits (4.4.1.1, 7.3.1); a loop up to what a broken file says may take days.
 MOST = 999
 _COUNT_CARD = re.compile(rb"(NAXIS   |TFIELDS )= *'? *([-+0-9.DE]+)")
+_NEGATIVE_CARD = re.compile(rb"(NAXIS\d* *|PCOUNT  |GCOUNT  )= *'? *(-[0-9]*[1-9])")
 
 
 class UnusualFitsError(Exception):
@@ -76,10 +78,17 @@ def check_header(text: bytes) -> None:
 
 
 def check_limits(data: bytes) -> None:
-    """Raise SpectrumError where a header announces more axes or columns than FITS allows."""
+    """Raise SpectrumError where a header announces more axes or columns than FITS allows.
+
+    Or fewer data than none, from which astropy goes backwards through a file, for ever.
+    """
     for match in _COUNT_CARD.finditer(data):
         if match.start() % CARD == 0:
             _within_limits(match[1].decode().strip(), match[2].decode())
+    for match in _NEGATIVE_CARD.finditer(data):
+        if match.start() % CARD == 0:
+            key, value = match[1].decode().strip(), match[2].decode()
+            raise SpectrumError(f"{key} = {value}, and FITS allows none below 0")
 
 
 def _within_limits(key: str, value: Any) -> None:
@@ -155,14 +164,14 @@ class Cards:
         if axes == 0:
             return 0
         _within_limits("NAXIS", axes)
-        size = 1
-        for axis in range(1, axes + 1):
-            size *= self._mandatory(2 + axis, b"NAXIS%-3d" % axis)
+        counts = [self._mandatory(2 + axis, b"NAXIS%-3d" % axis) for axis in range(1, axes + 1)]
+        heap, groups = 0, 1
         if self.text.startswith(b"XTENSION"):
             heap = self._mandatory(3 + axes, b"PCOUNT  ")
-            size = self._mandatory(4 + axes, b"GCOUNT  ") * (heap + size)
-        if size < 0:
+            groups = self._mandatory(4 + axes, b"GCOUNT  ")
+        if min(*counts, heap, groups) < 0:
             raise UnusualFitsError("negative size")
+        size = groups * (heap + math.prod(counts))
         return abs(bitpix) // 8 * size
 
     def _mandatory(self, card: int, key: bytes) -> int:
