@@ -6,6 +6,7 @@ import csv
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -13,6 +14,9 @@ SHARED = ROOT.parent / "shared"
 
 # Many small test processes side by side: one thread each, or they wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No test is timed: a busy machine would fail it.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -69,3 +69,21 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
         list(read_members(path))
     with pytest.raises(DataError, match="does not exist"):
         list(read_members(tmp_path / "none.tar"))
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+@pytest.mark.parametrize("size", [-1, -512, -1024])
+def test_a_size_below_none_is_refused(tmp_path: Path, kind: bytes, size: int) -> None:
+    """Of any kind of member: tarfile alone goes back, and round for ever."""
+    buffer = io.BytesIO()
+    writer = TarWriter(buffer)
+    for name in ("a.json", "b.json"):
+        writer.add(name, b"{}")
+    writer.close()
+    data = buffer.getvalue()
+    member = tarfile.TarInfo("b.json")
+    member.size, member.type = size, kind
+    path = tmp_path / "odd.tar"
+    path.write_bytes(data[:1024] + member.tobuf(tarfile.GNU_FORMAT)[-512:] + data[1536:])
+    with pytest.raises(DataError, match=r"damaged or cut off: b\.json has -\d+ bytes"):
+        list(read_members(path))

@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from specvit.errors import DataError, on_one_line
 
@@ -46,6 +46,21 @@ class TarWriter:
         self._tar.close()
 
 
+class Member(tarfile.TarInfo):
+    """A header of which tarfile need not be afraid: before a size below 0 it goes round for ever.
+
+    Python 3.11.14, 3.12.12 and 3.13.6 refuse it themselves.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read one header. Raises tarfile.ReadError, or another TarError, where it is none."""
+        member = super().frombuf(buf, encoding, errors)
+        if member.size < 0:
+            raise tarfile.ReadError(f"{on_one_line(member.name)} has {member.size} bytes")
+        return member
+
+
 def members(path: Path) -> Iterator[tuple[str, int, int]]:
     """Name of each file in a tar, first byte of its content, and bytes of it.
 
@@ -53,11 +68,13 @@ def members(path: Path) -> Iterator[tuple[str, int, int]]:
     mark must be there.
     """
     try:
-        with path.open("rb") as handle, tarfile.open(fileobj=handle, mode="r:") as tar:
+        with (
+            path.open("rb") as handle,
+            tarfile.open(fileobj=handle, mode="r:", tarinfo=Member) as tar,
+        ):
             whole = os.fstat(handle.fileno()).st_size
             for member in tar:
-                # Checked at once: behind a negative size the same header would come again for ever.
-                if not 0 <= member.size <= whole - member.offset_data:
+                if member.size > whole - member.offset_data:
                     raise DataError(
                         f"{path} is damaged or cut off: {on_one_line(member.name)} has "
                         f"{member.size} bytes, the file {whole}"

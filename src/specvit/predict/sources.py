@@ -26,6 +26,7 @@ from specvit.surveys.files.find import files_below, printable
 from specvit.surveys.read import MAX_BYTES
 from specvit.tables.names import has_spectrum
 from specvit.tables.text import column_names
+from specvit.tar import Member
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 ENDINGS = ("fits", "fit", "csv", "tsv", "ecsv", "txt", "dat", "asc", "ascii", "spec", "vot")
@@ -168,7 +169,7 @@ def _in_tar(path: Path) -> Iterator[Item]:
     passed_over: Counter[str] = Counter()
     count = 0
     try:
-        with tarfile.open(path, "r|*") as tar:
+        with tarfile.open(path, "r|*", tarinfo=Member) as tar:
             for member in tar:
                 inside = f"{name}/{printable(member.name)}"
                 if not member.isfile():

@@ -84,7 +84,7 @@ def _catalog_problems(catalog: pd.DataFrame) -> Iterator[str]:
         yield f"object {name} is in more than one split: {where}"
     for name in catalog.index[catalog.index.duplicated()][:MAX_PROBLEMS]:
         yield f"spectrum_id {name} is twice in the catalogue"
-    wrong = catalog["shard"].str.rpartition("-")[0] != catalog["split"]
+    wrong = catalog["shard"].str.rsplit("-", n=1).str[0] != catalog["split"]
     for row in catalog[wrong].head(MAX_PROBLEMS).itertuples():
         yield f"{row.spectrum_id} of split {row.split} is in shard {row.shard}"
 
