@@ -4,8 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from specvit.config.data import Grid
+from specvit.explain.lines import STRONG
 from specvit.io import read_parquet
-from specvit.report.failures import survey_page, worst
+from specvit.report.failures import Failure, survey_page, worst
+from specvit.report.pictures import read_drawn
+from specvit.report.spectra import LINES, draw_failure, shown_flux
+from specvit.report.style import style
 from specvit.tasks import TASKS
 
 
@@ -38,6 +43,51 @@ def test_redshift_outliers_with_the_narrowest_interval_come_first(run, catalog):
     widths = frame.assign(width=width).set_index("spectrum_id")["width"]
     chosen = widths.loc[[f.spectrum_id for f in found]].to_numpy()
     assert (np.diff(chosen) >= 0).all()
+
+
+@pytest.mark.parametrize("task", ["class", "redshift"])
+def test_lines_stand_at_both_redshifts(run, catalog, task):
+    frame = read_parquet(run.config.paths.predictions("vit"))
+    failure = worst(frame, TASKS[task], catalog, 1)[0]
+    row = frame.set_index("spectrum_id").loc[failure.spectrum_id]
+    assert (failure.true_class, failure.said_class) == (row["class"], row["class_pred"])
+    assert (failure.true_z, failure.said_z) == (row["z"], row["redshift_pred"])
+    drawn = read_drawn(run.config, "stacked-64", {failure.spectrum_id: failure.shard})
+    flux = drawn[failure.spectrum_id].flux.astype(float)
+    grid = run.config.grid
+    with style():
+        ax = draw_failure(failure, flux, grid).axes[0]
+    solid, dashed = (
+        sorted(line.get_xdata()[0] for line in ax.lines[1:] if (line.get_linestyle() == "-") == is_)
+        for is_ in (True, False)
+    )
+    for found, label, z in (
+        (solid, failure.true_class, failure.true_z),
+        (dashed, failure.said_class, failure.said_z),
+    ):
+        waves = [dict(STRONG)[name] * (1 + z) for name in LINES[label]]
+        expected = sorted(w for w in waves if grid.wave_min < w < grid.wave_max)
+        assert found == pytest.approx(expected)
+
+
+def test_flux_is_binned_and_gaps_stay_gaps():
+    grid = Grid(wave_min=4000, wave_max=9000, pixels=1000)
+    flux = np.arange(1000.0)
+    flux[:100] = np.nan
+    wave, binned = shown_flux(flux, grid, bins=300)
+    assert len(wave) == len(binned) == 250
+    assert np.isnan(binned[:25]).all()
+    assert binned[25:] == pytest.approx(np.arange(100, 1000, 4) + 1.5)
+    assert (np.diff(wave) > 0).all()
+    assert 4000 < wave[0] < wave[-1] < 9000
+
+
+def test_a_spectrum_without_data_or_redshift_is_drawn_all_the_same():
+    nothing = Failure("a", "b", "SDSS", None, "STAR", "QSO", None, True, None, None, "STAR", None)
+    grid = Grid(wave_min=4000, wave_max=9000, pixels=100)
+    with style():
+        ax = draw_failure(nothing, np.full(100, np.nan), grid).axes[0]
+    assert len(ax.lines) == 1
 
 
 def page(**values):

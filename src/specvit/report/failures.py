@@ -27,6 +27,12 @@ class Failure:
     url: str | None
     """The survey's page of this spectrum; None where there is none (simulated)."""
     simulated: bool
+    true_class: str | None
+    true_z: float | None
+    said_class: str | None
+    """The predicted class; the catalogue's where the model predicts none."""
+    said_z: float | None
+    """The predicted redshift; None where the model predicts none."""
 
 
 def worst(frame: pd.DataFrame, task: Task, catalog: pd.DataFrame, count: int) -> list[Failure]:
@@ -67,7 +73,17 @@ def _failure(
         truth,
         survey_page(origin),
         bool(origin["simulated"]),
+        *_known(row),
     )
+
+
+def _known(row: pd.Series) -> tuple[str | None, float | None, str | None, float | None]:
+    """Class and redshift of the catalogue and of the model."""
+    true, z, said_z = row["class"], row["z"], row.get("redshift_pred", np.nan)
+    said = row.get("class_pred", true)
+    classes = [label if isinstance(label, str) else None for label in (true, said)]
+    redshifts = [float(value) if np.isfinite(value) else None for value in (z, said_z)]
+    return classes[0], redshifts[0], classes[1], redshifts[1]
 
 
 def survey_page(row: pd.Series) -> str | None:

@@ -1,4 +1,4 @@
-"""The plots of some spectra, as the models saw them, read from the finished shards."""
+"""Plots and flux of some spectra, as the models saw them, read from the finished shards."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from specvit.baselines.rows import parse_npy
 from specvit.config.models import Config
 from specvit.plot.gallery import gallery_items
 from specvit.shards.index import place_columns, read_index
@@ -45,8 +49,17 @@ def _numbers(item: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def read_pictures(config: Config, render: str, wanted: Mapping[str, str]) -> dict[str, bytes]:
-    """PNG bytes of some spectra, given the shard of each (`wanted`: spectrum_id to shard).
+@dataclass(frozen=True)
+class Drawn:
+    """What a shard holds of one spectrum."""
+
+    picture: bytes
+    flux: NDArray[np.float16]
+    """On the common grid, relative; nan where there is none."""
+
+
+def read_drawn(config: Config, render: str, wanted: Mapping[str, str]) -> dict[str, Drawn]:
+    """Plot and flux of some spectra, given the shard of each (`wanted`: spectrum_id to shard).
 
     Spectra that were dropped when drawn are absent from the answer. Raises DataError for a shard
     that cannot be read.
@@ -54,12 +67,13 @@ def read_pictures(config: Config, render: str, wanted: Mapping[str, str]) -> dic
     by_shard: dict[str, set[str]] = defaultdict(set)
     for spectrum_id, shard in wanted.items():
         by_shard[shard].add(spectrum_id)
-    found: dict[str, bytes] = {}
+    found: dict[str, Drawn] = {}
     for shard, names in by_shard.items():
         tar = config.paths.shard(render, shard)
-        index = read_index([tar], ["spectrum_id", *place_columns("png")])
+        columns = ["spectrum_id", *place_columns("png"), *place_columns("npy")]
+        index = read_index([tar], columns)
         ids = index.table["spectrum_id"].to_pylist()
         rows = [row for row, name in enumerate(ids) if name in names]
-        pictures = zip(rows, index.contents("png", rows), strict=True)
-        found |= {ids[row]: png for row, png in pictures}
+        each = zip(rows, index.contents("png", rows), index.contents("npy", rows), strict=True)
+        found |= {ids[row]: Drawn(png, parse_npy(npy, tar)) for row, png, npy in each}
     return found

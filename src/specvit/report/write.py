@@ -20,15 +20,16 @@ from specvit.metrics.definitions import HEADLINE, METRICS, RANKING
 from specvit.paths import SPLITS
 from specvit.report import provenance, tables
 from specvit.report.claims import Paper, check_claims
-from specvit.report.failures import worst
+from specvit.report.failures import Failure, worst
 from specvit.report.figures import Figure, Material, build, draw_panel
 from specvit.report.findings import findings
 from specvit.report.flow import Flow, follow
 from specvit.report.grids import COLUMNS, grid_rows
 from specvit.report.names import OVERVIEW, TASK_NAMES, UNITS, benchmark_names, model_name
 from specvit.report.overview import draw_overview
-from specvit.report.pictures import examples, read_pictures
+from specvit.report.pictures import Drawn, examples, read_drawn
 from specvit.report.results import overall, task_names
+from specvit.report.spectra import draw_failure
 from specvit.report.style import file_bytes, style
 from specvit.report.svg import inline_svg
 from specvit.report.table import Number, Table
@@ -278,9 +279,22 @@ def _failures(
     for task in material.tasks("classification", "redshift"):
         found = worst(frame, task, indexed, config.report.examples)
         wanted = {failure.spectrum_id: failure.shard for failure in found}
-        pictures = read_pictures(config, config.render_of(MAIN_NETWORK), wanted)
-        shown = [{**asdict(f), "picture": pictures.get(f.spectrum_id)} for f in found]
+        drawn = read_drawn(config, config.render_of(MAIN_NETWORK), wanted)
+        shown = [
+            {**asdict(f), **_spectrum(config, f, drawn.get(f.spectrum_id), f"{task.name}-{i}")}
+            for i, f in enumerate(found)
+        ]
         yield {"title": titles[task.kind].format(TASK_NAMES[task.name]), "failures": shown}
+
+
+def _spectrum(config: Config, failure: Failure, drawn: Drawn | None, key: str) -> dict[str, Any]:
+    """The spectrum of a failure and its plot; nothing where it was dropped when drawn."""
+    if drawn is None:
+        return {"picture": None, "spectrum": ""}
+    canvas = draw_failure(failure, drawn.flux.astype(float), config.grid)
+    name = f"Spectrum of {failure.spectrum_id}: catalogue {failure.truth}, ViT {failure.said}"
+    svg = inline_svg(canvas, f"failure-{key}", name)
+    return {"picture": drawn.picture, "spectrum": svg}
 
 
 def _inline(figure: Figure) -> dict[str, Any]:
