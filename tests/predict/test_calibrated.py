@@ -11,6 +11,7 @@ import pytest
 import small_model
 
 import specvit
+from specvit.io import write_json
 from specvit.metrics.calibration import soften
 from specvit.predict.calibrated import Calibration
 from specvit.predictions import prob_columns
@@ -47,6 +48,8 @@ def test_what_was_fitted_for_other_weights_is_not_applied(
     with caplog.at_level(logging.WARNING, "specvit"):
         assert not specvit.load(folder).calibration
     assert "fitted for another training" in caplog.text
+    write_json(folder / "calibration.json", small_model.CALIBRATION)  # names no weights
+    assert specvit.load(folder).calibration
     (folder / "calibration.json").unlink()
     assert specvit.load(folder).calibration == Calibration()
     assert "does not exist" in caplog.text

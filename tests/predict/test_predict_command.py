@@ -143,9 +143,9 @@ def test_models_by_run_by_folder_and_by_name(
     small_model.save_small(RunPaths(run).model_dir("vit"))
     assert find_model.model_folder(run) == run / "models" / "vit"
     assert find_model.model_folder(run / "models" / "vit") == run / "models" / "vit"
+    monkeypatch.setattr(find_model, "RELEASED", tmp_path / "released")
     with pytest.raises(DataError, match="no model is named, and none comes"):
         find_model.model_folder()
-    monkeypatch.setattr(find_model, "RELEASED", tmp_path / "released")
     small_model.save_small(tmp_path / "released" / "sky")
     assert find_model.model_folder() == tmp_path / "released" / "sky"
     with pytest.raises(DataError, match=r"'moon' is neither a folder nor .*\(released: sky\)"):

@@ -46,7 +46,8 @@ class Calibration:
             return cls()
         try:
             described = read_json(path)
-            if described[WEIGHTS_HASH] != weights:
+            # One that names no weights was put there by hand, with them.
+            if described.get(WEIGHTS_HASH, weights) != weights:
                 log.warning("%s was fitted for another training of it: %s", path, again)
                 return cls()
             tasks: Mapping[str, Any] = described["tasks"]
