@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, str] = {
     "sky": "The simulated sky beside real spectra: lines, colours, gaps and noise.",
     "real": "Networks and baselines on real spectra, same folds.",
     "faithful": "Whether networks rest on what explain says that they look at.",
+    "novelty": "Which score finds spectra unlike those of training.",
     "transfer": "Pretrained weights and none, on a folder of real stars.",
 }
 

@@ -15,7 +15,17 @@ ORDER = (
     *("tables", "run_folder"),
     # A catalogue's rows say what is downloaded; the survey's own catalogue is downloaded first.
     *("catalog.schema", "catalog.rows", "download", "catalog"),
-    *("plot", "shards", "plot.gallery", "models", "train", "baselines", "explain", "predict"),
+    *(
+        "plot",
+        "shards",
+        "plot.gallery",
+        "models",
+        "train",
+        "baselines",
+        "explain",
+        "novelty",
+        "predict",
+    ),
     "evaluate",
     *("preflight", "report.names", "status", "report", "share", "commands", "cli", "__main__"),
 )

@@ -28,6 +28,10 @@ def shard_name(split: str, index: int) -> str:
 EXAMPLE_SHARDS = tuple(shard_name(split, 0) for split in ("test", "val", "train"))
 
 
+# What training spectra are like is learned from these, for the same reason.
+REFERENCE_SHARDS = 4
+
+
 @dataclass(frozen=True)
 class RunPaths:
     """The layout below one run's folder; methods take what varies (survey, shard, model)."""
@@ -100,6 +104,10 @@ class RunPaths:
     def calibration(self, model: str) -> Path:
         """What was fitted on val for one model: temperatures, factors on intervals."""
         return self.model_dir(model) / "calibration.json"
+
+    def novelty(self, model: str) -> Path:
+        """What the training spectra are like for a network, and some of them."""
+        return self.model_dir(model) / "novelty.safetensors"
 
     def predictions(self, model: str, split: str = "test") -> Path:
         """One row a spectrum of the split; test is the headline, val serves calibration."""

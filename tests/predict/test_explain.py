@@ -138,7 +138,7 @@ def test_what_cannot_be_explained(
     with pytest.raises(DataError, match="does not show its attention"):
         model.explain(path)
     model.engine = object()
-    with pytest.raises(DataError, match="only networks can be explained"):
+    with pytest.raises(DataError, match="only networks see pictures"):
         model.explain(path)
 
 

@@ -7,6 +7,8 @@ import torch
 from click.testing import CliRunner
 
 import shard_runs
+from spectrum_files import galaxy_flux, spectrum_of
+from specvit import load
 from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.commands.predict_split import command
 from specvit.config.data import Grid, Render, ShardCounts, Split
@@ -150,6 +152,7 @@ def run(model, tmp_path):
     folder = tmp_path / "results" / "small"
     save_model(folder / "models" / "vit", model, {"plan": dict(PLAN.values)})
     shards = folder / "shards" / "stacked-32"
+    write_shard(shards / "train-000000.tar", [row(i, "train") for i in range(50, 80)])
     write_shard(shards / "val-000000.tar", [row(i, "val") for i in range(40, 45)])
     write_shard(shards / "test-000000.tar", [row(i) for i in range(9)])
     write_shard(shards / "test-000001.tar", [row(i) for i in range(9, 17)])
@@ -161,12 +164,15 @@ def test_the_command_writes_both_splits_and_the_same_bytes_again(run):
     for _ in range(2):
         assert CliRunner().invoke(command, options, catch_exceptions=False).exit_code == 0
         test, val = folder / "predictions" / "vit.parquet", folder / "predictions/val/vit.parquet"
-        bytes_ = test.read_bytes(), val.read_bytes()
+        novelty = folder / "models" / "vit" / "novelty.safetensors"
+        bytes_ = test.read_bytes(), val.read_bytes(), novelty.read_bytes()
     check_predictions(pd.read_parquet(test), TASKS)
     assert len(pd.read_parquet(test)) == 17
     assert pd.read_parquet(val)["spectrum_id"].tolist() == [f"spec-{i:04d}" for i in range(40, 45)]
     CliRunner().invoke(command, [*options, "--split", "test"], catch_exceptions=False)
-    assert bytes_ == (test.read_bytes(), val.read_bytes())
+    assert bytes_ == (test.read_bytes(), val.read_bytes(), novelty.read_bytes())
+    nearest = load(folder).nearest(spectrum_of(galaxy_flux()), 50)
+    assert sorted(nearest["spectrum_id"]) == [f"spec-{i:04d}" for i in range(50, 80)]
     assert isinstance(pd.read_parquet(test)["class_prob_QSO"].iloc[0], np.float32)
 
 

@@ -80,6 +80,24 @@ def test_the_notebook_runs(finished, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "wavelength taken as Angstrom" in text
 
 
+def test_the_run_says_what_training_was_like(finished) -> None:
+    paths = RunPaths(finished.run_folder)
+    model = specvit.load(paths.root)
+    table = model.predict(str(paths.spectra("test-000000")))
+    unlike = table["flags"].str.contains("unlike anything in training")
+    assert unlike[table["reason"].isna()].mean() < 0.5
+    embeddings = model.embed(str(paths.spectra("test-000000")))
+    scores = model.novelty(embeddings)
+    np.testing.assert_array_equal(scores > 1, unlike)
+    catalogue = pd.read_parquet(paths.catalog).set_index("spectrum_id")
+    spectrum = paths.root.parent / "one.fits"
+    with tarfile.open(paths.spectra("val-000000")) as tar:
+        spectrum.write_bytes(tar.extractfile(tar.next()).read())
+    near = model.nearest(spectrum)
+    assert (catalogue.loc[near["spectrum_id"], "split"] == "train").all()
+    assert (catalogue.loc[near["spectrum_id"], "class"].values == near["class"]).all()
+
+
 def test_one_file_in_three_lines(finished) -> None:
     paths = RunPaths(finished.run_folder)
     with tarfile.open(paths.spectra("test-000000")) as tar:

@@ -16,7 +16,7 @@ from specvit.config.baselines import registered
 from specvit.errors import ConfigError, SpecvitError
 from specvit.io import sha256_file, write_json
 from specvit.locks import hold
-from specvit.paths import EXAMPLE_SHARDS, RUN_DIR, SPLITS
+from specvit.paths import EXAMPLE_SHARDS, REFERENCE_SHARDS, RUN_DIR, SPLITS
 from specvit.preflight import look
 from specvit.registry import collections, surveys
 from specvit.report.names import benchmark_names, figure_names

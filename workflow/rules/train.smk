@@ -52,8 +52,13 @@ rule predict:
         shards=lambda wildcards: shard_files(
             CFG.render_of(wildcards.model), "val", "test"
         ),
+        # Of train only what says what training was like.
+        reference=lambda wildcards: with_indexes(
+            CFG.render_of(wildcards.model), CFG.shard_names("train")[:REFERENCE_SHARDS]
+        ),
     output:
         **prediction_files("{model}"),
+        novelty=str(PATHS.novelty("{model}")),
     log:
         log_of("predict/{model}"),
     benchmark:

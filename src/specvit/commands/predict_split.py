@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
 
 from specvit.commands.options import config_option
@@ -20,7 +23,10 @@ from specvit.commands.options import config_option
     help="Which spectra; may be repeated.",
 )
 def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> None:
-    """Predict a split with the trained ViT."""
+    """Predict a split with the trained ViT.
+
+    With val, write what its training spectra are like, too: models/<model>/novelty.safetensors.
+    """
     from specvit.config import load_stage
     from specvit.locks import writing
 
@@ -30,11 +36,15 @@ def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> Non
 
     from specvit.io import read_json
     from specvit.models import load_model
+    from specvit.novelty import Novelty
+    from specvit.paths import REFERENCE_SHARDS
     from specvit.plan import KEY, Plan
     from specvit.plot import render_hash
+    from specvit.predict.embed import embed_shards
     from specvit.predict.split import check_plots, predict_split
     from specvit.predictions import WEIGHTS_HASH, write_predictions
     from specvit.shards.index import read_index
+    from specvit.shards.subset import Subset
 
     model = load_model(config.paths.model_dir(name))
     render = config.render[0]
@@ -44,13 +54,27 @@ def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> Non
     description = config.paths.model_dir(name) / "model.json"
     told = read_json(description)
     trained = Plan.of(told["training"].get(KEY), description)
+
+    def shards_of(split: str, most: int | None = None) -> tuple[list[Path], Plan]:
+        names = config.shard_names(split)[:most]
+        shards = [config.paths.shard(render.label, shard) for shard in names]
+        plan = read_index(shards, ()).check(config.split, render_hash(render, config.grid))
+        plan.check_same(shards[0], trained, description)
+        return shards, plan
+
+    how: dict[str, Any] = {"device": device, "workers": config.train.workers}
     with writing(config.paths, f"predictions/{name}"):
         for split in splits:
-            shards = [
-                config.paths.shard(render.label, shard) for shard in config.shard_names(split)
-            ]
-            plan = read_index(shards, ()).check(config.split, render_hash(render, config.grid))
-            plan.check_same(shards[0], trained, description)
-            frame = predict_split(model, shards, split, device=device, workers=config.train.workers)
+            shards, plan = shards_of(split)
+            frame = predict_split(model, shards, split, **how)
             path = config.paths.predictions(name, split)
             write_predictions(path, frame, model.tasks, plan, told[WEIGHTS_HASH])
+        if "val" in splits:
+            (train, rows), (val, _) = (
+                embed_shards(
+                    model, shards_of(split, REFERENCE_SHARDS)[0], Subset.of(config, split), **how
+                )
+                for split in ("train", "val")
+            )
+            novelty = Novelty.fit(train, rows, val, told[WEIGHTS_HASH])
+            novelty.write(config.paths.novelty(name))

@@ -31,7 +31,7 @@ STAGE_KEYS: dict[str, tuple[str, ...]] = {
     "shards": ("split", "grid", "render"),
     "gallery": ("split", "grid", "render", "report.examples"),
     "train": ("tasks", "split", "grid", "render", "data", "model", "train"),
-    "predict": ("split", "grid", "render"),
+    "predict": ("split", "grid", "render", "data"),
     "baselines": ("tasks", "split", "grid", "render", "data", "baselines"),
     "evaluate": (*COMPARED, "split.seed", "evaluate"),
     "figures": (*COMPARED, "report.formats"),

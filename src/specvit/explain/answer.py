@@ -13,6 +13,7 @@ from specvit.explain.mask import only_continuum
 from specvit.explain.relevance import attention_rollout, integrated_gradients, log_odds
 from specvit.models import SpecViT
 from specvit.models.heads import Columns
+from specvit.models.vit import as_pictures
 from specvit.plot import draw
 from specvit.spectrum import Spectrum
 from specvit.tasks import Task
@@ -23,13 +24,7 @@ METHODS = ("rollout", "gradient")
 def pictures_of(network: SpecViT, spectra: Sequence[Spectrum]) -> Tensor:
     """The pictures that the network sees, uint8 (n, channels, size, size)."""
     drawn = [draw(one, network.render, network.grid, one.header.z) for one in spectra]
-    return as_tensor(np.stack(drawn))
-
-
-def as_tensor(pictures: np.ndarray) -> Tensor:
-    """Pictures (n, size, size) or (n, size, size, 3) as the network takes them."""
-    ordered = pictures[:, None] if pictures.ndim == 3 else pictures.transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(ordered))
+    return as_pictures(np.stack(drawn))
 
 
 @torch.inference_mode()

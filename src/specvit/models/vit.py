@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from timm.optim import (  # type: ignore[attr-defined]
     param_groups_layer_decay,
     param_groups_weight_decay,
@@ -48,9 +50,9 @@ class SpecViT(nn.Module):
         channels = (1, render.channels, 1, 1)
         self.register_buffer("mean", torch.tensor(mean).view(channels) * WHITE, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(channels) * WHITE, persistent=False)
-        width, patch = self._tokens_checked()
+        self._width, patch = self._tokens_checked()
         plots = (render, grid, patch)
-        heads = {task.name: create_head(task, width, model, stats, plots) for task in tasks}
+        heads = {task.name: create_head(task, self._width, model, stats, plots) for task in tasks}
         self.heads = nn.ModuleDict(cast(dict[str, nn.Module], heads))
         self._frozen = False
 
@@ -87,11 +89,24 @@ class SpecViT(nn.Module):
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
         """Raw float32 outputs by task of uint8 pictures (n, channels, size, size)."""
-        pooled, patches = self.tokens(pictures)
+        return self.outputs(*self.tokens(pictures))
+
+    def outputs(self, pooled: Tensor, patches: Tensor) -> dict[str, Tensor]:
+        """Raw float32 outputs by task of what `tokens` gives."""
         # Heads are a hundredth of the work; in bfloat16 the bins' weights would lose precision.
         with torch.autocast(pooled.device.type, enabled=False):
             pooled, patches = pooled.float(), patches.float()
             return {name: head(pooled, patches) for name, head in self.heads.items()}
+
+    @property
+    def width(self) -> int:
+        """Dimension of an embedding."""
+        return 2 * self._width
+
+    @staticmethod
+    def embedding(pooled: Tensor, patches: Tensor) -> Tensor:
+        """What stands for a spectrum: the pooled token and the mean patch, float32 (n, width)."""
+        return torch.cat([pooled, patches.mean(dim=1)], dim=1).float()
 
     def loss(
         self,
@@ -170,6 +185,12 @@ class SpecViT(nn.Module):
         )
         heads = param_groups_weight_decay(self.heads, weight_decay)
         return [*backbone, *({"lr_scale": 1.0, **group} for group in heads)]
+
+
+def as_pictures(arrays: NDArray[np.uint8]) -> Tensor:
+    """Drawn spectra, (n, size, size) or (n, size, size, 3), as a network takes them."""
+    ordered = arrays[:, None] if arrays.ndim == 3 else arrays.transpose(0, 3, 1, 2)
+    return torch.from_numpy(np.ascontiguousarray(ordered))
 
 
 def build_model(

@@ -15,12 +15,17 @@ from specvit.config.baselines import registered
 from specvit.config.data import Grid, Render
 from specvit.errors import DataError
 from specvit.io import read_json
+from specvit.novelty import Novelty
 from specvit.predictions import WEIGHTS_HASH
 from specvit.tasks import Task, tasks_of
 
 if TYPE_CHECKING:
     from specvit.baselines.baseline import Baseline
     from specvit.models import SpecViT
+
+
+UNLIKE = "unlike"
+"""Column of answers: whether a spectrum is unlike anything in training."""
 
 
 class Engine(Protocol):
@@ -50,6 +55,7 @@ class Network:
 
         self.model: SpecViT = load_model(folder)
         self.weights = str(read_json(folder / "model.json")[WEIGHTS_HASH])
+        self.novelty = Novelty.read(folder, self.weights)
         name = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
             self.device = torch.device(name)
@@ -60,20 +66,36 @@ class Network:
         self.tasks, self.render, self.grid = self.model.tasks, self.model.render, self.model.grid
 
     def answer(self, arrays: Sequence[NDArray[Any]]) -> pd.DataFrame:
-        """See Engine. The forward pass is in float32, as that of a run's own predictions."""
+        """See Engine. The forward pass is in float32, as that of a run's own predictions.
+
+        Where it is known what training was like, the column UNLIKE says what is like none of it.
+        """
         import torch
 
         from specvit.models.precision import full_float32
+        from specvit.models.vit import as_pictures
 
-        stacked = np.stack(arrays)
-        stacked = stacked[:, None] if stacked.ndim == 3 else stacked.transpose(0, 3, 1, 2)
-        pictures = torch.from_numpy(np.ascontiguousarray(stacked))
         with torch.inference_mode(), full_float32():
-            outputs = self.model(pictures.to(self.device))
+            tokens = self.model.tokens(as_pictures(np.stack(arrays)).to(self.device))
+            outputs = self.model.outputs(*tokens)
             cpu = {name: output.cpu() for name, output in outputs.items()}
             columns = self.model.decode(cpu)
             columns |= self.model.second_peaks(cpu)
+            if self.novelty is not None:
+                embeddings = self.model.embedding(*tokens).cpu().numpy().astype(np.float64)
+                columns[UNLIKE] = self.novelty.score(embeddings) > 1
         return pd.DataFrame(columns)
+
+    def embed(self, arrays: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+        """Embeddings of pictures, (n, d)."""
+        import torch
+
+        from specvit.models.precision import full_float32
+        from specvit.models.vit import as_pictures
+
+        with torch.inference_mode(), full_float32():
+            tokens = self.model.tokens(as_pictures(np.stack(arrays)).to(self.device))
+            return self.model.embedding(*tokens).cpu().numpy().astype(np.float64)
 
 
 class Fitted:

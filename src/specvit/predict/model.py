@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from specvit.config.data import Grid, Render
 from specvit.errors import DataError, SpectrumError
+from specvit.novelty import Novelty
 from specvit.plot import draw
 from specvit.predict.calibrated import Calibration
-from specvit.predict.engines import Engine, engine
+from specvit.predict.engines import Engine, Network, engine
 from specvit.predict.find_model import model_folder
 from specvit.predict.one import read
 from specvit.predict.prepare import Prepared, Wanted, prepare
@@ -136,15 +137,61 @@ class Model:
         to draw.
         """
         from specvit.explain.explanation import explain_one
-        from specvit.predict.engines import Network
 
-        if not isinstance(self.engine, Network):
-            raise DataError(f"{self.folder} is a baseline: only networks can be explained")
+        network = self._network()
         found = spectrum if isinstance(spectrum, Spectrum) else read(spectrum)
         row = self.predict(found).iloc[0]
         if row["reason"] is not None:
             raise SpectrumError(row["reason"])
-        return explain_one(self.engine.model, found, row.to_dict())
+        return explain_one(network.model, found, row.to_dict())
+
+    def embed(self, inputs: Any, *, wave_unit: str | None = None, air: bool = False) -> Any:
+        """Embeddings of spectra, given as to `predict`: float64 (n, d), one row each, in order.
+
+        The pooled token and the mean of the patches' tokens. A row of nan stands for a spectrum
+        that cannot be predicted (`predict` says why). Raises DataError for a baseline.
+        """
+        network = self._network()
+        wanted = Wanted(self.engine.kind, self.render, self.grid, Reading(wave_unit, air))
+        prepared = prepare(items(_listed(inputs)), wanted)
+        rows = [np.empty((0, network.model.width))]
+        while batch := list(islice(prepared, BATCH)):
+            found = np.full((len(batch), network.model.width), np.nan)
+            arrays = [one.array for one in batch if one.array is not None]
+            if arrays:
+                found[[one.array is not None for one in batch]] = network.embed(arrays)
+            rows.append(found)
+        return np.concatenate(rows)
+
+    def novelty(self, embeddings: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How unlike training spectra are: (n,) of embeddings (n, d).
+
+        Above 1 they are flagged as unlike anything in training; 1 in 100 spectra of val is. Raises
+        DataError where the model has no novelty.safetensors of its weights.
+        """
+        return self._novelty().score(np.asarray(embeddings, np.float64))
+
+    def nearest(self, spectrum: Any, count: int = 5) -> pd.DataFrame:
+        """The training spectra that are nearest to one spectrum, of those that the model keeps.
+
+        Columns: `spectrum_id`, `class`, `z`, `distance` (Mahalanobis). Raises
+        DataError as `novelty`, SpectrumError where the spectrum cannot be read or drawn.
+        """
+        novelty = self._novelty()
+        found = spectrum if isinstance(spectrum, Spectrum) else read(spectrum)
+        return novelty.nearest(self._network().embed([self.picture(found)])[0], count)
+
+    def _network(self) -> Network:
+        if not isinstance(self.engine, Network):
+            raise DataError(f"{self.folder} is a baseline: only networks see pictures")
+        return self.engine
+
+    def _novelty(self) -> Novelty:
+        if (novelty := self._network().novelty) is None:
+            raise DataError(
+                f"{self.folder} does not say what training was like: specvit predict-split does"
+            )
+        return novelty
 
     def picture(self, spectrum: Spectrum) -> NDArray[np.uint8]:
         """What a network sees of a spectrum: uint8 (size, size), or (size, size, 3)."""

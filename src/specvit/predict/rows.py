@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from specvit.metrics.values import OUTLIERS
+from specvit.predict.engines import UNLIKE
 from specvit.predict.prepare import Prepared
 from specvit.predictions import prob_columns
 from specvit.tasks import Task
@@ -69,9 +70,10 @@ def table(
         # What kind of star a galaxy would be says nothing; its probabilities are there to see.
         frame.loc[frame["class"] != "STAR", "stellar_type"] = None
     broad = _broad(frame)
-    frame["flags"] = _texts(
-        _flags(one, is_broad) for one, is_broad in zip(prepared, broad, strict=True)
-    )
+    unlike = np.zeros(len(prepared), bool)
+    if UNLIKE in answers:
+        unlike[asked] = answers[UNLIKE]
+    frame["flags"] = _texts(map(_flags, prepared, broad, unlike))
     return frame[schema(tasks).names]
 
 
@@ -101,7 +103,7 @@ def _broad(frame: pd.DataFrame) -> Any:
     return half.to_numpy() > BROAD
 
 
-def _flags(one: Prepared, is_broad: bool) -> str:
+def _flags(one: Prepared, is_broad: bool, is_unlike: bool) -> str:
     """What to be careful about, for people; nothing for a spectrum that was not predicted."""
     if one.reason is not None:
         return ""
@@ -112,4 +114,6 @@ def _flags(one: Prepared, is_broad: bool) -> str:
         found.append(f"{one.covered:.0%} of range covered")
     if is_broad:
         found.append("no line seen")
+    if is_unlike:
+        found.append("unlike anything in training")
     return SEPARATOR.join([*found, *one.notes])

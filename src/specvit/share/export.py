@@ -8,12 +8,15 @@ from typing import Any
 from specvit.errors import ConfigError, DataError
 from specvit.io import atomic_open, read_json, write_json, write_text
 from specvit.models.store import SETTINGS, WEIGHTS, load_model
+from specvit.novelty import NAME as NOVELTY
 from specvit.share.card import card_of
 from specvit.share.timm_folder import write_backbone
 
 CALIBRATION, CARD, BACKBONE = "calibration.json", "README.md", "backbone"
+KEPT = (CALIBRATION, NOVELTY)
+"""What goes with a model where it has it."""
 PT2, ONNX = "model.pt2", "model.onnx"
-OURS = {SETTINGS, WEIGHTS, CALIBRATION, CARD, BACKBONE, PT2, ONNX}
+OURS = {SETTINGS, WEIGHTS, *KEPT, CARD, BACKBONE, PT2, ONNX}
 
 
 def export_model(
@@ -22,9 +25,10 @@ def export_model(
     """Write the network of a model's folder into another folder; return what was written.
 
     What is written is `model.safetensors`, `model.json` and, where the model has them, its
-    calibration; `backbone/` for timm; a card; and with `pt2` or `onnx` programs that need no
-    specvit. Each is read back and compared with the network. Raises DataError where there is no
-    network or it cannot be had in one of these forms, ConfigError where the target has other files.
+    calibration and what its training was like; `backbone/` for timm; a card; and with `pt2` or
+    `onnx` programs that need no specvit. Each is read back and compared with the network. Raises
+    DataError where there is no network or it cannot be had in one of these forms, ConfigError where
+    the target has other files.
     """
     if not (source / WEIGHTS).exists():
         raise DataError(f"{source} has no {WEIGHTS}: only networks are exported")
@@ -43,8 +47,9 @@ def export_model(
     write_backbone(model, target / BACKBONE)
     _copy(source / WEIGHTS, target / WEIGHTS)
     write_json(target / SETTINGS, _without_paths(read_json(source / SETTINGS)))
-    if (source / CALIBRATION).exists():
-        _copy(source / CALIBRATION, target / CALIBRATION)
+    for name in KEPT:
+        if (source / name).exists():
+            _copy(source / name, target / name)
     card = source / CARD  # of a model that came from elsewhere
     write_text(
         target / CARD, card.read_text() if card.exists() else card_of(source, model, programs)
