@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import astropy.units as u
@@ -15,6 +16,7 @@ from spectrum_files import spectrum_of as made
 from specvit.errors import SpectrumError
 from specvit.tables.arrays import Reading
 from specvit.tables.objects import spectrum_of
+from specvit.tables.read import read_any
 
 WAVE, FLUX = 10**LOGLAM, galaxy_flux().astype(float)
 SIGMA = 0.02
@@ -70,6 +72,24 @@ def test_there_and_back() -> None:
     assert (back.good == ours.good).all()
     snr = ours.flux * np.sqrt(ours.ivar)
     np.testing.assert_allclose(back.flux * np.sqrt(back.ivar), snr * ours.good, rtol=1e-5)
+
+
+def test_its_loaders_read_what_no_reader_here_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "theirs.fits"
+    specutils.Spectrum(
+        spectral_axis=WAVE * u.AA,
+        flux=FLUX * UNIT,
+        uncertainty=StdDevUncertainty(np.full(len(FLUX), SIGMA)),
+    ).write(path, format="tabular-fits")
+    direct = read_any(path.read_bytes(), Reading())
+    monkeypatch.setattr("specvit.tables.read.read_fits", lambda data: None)
+    by_loader = read_any(path.read_bytes(), Reading())
+    np.testing.assert_allclose(by_loader.wavelength, direct.wavelength, rtol=1e-9)
+    assert by_loader.header.snr == pytest.approx(direct.header.snr)
+    with pytest.raises(SpectrumError, match="nor any with a wavelength and a flux"):
+        read_any(path.read_bytes()[:2880], Reading())
 
 
 def test_several_spectra_are_refused_and_one_row_is_one() -> None:
