@@ -206,6 +206,57 @@ def test_inline_svg_takes_the_colours_of_the_page(material):
     assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", svg)
 
 
+def axes():
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(3, 3)).subplots()
+
+
+def test_reliability_has_intervals_and_counts_of_every_bin(material):
+    from specvit.metrics.calibration import reliability
+    from specvit.report import panels
+
+    before = material.scores(material.tasks("classification")[0])["vit"]
+    look = looks.model_look("vit", ["vit"])
+    with style():
+        ax = axes()
+        panels.reliability_diagram(ax, before, before, look)
+    found = reliability(before)
+    filled = found["count"] >= 5
+    points = ax.containers[0]
+    assert points[0].get_xdata() == pytest.approx(found["confidence"][filled])
+    assert points[0].get_ydata() == pytest.approx(found["accuracy"][filled])
+    for (_, low), (_, high) in points[2][0].get_segments():
+        assert 0 <= low < high <= 1
+    written = [int(text.get_text()) for text in ax.texts]
+    assert sum(written) == len(before.true), "every spectrum is in a bin that says its number"
+
+
+def test_risk_and_coverage_are_percent_and_lines_differ(material):
+    figure = next(figure for figure in build(material) if figure.name == "risk_coverage")
+    task = material.tasks("classification")[0]
+    with style():
+        ax = draw_panel(figure.panels[0], figure).axes[0]
+    lines = [line for line in ax.lines if line.get_label()[0] != "_"]
+    assert [line.get_label() for line in lines] == ["ViT", "SVM", "Random Forest"]
+    assert len({(line.get_color(), str(line._dash_pattern)) for line in lines}) == 3
+    assert len({str(line._dash_pattern) for line in lines}) == 3
+    for line, scores in zip(lines, material.scores(task).values(), strict=True):
+        assert line.get_xdata()[-1] == pytest.approx(100)
+        assert line.get_ydata()[-1] == pytest.approx(100 * scores.wrong.mean())
+
+
+@pytest.mark.parametrize(("count", "points"), [(59, 0), (60, 2), (200, 6), (5000, 12)])
+def test_a_running_median_needs_thirty_spectra_a_point(count, points):
+    from specvit.report import panels
+
+    x = np.linspace(0, 1, count)
+    with style():
+        ax = axes()
+        panels._running(ax, x, x)
+    assert sum(len(line.get_xdata()) for line in ax.lines) == points
+
+
 def test_a_picture_of_many_spectra_is_a_density():
     from specvit.metrics.values import ValueScores
     from specvit.report import panels

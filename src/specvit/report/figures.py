@@ -40,6 +40,7 @@ from specvit.report.style import (
     MM,
     PAGE_MM,
     file_bytes,
+    model_look,
     style,
 )
 from specvit.tasks import Task, tasks_of
@@ -275,8 +276,9 @@ def _redshift_residuals(material: Material) -> Figure:
         "redshift_residuals",
         "Redshift residuals",
         f"Above: Δz of each test spectrum ({model_name(first)}), with the running median and the "
-        "band that holds 68 %; the axis is linear around 0, logarithmic beyond. Below: scatter "
-        "(σ_NMAD) of each model in bins, with 95 % intervals; open symbols: too few spectra.",
+        f"band that holds 68 %, in bins of at least {panels.MIN_RUNNING} spectra; the axis is "
+        "linear around 0, logarithmic beyond. Below: scatter (σ_NMAD) of each model in bins, with "
+        "95 % intervals; open symbols: too few spectra.",
         (*drawn, *summaries),
         columns=2,
         aspect=0.72,
@@ -305,25 +307,25 @@ def _parameter_scatter(material: Material) -> Figure:
 def _reliability(material: Material) -> Figure:
     drawn = []
     for task in material.tasks("classification"):
-        before: dict[str, ClassScores] = material.scores(task)
-        found = material.entry(task)["models"]
-        after = {
-            name: calibrated(scores, found[name]["calibration"]["temperature"])
-            for name, scores in before.items()
-        }
-        for title, scores in (("as predicted", before), ("after temperature scaling", after)):
+        scores: dict[str, ClassScores] = material.scores(task)
+        found, models = material.entry(task)["models"], material.answering(task)
+        for name, before in scores.items():
             draw = partial(
-                panels.reliability_diagram, scores=scores, models=material.answering(task)
+                panels.reliability_diagram,
+                before=before,
+                after=calibrated(before, found[name]["calibration"]["temperature"]),
+                look=model_look(name, models),
             )
-            drawn.append(Panel(f"{TASK_NAMES[task.name].capitalize()}, {title}", draw))
+            drawn.append(Panel(f"{TASK_NAMES[task.name].capitalize()}: {model_name(name)}", draw))
     return Figure(
         "reliability",
         "Reliability diagrams",
         "Accuracy of the test spectra against the confidence of the model, in 15 bins (those with "
-        "at least 5 spectra); the diagonal is perfect calibration. The temperature is fitted on "
-        "the validation split.",
+        f"at least {panels.MIN_BIN} spectra), with 95 % intervals (Wilson 1927); the diagonal is "
+        "perfect calibration. Filled: as predicted; open: after dividing the logits by a "
+        "temperature fitted on the validation split. Grey: number of spectra in each bin, as "
+        "predicted.",
         tuple(drawn),
-        columns=2,
     )
 
 
@@ -353,7 +355,7 @@ def _risk_coverage(material: Material) -> Figure:
     drawn = []
     target = material.metrics["target_risk"]
     for task in material.tasks("classification", "redshift"):
-        failure = "share of errors" if task.kind == "classification" else "share with |Δz| > 0.05"
+        failure = "errors" if task.kind == "classification" else "|Δz| > 0.05"
         draw = partial(
             panels.risk_coverage_curve,
             answers=material.scores(task),
@@ -367,9 +369,9 @@ def _risk_coverage(material: Material) -> Figure:
         "risk_coverage",
         "Selective prediction",
         "Share of failures among the spectra that a model is most sure of, against the share "
-        f"accepted. Dashed: a risk of {100 * target:g} %; points: where the threshold that "
-        "reaches it on the validation split lies on test. Confidence is the largest probability, "
-        "or the narrowness of the 68 % interval.",
+        f"accepted; linear up to {100 * target:g} % (dashed), logarithmic above. Points: where the "
+        "threshold that reaches it on the validation split lies on test. Confidence is the largest "
+        "probability, or the narrowness of the 68 % interval.",
         tuple(drawn),
         columns=2,
         aspect=0.72,

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from specvit.metrics.calibration import central_coverage, reliability
 from specvit.metrics.classification import ClassScores
@@ -23,8 +24,10 @@ from specvit.report.names import model_name
 from specvit.report.style import (
     CLASS_COLOURS,
     CLASS_MARKERS,
+    GRID,
     INK,
     PAPER,
+    line_look,
     model_look,
 )
 from specvit.tasks import Task
@@ -33,6 +36,9 @@ from specvit.tasks import Task
 GREYS = LinearSegmentedColormap.from_list("specvit", ["#f3f5f7", "#a4aeb9", "#56616d", "#1f262e"])
 MANY = 20_000  # points beyond which a density says more than dots
 CROWD = 60  # outliers beyond which their circles would hide everything
+MIN_BIN = 5  # spectra in a bin of confidence that an accuracy is drawn of
+MIN_RUNNING = 30  # spectra behind each point of a running median
+PERCENT_TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)
 REDSHIFT_TICKS = (0, 0.1, 0.2, 0.5, 1, 2, 3, 5, 7)
 
 
@@ -274,8 +280,9 @@ def residuals(
 
 
 def _running(ax: Axes, x: Floats, dz: Floats, bins: int = 12) -> None:
-    """Median and 16-84 % band in bins of equal count."""
-    if len(x) < 5 * bins:
+    """Median and 16-84 % band in bins of equal count; none where there are too few spectra."""
+    bins = min(bins, len(x) // MIN_RUNNING)
+    if bins < 2:
         return
     parts = np.array_split(np.argsort(x, kind="stable"), bins)
     centre = [np.median(x[part]) for part in parts]
@@ -369,32 +376,83 @@ def parameter_scatter(ax: Axes, scores: ValueScores, name: str, unit: str) -> No
     ax.set_ylabel(f"Predicted {name}{unit}")
 
 
-def reliability_diagram(ax: Axes, scores: dict[str, ClassScores], models: list[str]) -> None:
-    """Accuracy against confidence, in bins; the diagonal is perfect calibration."""
+def reliability_diagram(
+    ax: Axes, before: ClassScores, after: ClassScores, look: dict[str, Any]
+) -> None:
+    """Accuracy against confidence in bins, with 95 % Wilson intervals and the number of spectra.
+
+    Filled: as predicted; open: after temperature scaling. The diagonal is perfect calibration.
+    """
     ax.plot([0, 1], [0, 1], color=INK, lw=0.6)
-    lowest = 1.0
-    for model, answer in scores.items():
-        found = reliability(answer)
-        filled = found["count"] >= 5
+    every = reliability(before)["count"]
+    # From the first bin with a spectrum on, though few spectra have no accuracy.
+    lowest = [float(np.argmax(every > 0)) / len(every), 1.0]
+    drawn = (
+        (before, "as predicted", {"zorder": 3}),
+        (after, "after scaling", {"mfc": PAPER, "alpha": 0.75, "zorder": 2}),
+    )
+    for scores, label, how in drawn:
+        found = reliability(scores)
+        filled = found["count"] >= MIN_BIN
         if not filled.any():
             continue
-        ax.plot(
-            found["confidence"][filled],
-            found["accuracy"][filled],
-            **model_look(model, models),
-            lw=0.9,
-            label=model_name(model),
-        )
-        lowest = min(lowest, *found["confidence"][filled], *found["accuracy"][filled], 1.0)
-    if not ax.get_legend_handles_labels()[0]:
-        say(ax, "no bin has 5 spectra")
-    low = max(0.0, np.floor(lowest * 10) / 10 - 0.02)
-    ax.set_xlim(low, 1.02)
-    ax.set_ylim(low, 1.02)
-    ax.set_aspect("equal")
+        count, x, y = (found[key][filled] for key in ("count", "confidence", "accuracy"))
+        low, high = np.transpose([_wilson(n, share) for n, share in zip(count, y, strict=True)])
+        colour = {"color": look["color"], "elinewidth": 0.8, "capsize": 0}
+        errors = np.maximum([y - low, high - y], 0.0)
+        ax.errorbar(x, y, errors, fmt=look["marker"], **colour, **how, label=label)
+        lowest = [min(lowest[0], float(x.min())), min(lowest[1], float(low.min()))]
+    if lowest[1] == 1.0:
+        say(ax, f"no bin has {MIN_BIN} spectra")
+    left, low_edge = (max(0.0, np.floor(least * 10) / 10) for least in lowest)
+    # Room below, where the numbers of spectra stand.
+    bottom = low_edge - 0.28 * (1.02 - low_edge)
+    ax.set_xlim(left - 0.02, 1.02)
+    ax.set_ylim(bottom, 1.02)
+    ax.xaxis.set_major_locator(FixedLocator(_tenths(left)))
+    ax.yaxis.set_major_locator(FixedLocator(_tenths(low_edge)))
+    _counts(ax, every, bottom, 0.16 * (1.02 - low_edge))
     ax.set_xlabel("Confidence (largest probability)")
     ax.set_ylabel("Accuracy")
     legend_above(ax)
+
+
+def _tenths(low: float) -> list[float]:
+    step = 0.1 if low >= 0.5 else 0.2
+    return [round(1 - step * n, 1) for n in range(11) if 1 - step * n >= low - 1e-9]
+
+
+def _counts(ax: Axes, count: Floats, bottom: float, height: float) -> None:
+    """The number of spectra in each bin of confidence, as bars that stand on the axis."""
+    edges = np.linspace(0, 1, len(count) + 1)
+    heights = height * count / max(float(count.max()), 1.0)
+    ax.bar(
+        *(edges[:-1], heights, np.diff(edges), bottom),
+        align="edge",
+        color=GRID,
+        edgecolor=PAPER,
+        lw=0.4,
+        zorder=1,
+    )
+    for edge, top, number in zip(edges, heights, count, strict=False):
+        if number and edge + 0.5 / len(count) > ax.get_xlim()[0]:
+            ax.annotate(
+                f"{int(number)}",
+                (edge + 0.5 / len(count), bottom + top),
+                (0, 1),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize=4.8,
+                rotation=90,
+                in_layout=False,
+            )
+
+
+def _wilson(count: float, share: float) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927)."""
+    found = binomtest(round(share * count), int(count)).proportion_ci(0.95, method="wilson")
+    return float(found.low), float(found.high)
 
 
 def pit_histogram(ax: Axes, pits: dict[str, Floats], models: list[str]) -> None:
@@ -408,7 +466,7 @@ def pit_histogram(ax: Axes, pits: dict[str, Floats], models: list[str]) -> None:
                 share,
                 edges,
                 baseline=None,
-                color=model_look(model, models)["color"],
+                **line_look(model, models),
                 lw=1,
                 label=model_name(model),
             )
@@ -431,7 +489,7 @@ def coverage_curve(ax: Axes, pits: dict[str, Floats], models: list[str]) -> None
             ax.plot(
                 levels,
                 central_coverage(pit, levels),
-                color=model_look(model, models)["color"],
+                **line_look(model, models),
                 label=model_name(model),
             )
     if not ax.get_legend_handles_labels()[0]:
@@ -454,7 +512,7 @@ def risk_coverage_curve(
     failure: str,
 ) -> None:
     """Risk among accepted answers against the share accepted; a point at the threshold of val."""
-    top = target * 1.5
+    top = 150 * target
     for model, answer in answers.items():
         if not np.isfinite(answer.confidence).any():
             continue
@@ -463,27 +521,28 @@ def risk_coverage_curve(
         steady = coverage * len(answer.wrong) >= 20
         if not steady.any():
             continue
-        ax.plot(
-            coverage[steady],
-            risk[steady],
-            color=model_look(model, models)["color"],
-            label=model_name(model),
-        )
-        top = max(top, float(risk[steady].max(initial=0)) * 1.05)
+        look = model_look(model, models)
+        x, y = 100 * coverage[steady], 100 * risk[steady]
+        ax.plot(x, y, **line_look(model, models), label=model_name(model))
+        top = max(top, float(y.max(initial=0)) * 1.1)
         chosen = selective[model]
         if chosen is not None and chosen["risk_at_target"]["value"] is not None:
-            kept = 1 - chosen["refused_at_target"]["value"]
-            risk_there = chosen["risk_at_target"]["value"]
-            colour = model_look(model, models)["color"]
-            ax.plot([kept], [risk_there], "o", ms=4, color=colour, clip_on=False, zorder=3)
+            kept = 100 * (1 - chosen["refused_at_target"]["value"])
+            there = 100 * chosen["risk_at_target"]["value"]
+            point = {"color": look["color"], "mec": PAPER, "mew": 0.5}
+            ax.plot([kept], [there], look["marker"], ms=5, clip_on=False, zorder=3, **point)
     if not ax.get_legend_handles_labels()[0]:
         say(ax, "fewer than 20 spectra with a confidence")
-    ax.axhline(target, color=INK, lw=0.5, ls=(0, (4, 3)))
-    ax.text(0.01, target, f" {100 * target:g} %", va="bottom", fontsize=6.5)
-    ax.set_xlim(0, 1)
+    ax.axhline(100 * target, color=INK, lw=0.5, ls=(0, (4, 3)))
+    # Linear up to the target, so that no failure at all has its place.
+    ax.set_yscale("symlog", linthresh=100 * target, linscale=0.8)
+    ax.yaxis.set_major_locator(FixedLocator([t for t in PERCENT_TICKS if t <= top]))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_xlim(0, 100)
     ax.set_ylim(0, top)
-    ax.set_xlabel("Coverage: share of spectra accepted")
-    ax.set_ylabel(f"Risk: {failure}")
+    ax.set_xlabel("Coverage: spectra accepted [%]")
+    ax.set_ylabel(f"Risk: {failure} [%]")
     legend_above(ax)
 
 

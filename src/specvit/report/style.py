@@ -28,6 +28,7 @@ CLASS_COLOURS = {"STAR": "#e69f00", "GALAXY": "#d1495b", "QSO": "#7d2248"}
 VIT_COLOUR = "#0072b2"
 SPARE_COLOURS = ("#7a5195", "#3d7a80", "#8da0cb", "#6f8f2f", "#2f4b66")
 CLASS_MARKERS = {"STAR": "*", "GALAXY": "o", "QSO": "D"}
+LINES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (9, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
 
 RC: dict[str, Any] = {
@@ -80,11 +81,22 @@ def style() -> Iterator[None]:
 
 
 def model_look(model: str, models: list[str]) -> dict[str, Any]:
-    """Colour and marker of a model, the same in every figure of a run."""
+    """Colour, marker and line of a model, the same in every figure of a run."""
     own = {MAIN_NETWORK: VIT_COLOUR, **{name: one.colour for name, one in registered().items()}}
     spare = [name for name in models if name not in own]
     own |= {name: SPARE_COLOURS[i % len(SPARE_COLOURS)] for i, name in enumerate(spare)}
-    return {"color": own[model], "marker": MARKERS[models.index(model) % len(MARKERS)]}
+    at = models.index(model)
+    return {
+        "color": own[model],
+        "marker": MARKERS[at % len(MARKERS)],
+        "linestyle": LINES[at % len(LINES)],
+    }
+
+
+def line_look(model: str, models: list[str]) -> dict[str, Any]:
+    """Colour and line of a model, for curves without points."""
+    look = model_look(model, models)
+    return {"color": look["color"], "linestyle": look["linestyle"]}
 
 
 def file_bytes(figure: Figure, kind: str) -> bytes:
