@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
 from pathlib import Path
 
@@ -98,13 +97,13 @@ def test_the_run_says_what_training_was_like(finished) -> None:
     assert (catalogue.loc[near["spectrum_id"], "class"].values == near["class"]).all()
 
 
-def test_one_file_in_three_lines(finished) -> None:
+def test_one_file_in_three_lines(finished, tmp_path: Path) -> None:
     paths = RunPaths(finished.run_folder)
     with tarfile.open(paths.spectra("test-000000")) as tar:
         member = tar.extractfile(tar.next())
         data = member.read()
-    path = finished.folder / "one.fits"
-    path.write_bytes(io.BytesIO(data).read())
+    path = tmp_path / "one.fits"
+    path.write_bytes(data)
     table = specvit.load(paths.root).predict([path])
     assert table["class"].notna().all()
     run = specvit.open_run(paths.root)
