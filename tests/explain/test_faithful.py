@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from spectrum_files import LOGLAM, spectrum_of
+from specvit.errors import SpectrumError
 from specvit.explain.answer import METHODS, along_wavelength, answers, chosen_of, pictures_of
+from specvit.explain.average import ENOUGH, Average, average
 from specvit.explain.axis import stretch_edges
 from specvit.explain.faithful import RANDOM, faithfulness, summary
 from specvit.explain.mask import WINDOWS, in_windows, window_edges, with_data, without
@@ -97,3 +99,42 @@ def test_windows() -> None:
     flat = without(spectrum, [window], edges, "continuum")
     np.testing.assert_allclose(flat.flux[taken], 1, atol=0.05)
     np.testing.assert_array_equal(flat.flux[~taken], spectrum.flux[~taken])
+
+
+def test_means_by_class_find_the_line_that_decides(network: SpecViT) -> None:
+    spectra, _ = one_line.made(24, seed=6)
+    broken = SpectrumError("cut off")
+    far = spectrum_of(np.ones(100), np.linspace(4.1, 4.2, 100))
+    found = average(network, [*spectra, broken, far])
+    assert found.counts == {"STAR": 12, "GALAXY": 12}
+    assert found.refused.total() == 2
+    assert found.refused["cut off"] == 1
+    table = found.table
+    assert set(table["frame"]) == {"observed", "rest"}
+    assert (table["spectra"] == 12).all()
+    of_galaxies = table[(table["class"] == "GALAXY") & (table["frame"] == "observed")]
+    assert len(of_galaxies) == WINDOWS
+    assert of_galaxies["relevance"].mean() == pytest.approx(1, abs=1e-3)
+    top = of_galaxies.loc[of_galaxies["relevance"].idxmax()]
+    width = top["high"] - top["low"]
+    assert top["low"] - width < one_line.DECIDES < top["high"] + width
+
+
+def test_means_at_rest_are_moved_by_the_redshift() -> None:
+    edges = np.geomspace(1000, 9200, 201)
+    found = Average(edges)
+    windows = np.zeros(WINDOWS)
+    windows[30] = 1.0
+    ratio = edges[1] / edges[0]
+    for _ in range(ENOUGH):
+        found.add("QSO", "redshift", windows, ratio**20 - 1)
+    table = found.table
+    for frame, at in (("observed", 200 - WINDOWS + 30), ("rest", 200 - WINDOWS + 10)):
+        mine = table[table["frame"] == frame]
+        assert len(mine) == WINDOWS
+        top = mine.loc[mine["relevance"].idxmax()]
+        assert top["relevance"] == pytest.approx(WINDOWS)
+        assert top["low"] == pytest.approx(edges[at])
+    found.add("QSO", "redshift", windows, 1e4)  # farther than there are windows
+    found.add("QSO", "redshift", windows, -0.01)
+    assert found.table["spectra"].max() == ENOUGH + 2

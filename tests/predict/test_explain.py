@@ -153,3 +153,19 @@ def test_colour_pictures_are_explained(tmp_path: Path, path: Path) -> None:
     table = specvit.load(tmp_path / "vit").explain(path).table
     assert len(table) == 96
     assert table["class_gradient"].sum() == pytest.approx(1)
+
+
+def test_the_command_draws_means_by_class(folder: Path, spectra: Path, tmp_path: Path) -> None:
+    (spectra / "broken.fits").write_bytes(b"<html>")
+    out = tmp_path / "classes.png"
+    arguments = ["explain", "--model", str(folder), "--by-class", "-o", str(out), str(spectra)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert out.read_bytes().startswith(b"\x89PNG")
+    assert "5 spectra" in done.output
+    assert "not explained: 1 x " in done.output
+    for path in spectra.glob("spec-*.fits"):
+        path.unlink()
+    none = CliRunner().invoke(app, arguments)
+    assert isinstance(none.exception, DataError)
+    assert "holds no spectrum that could be explained" in str(none.exception)

@@ -74,7 +74,7 @@ class Explanation:
         """Write that figure; the ending says the format (png, pdf, svg)."""
         from specvit.explain.figure import write_figure
 
-        write_figure(self, Path(path))
+        write_figure(self.plot, Path(path))
 
 
 def explain_one(network: SpecViT, spectrum: Spectrum, answer: Mapping[str, Any]) -> Explanation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,9 @@ from specvit.explain.mask import in_windows, window_edges
 from specvit.io import atomic_open
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from specvit.explain.average import Average
     from specvit.explain.explanation import Explanation
 
 KINDS = (".png", ".pdf", ".svg")
@@ -25,6 +28,7 @@ Z_STYLES = (
 )
 """Of lines at the predicted redshift and at the runner-up."""
 FILL, CURVE = "#56b4e9", "#1b1f24"
+TASK_COLOURS = ("#0072b2", "#d55e00")
 HEADROOM = 1.3  # above the highest window: single stretches may reach out of the axes
 
 
@@ -103,8 +107,54 @@ def check_kind(path: Path) -> None:
         raise ConfigError(f"--output {path}: the ending must be one of {', '.join(KINDS)}")
 
 
-def write_figure(explanation: Explanation, path: Path) -> None:
-    """Write the figure; the same explanation gives the same bytes. Raises ConfigError."""
+def average_figure(found: Average) -> Any:
+    """See Average.plot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    labels = sorted(found.counts)
+    figure = Figure(figsize=(10, 0.8 + 2 * len(labels)), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    table = found.table
+    rows = figure.subplots(max(len(labels), 1), 2, squeeze=False)
+    for label, row in zip(labels, rows, strict=True):
+        for frame, axes in zip(("observed", "rest"), row, strict=True):
+            mine = table[(table["class"] == label) & (table["frame"] == frame)]
+            _mean_relevance(axes, mine, frame == "rest")
+            axes.set_title(f"{label} ({found.counts[label]}), {frame}", fontsize=9)
+            axes.tick_params(labelsize=7)
+    for axes in rows[-1]:
+        axes.set_xlabel("vacuum wavelength [Å]", fontsize=8)
+    rows[0, 0].legend(fontsize=7, frameon=False)
+    return figure
+
+
+def _mean_relevance(axes: Any, table: pd.DataFrame, with_lines: bool) -> None:
+    """Mean relevance of one class in one frame, in units of all windows alike."""
+    axes.axhline(1, color="0.6", linewidth=0.6)
+    for colour, (task, part) in zip(TASK_COLOURS, table.groupby("task"), strict=False):
+        middle = np.sqrt(part["low"] * part["high"])
+        axes.plot(middle, part["relevance"], color=colour, linewidth=1, label=task)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:.0f}")
+    axes.xaxis.set_minor_formatter("{x:.0f}")
+    axes.set_ylim(bottom=0)
+    if not with_lines or table.empty:
+        return
+    for name, wave in lines_between(table["low"].min(), table["high"].max(), 0.0):
+        axes.axvline(wave, color="0.7", linewidth=0.6, zorder=0.5)
+        axes.annotate(
+            *(name, (wave, 0.98)),
+            xycoords=("data", "axes fraction"),
+            **{"rotation": 90, "fontsize": 6, "color": "0.4", "ha": "right", "va": "top"},
+        )
+
+
+def write_figure(figure: Callable[[], Any], path: Path) -> None:
+    """Write the figure that a function draws; the same figure, the same bytes.
+
+    Raises ConfigError for an ending that says no format.
+    """
     check_kind(path)
     kind = path.suffix.lower().removeprefix(".")
     metadata: dict[str, Any] = {
@@ -116,6 +166,6 @@ def write_figure(explanation: Explanation, path: Path) -> None:
 
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "specvit"}):
-        figure_of(explanation).savefig(buffer, format=kind, metadata=metadata[kind])
+        figure().savefig(buffer, format=kind, metadata=metadata[kind])
     with atomic_open(path) as handle:
         handle.write(buffer.getvalue())

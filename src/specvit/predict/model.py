@@ -12,14 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from specvit.config.data import Grid, Render
-from specvit.errors import DataError, SpectrumError
+from specvit.errors import DataError, SpectrumError, blamed_on_the_file
 from specvit.novelty import Novelty
 from specvit.plot import draw
 from specvit.predict.calibrated import Calibration
 from specvit.predict.engines import Engine, Network, engine
 from specvit.predict.find_model import model_folder
 from specvit.predict.one import read
-from specvit.predict.prepare import Prepared, Wanted, prepare
+from specvit.predict.prepare import Prepared, Wanted, prepare, read_item
 from specvit.predict.rows import schema, table
 from specvit.predict.sources import Item, items
 from specvit.spectrum import Spectrum
@@ -28,6 +28,7 @@ from specvit.tables.objects import is_arrays
 from specvit.tasks import Task
 
 if TYPE_CHECKING:
+    from specvit.explain.average import Average
     from specvit.explain.explanation import Explanation
 
 BATCH = 256
@@ -145,6 +146,16 @@ class Model:
             raise SpectrumError(row["reason"])
         return explain_one(network.model, found, row.to_dict())
 
+    def explain_classes(self, inputs: Any) -> Average:
+        """Where a network looks on average, by the class that it predicts.
+
+        `inputs` are as in `predict`; what cannot be read is counted. Raises DataError as `explain`.
+        """
+        from specvit.explain.average import average
+
+        network = self._network()
+        return average(network.model, map(_read, items(_listed(inputs))))
+
     def embed(self, inputs: Any, *, wave_unit: str | None = None, air: bool = False) -> Any:
         """Embeddings of spectra, given as to `predict`: float64 (n, d), one row each, in order.
 
@@ -223,6 +234,15 @@ def _listed(inputs: Any) -> Sequence[Any]:
     if isinstance(inputs, str | Path | Spectrum) or is_arrays(inputs):
         return [inputs]
     return list(inputs) if isinstance(inputs, list | tuple) or _is_iterator(inputs) else [inputs]
+
+
+def _read(item: Item) -> Spectrum | SpectrumError:
+    """A spectrum, or why there is none."""
+    try:
+        with blamed_on_the_file():
+            return read_item(item, Reading())
+    except SpectrumError as error:
+        return error
 
 
 def _is_iterator(inputs: Any) -> bool:
