@@ -38,7 +38,7 @@ def test_everything_that_was_asked_for_is_on_the_page(run, text):
     ids = set(re.findall(r'<section id="([a-z]+)">', text))
     assert ids == {
         *("results", "learning", "spectra", "gallery", "classification", "redshift", "groups"),
-        *("calibration", "selective", "experiments", "failures", "paper", "run"),
+        *("calibration", "selective", "experiments", "failures", "paper", "run", "appendix"),
     }
     for target in re.findall(r'<a href="#([a-z]+)">', text):
         assert target in ids
@@ -174,5 +174,16 @@ def test_in_print_everything_is_open_and_dark_on_white(run, browser):
     )
     assert colours == ["rgb(0, 0, 0)", "rgb(255, 255, 255)"]
     assert page.locator("nav").is_hidden()
+    styles = {
+        "h2": ("breakAfter", "avoid"),
+        "summary": ("breakAfter", "avoid"),
+        "thead": ("display", "table-header-group"),
+        "#table-headline_class": ("breakInside", "auto"),
+        ".whole": ("breakInside", "avoid"),
+        "#appendix pre.configuration": ("columnCount", "4"),
+    }
+    for selector, (name, value) in styles.items():
+        script = "(found, name) => getComputedStyle(found)[name]"
+        assert page.locator(selector).first.evaluate(script, name) == value, selector
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     context.close()

@@ -339,5 +339,6 @@ def _sections(
         ("failures", "Failures"),
         ("paper", "By the paper"),
         ("run", "What was run"),
+        ("appendix", "Appendix"),
     ]
     return {"figure_sections": parts, "contents": contents}
