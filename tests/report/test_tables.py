@@ -71,6 +71,7 @@ def test_digits_are_those_that_the_interval_supports():
     assert shown("accuracy", 0.95912, 0.94213, 0.97444) == "0.959 [0.942, 0.974]"
     assert shown("accuracy", 0.95912, 0.95012, 0.96844) == "0.959 [0.950, 0.968]"
     assert shown("accuracy", 0.982345, 0.981444, 0.983246) == "0.9823 [0.9814, 0.9832]"
+    assert shown("nll", 0.3004, 0.2021, 0.3942) == "0.30 [0.20, 0.39]"
     assert shown("rmse", 152.34, 140.1, 166.2) == "152 [140, 166]"
     assert shown("sigma_nmad", 0.0008625, 0.000593, 0.00124) == "0.86 [0.59, 1.24]"
     assert shown("success", 1.0, 1.0, 1.0) == "1.0000 [1.0000, 1.0000]"

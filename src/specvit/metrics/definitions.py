@@ -171,7 +171,7 @@ def decimals_between(metric: str, value: float, low: float | None, high: float |
     """Decimals of a value that its interval supports; `decimals_of` where there is no interval.
 
     Half the interval is given one or two significant digits by the rule of the Particle Data Group
-    (Review of Particle Physics 2022, 5.3): two where they are 10 to 35 or 95 to 99, else one.
+    (Review of Particle Physics 2022, 5.3): two where it begins with 100 to 354, else one.
     """
     width = 0.0 if low is None or high is None else (high - low) / 2
     if METRICS[metric].style == "milli":
@@ -180,7 +180,7 @@ def decimals_between(metric: str, value: float, low: float | None, high: float |
         return decimals_of(metric, value)
     power = math.floor(math.log10(width))
     lead = round(width / 10.0 ** (power - 2))  # the first three digits
-    digits = 2 if lead <= 354 or lead >= 950 else 1
+    digits = 2 if lead <= 354 else 1
     return max(0, digits - 1 - power)
 
 

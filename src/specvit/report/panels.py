@@ -36,20 +36,27 @@ from specvit.tasks import Task
 GREYS = LinearSegmentedColormap.from_list("specvit", ["#f3f5f7", "#a4aeb9", "#56616d", "#1f262e"])
 MANY = 20_000  # points beyond which a density says more than dots
 CROWD = 60  # outliers beyond which their circles would hide everything
+ROW = 66  # letters of labels and their symbols that fit into a row above the axes
 MIN_BIN = 5  # spectra in a bin of confidence that an accuracy is drawn of
 MIN_RUNNING = 30  # spectra behind each point of a running median
 PERCENT_TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)
 REDSHIFT_TICKS = (0, 0.1, 0.2, 0.5, 1, 2, 3, 5, 7)
 
 
+def legend_rows(ax: Axes) -> int:
+    """How many rows the labels of the axes need above them; 0 without labels."""
+    return -(-sum(len(label) + 7 for label in ax.get_legend_handles_labels()[1]) // ROW)
+
+
 def legend_above(ax: Axes) -> None:
-    """One row of labels over the axes, where it covers no data."""
-    if not ax.get_legend_handles_labels()[0]:
+    """Labels over the axes, where they cover no data."""
+    rows = legend_rows(ax)
+    if not rows:
         return
     legend = ax.legend(
         loc="lower left",
         bbox_to_anchor=(-0.01, 1.0),
-        ncols=5,
+        ncols=-(-len(ax.get_legend_handles_labels()[1]) // rows),
         borderaxespad=0.1,
         handletextpad=0.3,
         handlelength=1.4,
