@@ -28,7 +28,8 @@ def test_the_most_confident_wrong_classes_come_first(run, catalog):
     assert [failure.spectrum_id for failure in found] == list(expected)
     first = wrong.set_index("spectrum_id").loc[found[0].spectrum_id]
     assert found[0].said.startswith(first["class_pred"])
-    assert found[0].truth.startswith(first["class_true"])
+    assert found[0].said.endswith(f", z = {first['redshift_pred']:.4f}")
+    assert found[0].truth.startswith(f"{first['class_true']}, z = {first['z']:.4f}")
     assert found[0].shard == catalog.loc[found[0].spectrum_id, "shard"]
     assert found[0].simulated
     assert found[0].url is None

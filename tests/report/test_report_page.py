@@ -48,6 +48,11 @@ def test_everything_that_was_asked_for_is_on_the_page(run, text):
     assert "not a FITS file" in text
 
 
+def test_the_base_run_is_named_with_what_experiments_change(text):
+    assert "Models: ViT, vit-half, SVM, Random Forest." in text
+    assert "The base run, ViT, has data.train_fraction = 1.0." in text
+
+
 def test_written_twice_the_same_bytes(run, text):
     def without_revision(page):
         # Somebody may commit while the tests run.

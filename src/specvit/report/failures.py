@@ -56,6 +56,9 @@ def _failure(
     if isinstance(scores, ClassScores):
         said = f"{row[f'{task.name}_pred']} ({100 * scores.confidence[index]:.1f} %)"
         truth = str(row[f"{task.name}_true"])
+        _, z, _, said_z = _known(row)
+        if z is not None and said_z is not None:
+            said, truth = f"{said}, z = {said_z:.4f}", f"{truth}, z = {z:.4f}"
     else:
         said, truth = f"z = {row[f'{task.name}_pred']:.4f}", f"z = {row[f'{task.name}_true']:.4f}"
         if np.isfinite(row[f"{task.name}_lo"]):

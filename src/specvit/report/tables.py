@@ -262,15 +262,16 @@ def describe(experiment: Experiment) -> str:
         ("data", experiment.data),
     )
     changes = [
-        f"{section}.{key} = {_value(value)}"
+        f"{section}.{key} = {written(given)}"
         for section, values in sections
-        for key, value in values.items()
+        for key, given in values.items()
     ]
     return ", ".join(changes) or "nothing"
 
 
-def _value(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def written(given: Any) -> str:
+    """A setting as people write it."""
+    return ", ".join(map(str, given)) if isinstance(given, list | tuple) else str(given)
 
 
 def all_tables(metrics: dict[str, Any], described: Sequence[Experiment]) -> Iterator[Table]:

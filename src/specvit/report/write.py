@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
@@ -192,11 +192,26 @@ def _summary(config: Config, metrics: dict[str, Any]) -> str:
     what = ", ".join(TASK_NAMES[task.name] for task in tasks_of(config.tasks))
     models = ", ".join(_named(config, name) for name in config.experiment_names)
     models += "".join(f", {model_name(name)}" for name in config.baselines.models)
-    test = metrics["test"]
+    test, base = metrics["test"], _base(config)
+    models += f". The base run, {model_name(MAIN_NETWORK)}, has {base}" if base else ""
     return (
         f"Learned: {what}. Models: {models}. Tested on {thousands(test['spectra'])} spectra of "
         f"{thousands(test['objects'])} objects that no model has seen."
     )
+
+
+def _base(config: Config) -> str:
+    """What the base run has where experiments differ, `render.mode = stacked`; may be empty."""
+    sections = {"render": config.render[0], "model": config.model, "train": config.train}
+    sections |= {"data": config.data}
+    changed = {
+        f"{name}.{key} = {tables.written(getattr(section, key))}": None
+        for experiment in config.experiments
+        for name, section in sections.items()
+        for key in getattr(experiment, name)
+        if not isinstance(getattr(experiment, name)[key], Mapping)
+    }
+    return ", ".join(changed)
 
 
 def _named(config: Config, experiment: str) -> str:
