@@ -21,6 +21,7 @@ from specvit.spectrum.grid import bin_centres
 
 BINS = 640  # as many as an eye can tell apart on a page
 SIZE_MM = (150.0, 46.0)
+MARGINS = {"left": 0.1, "right": 0.995, "bottom": 0.23, "top": 0.97}
 WAVELENGTHS = dict(STRONG)
 # Those of each class that a spectrum of middling signal shows.
 LINES = {
@@ -32,8 +33,9 @@ LINES = {
 
 def draw_failure(failure: Failure, flux: Floats, grid: Grid) -> Canvas:
     """The spectrum of a failure, `flux` on the common grid, nan where there is none."""
-    canvas = Canvas(figsize=(SIZE_MM[0] * MM, SIZE_MM[1] * MM), layout="constrained")
-    ax = canvas.subplots()
+    canvas = Canvas(figsize=(SIZE_MM[0] * MM, SIZE_MM[1] * MM))
+    # To work a layout out would take longer than all else.
+    ax = canvas.subplots(gridspec_kw=MARGINS)
     wave, binned = shown_flux(flux, grid)
     _flux(ax, wave, binned)
     ax.set_xlim(grid.wave_min, grid.wave_max)
