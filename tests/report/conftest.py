@@ -57,9 +57,12 @@ def run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Run:
     return Run(made, config, read_json(config.paths.metrics))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Headless Chromium; skipped where there is none, but not in CI."""
+    """Headless Chromium; skipped where there is none, but not in CI.
+
+    Closed after these tests: while it is open no other can start an event loop.
+    """
     found = next((path for path in CHROMIUM if path.exists()), None)
     if found is None:
         reason = "needs Chromium (apt install chromium)"
