@@ -45,9 +45,8 @@ def draw_overview(material: Material, shown: Sequence[Example]) -> Canvas:
             panels.redshift_scatter(ax, scores, material.column(task, "class"))
             ax.set_title("ViT: redshift", loc="left", pad=16)
     if material.metrics["simulated"]:
-        canvas.text(
-            0.995, 0.012, "Simulated data", ha="right", fontsize=6.5, style="italic", color=INK
-        )
+        note = canvas.text(0.995, 0.985, "Simulated data", ha="right", va="top", color=INK)
+        note.set(fontsize=6.5, style="italic")
     return canvas
 
 
