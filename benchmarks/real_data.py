@@ -18,13 +18,12 @@ from specvit.catalog.survey import select_survey
 from specvit.config import Config, merge, validate
 from specvit.config.data import Grid, Render
 from specvit.errors import DataError, SpectrumError, blamed_on_the_file
-from specvit.io import atomic_path, read_parquet, sha256_file, write_json, write_parquet
+from specvit.io import atomic_path, read_parquet, write_json, write_parquet
 from specvit.logs import get_logger, progress
 from specvit.paths import SPLITS, shard_name
 from specvit.plan import KEY, Plan
 from specvit.shards import write_summary
-from specvit.shards.index import index_path
-from specvit.shards.make import ShardWriter
+from specvit.shards.make import ShardWriter, recorded
 from specvit.shards.sample import Drawing, Sample, npy_bytes
 from specvit.surveys.read import read_spectrum
 
@@ -205,7 +204,7 @@ def write_fold(prepared: Prepared, config: Config, fold: str) -> None:
         stats = {
             **about,
             KEY: dict(plan.values),
-            **_hashes(paths.shard(render.label, shard)),
+            **recorded(paths.shard(render.label, shard)),
             "rows": len(samples),
             "spectra": len(samples),
             "classes": counts,
@@ -224,13 +223,3 @@ def _write_shard(path: Path, samples: Sequence[Sample], drawn: str, plan: Plan) 
                 writer.add(sample)
             writer.close()
         writer.index.write(path, temporary.stat().st_size, drawn, plan)
-
-
-def _hashes(path: Path) -> dict[str, Any]:
-    index = index_path(path)
-    return {
-        "sha256": sha256_file(path),
-        "bytes": path.stat().st_size,
-        "index_sha256": sha256_file(index),
-        "index_bytes": index.stat().st_size,
-    }

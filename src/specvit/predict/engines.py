@@ -20,6 +20,8 @@ from specvit.predictions import WEIGHTS_HASH
 from specvit.tasks import Task, tasks_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from specvit.baselines.baseline import Baseline
     from specvit.models import SpecViT
 
@@ -73,17 +75,15 @@ class Network:
         import torch
 
         from specvit.models.precision import full_float32
-        from specvit.models.vit import as_pictures
 
         with torch.inference_mode(), full_float32():
-            tokens = self.model.tokens(as_pictures(np.stack(arrays)).to(self.device))
+            tokens = self._tokens(arrays)
             outputs = self.model.outputs(*tokens)
             cpu = {name: output.cpu() for name, output in outputs.items()}
             columns = self.model.decode(cpu)
             columns |= self.model.second_peaks(cpu)
             if self.novelty is not None:
-                embeddings = self.model.embedding(*tokens).cpu().numpy().astype(np.float64)
-                columns[UNLIKE] = self.novelty.score(embeddings) > 1
+                columns[UNLIKE] = self.novelty.score(self._embeddings(tokens)) > 1
         return pd.DataFrame(columns)
 
     def embed(self, arrays: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
@@ -91,11 +91,17 @@ class Network:
         import torch
 
         from specvit.models.precision import full_float32
-        from specvit.models.vit import as_pictures
 
         with torch.inference_mode(), full_float32():
-            tokens = self.model.tokens(as_pictures(np.stack(arrays)).to(self.device))
-            return self.model.embedding(*tokens).cpu().numpy().astype(np.float64)
+            return self._embeddings(self._tokens(arrays))
+
+    def _tokens(self, arrays: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
+        from specvit.models.vit import as_pictures
+
+        return self.model.tokens(as_pictures(np.stack(arrays)).to(self.device))
+
+    def _embeddings(self, tokens: tuple[Tensor, Tensor]) -> NDArray[np.float64]:
+        return self.model.embedding(*tokens).cpu().numpy().astype(np.float64)
 
 
 class Fitted:

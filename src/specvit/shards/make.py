@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any
 
 from specvit.config.data import Grid, Render, Split
@@ -94,7 +95,7 @@ def _make_shard(job: ShardJob, tick: Ticker | None) -> dict[str, Any]:
                 if tick is not None:
                     tick.advance(note=f"{len(counts.dropped)} dropped" if counts.dropped else "")
             writer.close()
-        sha256, size = sha256_file(temporary), temporary.stat().st_size
+        size = temporary.stat().st_size
     if counts.spectra + len(counts.dropped) != len(inputs):
         raise DataError(f"{path}: {len(inputs)} rows came in, {counts} went out")
     writer.index.write(path, size, drawing.hash, inputs.plan)
@@ -103,10 +104,7 @@ def _make_shard(job: ShardJob, tick: Ticker | None) -> dict[str, Any]:
         "split": job.split,
         "render": drawing.hash,
         KEY: dict(inputs.plan.values),
-        "sha256": sha256,
-        "bytes": size,
-        "index_sha256": sha256_file(index_path(path)),
-        "index_bytes": index_path(path).stat().st_size,
+        **recorded(path),
         "rows": len(inputs),
         "spectra": counts.spectra,
         "classes": dict(counts.classes),
@@ -115,6 +113,17 @@ def _make_shard(job: ShardJob, tick: Ticker | None) -> dict[str, Any]:
     }
     write_json(job.paths.shard_stats(job.render.label, job.shard), stats)
     return stats
+
+
+def recorded(path: Path) -> dict[str, Any]:
+    """What a shard's statistics say of its tar and its index: hashes and sizes."""
+    index = index_path(path)
+    return {
+        "sha256": sha256_file(path),
+        "bytes": path.stat().st_size,
+        "index_sha256": sha256_file(index),
+        "index_bytes": index.stat().st_size,
+    }
 
 
 def _write(entry: Input, drawing: Drawing, writer: ShardWriter, counts: _Counts) -> None:
