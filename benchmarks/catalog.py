@@ -18,7 +18,7 @@ from specvit.catalog.select import select
 from specvit.catalog.survey import select_survey
 from specvit.config import Config, validate
 from specvit.machine import peak_rss_mb
-from specvit.surveys.sdss.paths import CATALOGUE_PATHS
+from specvit.surveys.sdss.paths import RELEASES
 
 REFERENCE_ROWS = 100_000
 
@@ -40,7 +40,7 @@ def command(rows: int, scratch: Path | None, json_path: Path | None) -> None:
 def measure(folder: Path, rows: int) -> BenchResult:
     """Write the table, run both stages on it, then the naive reading of a part of it."""
     config = _config(folder)
-    table = folder / CATALOGUE_PATHS["dr17"]
+    table = folder / RELEASES["dr17"].catalogue
     write_specobj(table, rows)
     survey = config.surveys.active["sdss"]
     select_s, _ = _timed(

@@ -18,7 +18,7 @@ from specvit.config.data import Split
 from specvit.errors import ConfigError
 from specvit.io import read_parquet
 from specvit.plan import Plan
-from specvit.surveys.sdss.paths import legacy_path
+from specvit.surveys.sdss.paths import RELEASES
 
 
 def call(*args: str) -> None:
@@ -136,10 +136,10 @@ def test_mistakes_end_in_a_sentence(
         ({"lamost": {"select": {"zwarning_zero": True}}}, "LAMOST has no redshift warning flag"),
         ({"lamost": {"select": {"primary_only": True}}}, "marks no spectrum"),
         ({"lamost": {"select": {"programs": ["x"]}}}, "names no programme"),
-        ({"sdss": {"select": {"require": ["teff"]}}}, "teff: SDSS: its catalogue has no Teff"),
+        ({"sdss": {"select": {"require": ["teff"]}}}, "release dr17 has no Teff"),
+        ({"sdss": {"release": "dr18", "stellar_parameters": True}}, "dr19, dr20, dr20-epoch have"),
         ({"sdss": {"release": "dr19", "select": {"science_only": True}}}, "TARGETTYPE"),
         ({"sdss": {"release": "dr19", "select": {"surveys": ["boss"]}}}, "in release dr17"),
-        ({"sdss": {"release": "dr19", "base_url": "simulated:"}}, "files of dr17"),
         ({"lamost": {"layout": "nightly"}}, "needs the unpacked tars"),
         ({"files": {"base_url": "file:///x", "select": {"surveys": ["boss"]}}}, "sort the files"),
         ({"sdss": {"select": {"max_per_class": {"STAR": 0}}}}, "must be at least 1"),
@@ -165,8 +165,9 @@ def test_a_task_needs_a_survey_that_has_its_labels() -> None:
     surveys: dict[str, object] = {"sdss": {}, "lamost": {}}
     with pytest.raises(ConfigError, match="tasks names logg, teff, which no survey here has"):
         validate({"surveys": surveys, "tasks": ["class", "teff", "logg"]})
-    surveys["lamost"] = {"stellar_parameters": True}
-    assert validate({"surveys": surveys, "tasks": ["class", "teff"]}).tasks == ("class", "teff")
+    for key, over in (("lamost", {}), ("sdss", {"release": "dr19"})):
+        having = {**surveys, key: {**over, "stellar_parameters": True}}
+        assert validate({"surveys": having, "tasks": ["class", "teff"]}).tasks == ("class", "teff")
 
 
 def test_both_stages_read_only_their_keys(tmp_path: Path) -> None:
@@ -189,4 +190,4 @@ def test_both_stages_read_only_their_keys(tmp_path: Path) -> None:
     row = frame.iloc[0]
     plate, mjd, fiber = (int(part) for part in row["identity"].split("-"))
     run2d = row["path"].split("/redux/")[1].split("/")[0]
-    assert row["path"] == legacy_path(plate, mjd, fiber, run2d)
+    assert row["path"] == RELEASES["dr17"].path(plate, mjd, fiber, run2d)

@@ -14,7 +14,7 @@ from specvit.config import Config, validate
 from specvit.config.surveys import Simulated
 from specvit.errors import DownloadError
 from specvit.surveys.lamost.catalogue import LamostCatalogue
-from specvit.surveys.sdss.catalogue import SpecObj
+from specvit.surveys.sdss.catalogue import SdssCatalogue
 
 CSV = "obsid,class,subclass,z,snrr,ra,dec\n101001,STAR,G7,0.0,9.0,1.0,2.0\n"
 
@@ -34,7 +34,7 @@ def test_a_mirror_is_read_in_place(tmp_path: Path) -> None:
     write_specobj(path, 10)
     base_url = (tmp_path / "a mirror").as_uri()
     catalogue = open_catalogue(config(tmp_path, sdss={"base_url": base_url}), "sdss")
-    assert isinstance(catalogue, SpecObj)
+    assert isinstance(catalogue, SdssCatalogue)
     assert (catalogue.table.path, catalogue.rows) == (path, 10)
     assert not (tmp_path / "cache").exists()
 

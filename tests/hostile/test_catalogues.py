@@ -25,7 +25,7 @@ from specvit.config import validate
 from specvit.errors import DataError
 from specvit.surveys.catalogue import SurveyCatalogue
 from specvit.surveys.lamost.catalogue import LamostCatalogue
-from specvit.surveys.sdss.catalogue import SpAllLite, SpecObj
+from specvit.surveys.sdss.catalogue import SdssCatalogue
 
 FILES = 20  # of each kind, in one round
 KINDS = tuple(catalogues())
@@ -43,7 +43,7 @@ def open_kind(kind: str, folder: Path, data: bytes) -> tuple[SurveyCatalogue, An
             wanted |= {"surveys": ["legacy"], "science_only": True}
         sdss = validate({"surveys": {"sdss": {"release": release, "select": wanted}}}).surveys.sdss
         assert sdss is not None
-        return (SpecObj if release == "dr17" else SpAllLite)(path, sdss), sdss.select
+        return SdssCatalogue(path, sdss), sdss.select
     settings: dict[str, Any] = {"stellar_parameters": True, "select": {**ALL, "classes": None}}
     if kind == "lamost_nightly":
         settings |= {"layout": "nightly", "base_url": "file:///"}
@@ -68,7 +68,7 @@ def check(kind: str, folder: Path, data: bytes) -> tuple[int, str]:
         except DataError as error:
             check_sentence(str(error))
             return 0, REFUSED
-    if not isinstance(catalogue, SpecObj | SpAllLite):
+    if not isinstance(catalogue, SdssCatalogue):
         return selection.rows, UNCOMPARED
     return selection.rows, check_columns(catalogue, data)
 
@@ -78,7 +78,7 @@ def check_sentence(text: str) -> None:
     assert text.isprintable()
 
 
-def check_columns(catalogue: SpecObj | SpAllLite, data: bytes) -> str:
+def check_columns(catalogue: SdssCatalogue, data: bytes) -> str:
     """Numbers are those that astropy reads, where it reads the table."""
     plain = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
     with warnings.catch_warnings():
@@ -158,7 +158,7 @@ def test_a_little_gzip_that_unpacks_to_gigabytes(kind: str, start: bytes, tmp_pa
 @pytest.mark.parametrize("kind", ["specobj", "lamost"])
 def test_a_pipe_or_a_device_is_no_catalogue(kind: str, tmp_path: Path) -> None:
     catalogue, _ = open_kind(kind, tmp_path, catalogues()[kind])
-    assert isinstance(catalogue, SpecObj | LamostCatalogue)
+    assert isinstance(catalogue, SdssCatalogue | LamostCatalogue)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (pipe, Path("/dev/zero"), tmp_path):

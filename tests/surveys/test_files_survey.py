@@ -24,15 +24,15 @@ from specvit.surveys.simulated import SimulatedSky
 def sky_files(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     """Three whole SDSS files of three spectra."""
     from specvit.config.surveys import Simulated
-    from specvit.surveys.sdss.catalogue import SpecObj
-    from specvit.surveys.sdss.paths import CATALOGUE_PATHS
+    from specvit.surveys.sdss.catalogue import SdssCatalogue
+    from specvit.surveys.sdss.paths import RELEASES
 
     sky = SimulatedSky(Simulated(sdss_spectra=20, lamost_spectra=5, missing_fraction=0.0))
     path = tmp_path_factory.mktemp("sky") / "specObj.fits"
-    path.write_bytes(sky.read(CATALOGUE_PATHS["dr17"]))
+    path.write_bytes(sky.read(RELEASES["dr17"].catalogue))
     survey = validate({"surveys": {"sdss": {}}}).surveys.sdss
     assert survey is not None
-    catalogue = SpecObj(path, survey)
+    catalogue = SdssCatalogue(path, survey)
     frame = finished(catalogue, next(catalogue.pieces()))
     return [sky.read(path) for path in frame["path"][:3]]
 

@@ -1,9 +1,9 @@
-"""SDSS catalogues: columns, paths, exact identifiers, cuts and lists of DR17 and DR19."""
+"""SDSS catalogues: columns, paths, exact identifiers, cuts, lists, parameters of stars."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -13,8 +13,9 @@ from specvit.catalog.select import Selection, select
 from specvit.config import validate
 from specvit.errors import DataError
 from specvit.surveys.catalogue import finished
-from specvit.surveys.sdss.catalogue import SpAllLite, SpecObj
-from specvit.surveys.sdss.paths import legacy_path
+from specvit.surveys.sdss import SdssSettings
+from specvit.surveys.sdss.catalogue import SdssCatalogue
+from specvit.surveys.sdss.paths import RELEASES
 
 # 19 digits, next to one another: one object more or less would be the same float.
 OBJECTS = (1237648720142401611, 1237648720142401612)
@@ -49,13 +50,15 @@ def specobj(folder: Path, **columns: list[Any]) -> Path:
     return path
 
 
-def selected(path: Path, release: str = "dr17", **over: Any) -> tuple[Any, Selection]:
+def selected(
+    path: Path, release: str = "dr17", stars: Path | None = None, **over: Any
+) -> tuple[Any, Selection]:
     keep_all = {"zwarning_zero": False, "min_snr": None, "z_range": None}
     config = validate(
         {"surveys": {"sdss": {"release": release, "select": {**keep_all, **over}}}}
     ).surveys.sdss
     assert config is not None
-    catalogue = (SpecObj if release == "dr17" else SpAllLite)(path, config)
+    catalogue = SdssCatalogue(path, config, stars)
     return catalogue, select(catalogue, config.select, 1, "sdss")
 
 
@@ -104,7 +107,7 @@ ALL.append("sdss-10656-58163-0366")
     ],
 )
 def test_paths_of_dr17(plate: int, mjd: int, fiber: int, run2d: str, path: str) -> None:
-    assert legacy_path(plate, mjd, fiber, run2d) == f"dr17/{path}"
+    assert RELEASES["dr17"].path(plate, mjd, fiber, run2d) == f"dr17/{path}"
 
 
 @pytest.mark.parametrize(
@@ -121,8 +124,8 @@ def test_paths_of_dr17(plate: int, mjd: int, fiber: int, run2d: str, path: str) 
     ],
 )
 def test_eight_plates_listed_under_26_are_under_104(pair: tuple[int, int]) -> None:
-    assert "/redux/104/" in legacy_path(*pair, 1, "26")
-    assert "/redux/26/" in legacy_path(pair[0], pair[1] + 1, 1, "26")
+    assert "/redux/104/" in RELEASES["dr17"].path(*pair, 1, "26")
+    assert "/redux/26/" in RELEASES["dr17"].path(pair[0], pair[1] + 1, 1, "26")
 
 
 def test_rows_are_what_the_table_says(tmp_path: Path) -> None:
@@ -238,6 +241,100 @@ def test_dr19_names_spectra_by_field_mjd_and_catalogid(tmp_path: Path) -> None:
         frame["spectrum_id"][0],
         frame["spectrum_id"][1],
     ]
+
+
+_BOSS = "spectro/boss/redux"
+
+
+@pytest.mark.parametrize(
+    ("release", "path"),
+    [
+        (
+            "dr18",
+            "dr18/{}/v6_0_4/spectra/lite/15143p/59205/spec-15143-59205-04544940698.fits",
+        ),
+        ("dr19", "dr19/{}/v6_1_3/spectra/lite/015143/59205/spec-015143-59205-4544940698.fits"),
+        (
+            "dr20",
+            "dr20/{}/v6_2_1/spectra/daily/lite/015XXX/015143/59205/"
+            "spec-015143-59205-4544940698.fits",
+        ),
+        (
+            "dr20-epoch",
+            "dr20/{}/v6_2_1/spectra/epoch/lite/015XXX/015143/59205/"
+            "spec-015143-59205-4544940698.fits",
+        ),
+    ],
+)
+def test_paths_of_sdss5(release: str, path: str) -> None:
+    run2d = path.split("/")[2]
+    assert RELEASES[release].path(15143, 59205, 4544940698, run2d) == path.format(_BOSS)
+
+
+def test_the_configuration_knows_every_release() -> None:
+    assert get_args(SdssSettings.model_fields["release"].annotation) == tuple(RELEASES)
+
+
+def test_dr18_has_neither_sdss_id_nor_position_of_the_target(tmp_path: Path) -> None:
+    path = spall_lite(tmp_path)
+    table = Table.read(path)
+    table.remove_columns(["SDSS_ID", "RACAT", "DECCAT"])
+    table["SPECPRIMARY"] = [True, False, True]  # a logical here
+    table.write(path, overwrite=True)
+    catalogue, selection = selected(path, release="dr18", primary_only=True)
+    frame = finished(catalogue, selection.columns)
+    assert frame["ra"].tolist() == [12.1, 77.0]
+    assert set(frame["release"]) == {"dr18"}
+
+
+def bossnet(folder: Path, **columns: list[Any]) -> Path:
+    """Five rows of three stars: one seen by two telescopes, one flagged, one of no spectrum."""
+    rows = {
+        "sdss_id": [54321, 54321, 77, 77, 99],
+        "telescope": ["apo25m", "lco25m"] * 2 + ["apo25m"],
+        "snr": np.array([20, 50, 10, 5, np.nan], np.float32),
+        "teff": np.array([5000, 5100, 4000, 4100, 6000], np.float32),
+        "logg": np.array([4, 4.5, 2, 2.5, 3], np.float32),
+        "fe_h": np.array([-1, -1.5, 0, 0.25, np.nan], np.float32),
+        "flag_bad": [False, False, True, False, False],
+    }
+    path = folder / "astraAllStarBossNet-0.8.1.fits.gz"
+    Table({name: columns.get(name, values) for name, values in rows.items()}).write(
+        path, overwrite=True
+    )
+    return path
+
+
+def test_parameters_of_stars_are_joined_on_sdss_id(tmp_path: Path) -> None:
+    path = spall_lite(tmp_path)
+    table = Table.read(path)
+    table["CLASS"] = ["STAR", "GALAXY", "STAR"]
+    table["SDSS_ID"] = [54321, 54321, 77]
+    table.write(path, overwrite=True)
+    catalogue, selection = selected(path, "dr20", bossnet(tmp_path))
+    frame = finished(catalogue, selection.columns)
+    assert frame["class"].tolist() == ["STAR", "STAR", "GALAXY"]
+    assert frame["teff"].tolist()[:2] == [5100, 4100]  # the highest S/N that is not flagged
+    assert frame["feh"].tolist()[:2] == [-1.5, 0.25]
+    assert frame.loc[2, ["teff", "logg", "feh"]].isna().all()  # whatever BossNet says: no star
+    flagged = next(cut for cut in selection.ladder.steps if "flag_bad" in cut.name)
+    assert (flagged.removed, "1 of 5 rows" in flagged.name) == (0, True)
+    _, required = selected(path, "dr20", bossnet(tmp_path), require=["feh"])
+    assert required.rows == 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"flag_bad": [True] * 5}, "no star whose parameters"),
+        ({"teff": ["5000"] * 5}, "column TEFF has TFORM"),
+    ],
+)
+def test_a_table_of_stars_that_is_none_is_refused(
+    tmp_path: Path, columns: dict[str, list[Any]], words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        selected(spall_lite(tmp_path), "dr19", bossnet(tmp_path, **columns))
 
 
 def test_spectra_of_fibers_without_a_target_are_cut_and_counted(tmp_path: Path) -> None:

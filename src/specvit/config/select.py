@@ -160,3 +160,15 @@ class SurveySettings(Section):
     def has_stellar_labels(self) -> bool:
         """Whether the catalogue gives Teff, logg and [Fe/H]."""
         return False
+
+
+class StellarSettings(SurveySettings):
+    """A survey whose table of stars can be joined to its catalogue."""
+
+    stellar_parameters: bool = False
+    """Also fetch the survey's table of stars, for the tasks teff, logg and feh."""
+
+    @property
+    def has_stellar_labels(self) -> bool:
+        """Whether Teff, logg and [Fe/H] are asked for, directly or by `select.require`."""
+        return self.stellar_parameters or bool(set(self.select.require) & set(STELLAR_LABELS))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
-from specvit.config.select import STELLAR_LABELS, Select, SurveySettings
+from specvit.config.select import Select, StellarSettings
 from specvit.surveys.survey import Fetch, Listing, Located, Reader, Survey
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class LamostSelect(Select):
     }
 
 
-class LamostSettings(SurveySettings):
+class LamostSettings(StellarSettings):
     """LAMOST low-resolution spectra."""
 
     labels_hint = "switch lamost on with surveys.lamost.stellar_parameters: true"
@@ -60,8 +60,6 @@ class LamostSettings(SurveySettings):
     """Version of the release."""
     layout: Literal["server", "nightly"] = "server"
     """Paths of spectra: as on the server (by obsid), or as in the unpacked nightly tars."""
-    stellar_parameters: bool = False
-    """Also fetch the stellar catalogue, for the tasks teff, logg and feh."""
     catalogue: str | None = None
     """A file of one's own for the general catalogue (CSV, plain or gzipped); null: the server's."""
     stellar_catalogue: str | None = None
@@ -94,11 +92,6 @@ class LamostSettings(SurveySettings):
     def edition(self) -> str:
         """See SurveySettings."""
         return f"{self.release}-{self.version}"
-
-    @property
-    def has_stellar_labels(self) -> bool:
-        """Whether Teff, logg and [Fe/H] are asked for, directly or by `select.require`."""
-        return self.stellar_parameters or bool(set(self.select.require) & set(STELLAR_LABELS))
 
 
 def _names(release: str, version: str) -> tuple[str, str] | None:

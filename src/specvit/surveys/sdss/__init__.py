@@ -1,4 +1,4 @@
-"""SDSS: legacy, SEGUE, BOSS and eBOSS (DR17), and the BOSS spectrographs of SDSS-V (DR19)."""
+"""SDSS: legacy, SEGUE, BOSS and eBOSS (DR17), and the BOSS spectrographs of SDSS-V (DR18 on)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
-from specvit.config.select import STELLAR_LABELS, Select, SurveySettings
-from specvit.surveys.sdss.paths import CATALOGUE_PATHS, alternatives
+from specvit.config.select import Select, StellarSettings
+from specvit.surveys.sdss.paths import RELEASES, alternatives
 from specvit.surveys.survey import Fetch, Listing, Located, Reader, Survey
 
 if TYPE_CHECKING:
@@ -16,13 +16,9 @@ if TYPE_CHECKING:
 PAGE = "https://dr17.sdss.org/optical/spectrum/view?plateid={plate}&mjd={mjd}&fiberid={fiber}"
 RSYNC = "rsync://dtn.sdss.org"  # its modules are the releases
 
-_NO_PARAMETERS = "its catalogue has no Teff, logg, [Fe/H]; LAMOST's stellar catalogue has"
-
 
 class SdssSelect(Select):
     """Which rows of the SDSS catalogue are taken."""
-
-    not_here = dict.fromkeys(STELLAR_LABELS, "SDSS: " + _NO_PARAMETERS)
 
     zwarning_zero: bool = True
     """Keep only rows with ZWARNING = 0: redshift and class without a known problem."""
@@ -38,24 +34,32 @@ class SdssSelect(Select):
     """Programmes to keep, as in the column PROGRAMNAME."""
 
 
-class SdssSettings(SurveySettings):
-    """SDSS optical spectra: legacy, SEGUE, BOSS, eBOSS (DR17) or BOSS of SDSS-V (DR19)."""
+class SdssSettings(StellarSettings):
+    """SDSS optical spectra: legacy, SEGUE, BOSS, eBOSS (DR17) or BOSS of SDSS-V (DR18 on)."""
+
+    labels_hint = "set surveys.sdss.stellar_parameters: true with release dr19 or dr20"
 
     base_url: str = "https://data.sdss.org/sas/"
     """Root of the Science Archive Server or a mirror: https://..., file:///path or simulated: ."""
-    release: Literal["dr17", "dr19"] = "dr17"
-    """Data release: dr17 (specObj), or dr19 (spAll-lite, the BOSS spectrographs of SDSS-V)."""
+    release: Literal["dr17", "dr18", "dr19", "dr20", "dr20-epoch"] = "dr17"
+    """Data release: dr17, or of SDSS-V dr18, dr19, dr20 (a night's exposures together) and
+    dr20-epoch (all exposures of an epoch)."""
     select: SdssSelect = SdssSelect()
     """Which rows are taken."""
 
     @model_validator(mode="after")
     def _columns_exist(self) -> SdssSettings:
-        if self.release == "dr19" and self.select.science_only:
-            raise ValueError("select.science_only: the DR19 catalogue has no column TARGETTYPE")
-        if self.release == "dr19" and self.select.surveys is not None:
+        release = RELEASES[self.release]
+        if release.has_fields and self.select.science_only:
+            raise ValueError("select.science_only: SDSS-V's catalogues have no column TARGETTYPE")
+        if release.has_fields and self.select.surveys is not None:
             raise ValueError("select.surveys: legacy, segue, boss and eboss are in release dr17")
-        if self.release == "dr19" and self.base_url == "simulated:":
-            raise ValueError("release dr19: the simulated sky has the files of dr17")
+        if release.stars is None and self.has_stellar_labels:
+            known = [name for name, one in RELEASES.items() if one.stars is not None]
+            raise ValueError(
+                f"release {self.release} has no Teff, logg, [Fe/H]: {', '.join(known)} have "
+                "(drop stellar_parameters, and teff, logg, feh from select.require)"
+            )
         return self
 
     @property
@@ -73,11 +77,13 @@ class Sdss(Survey[SdssSettings]):
     transfer_forms = ("rsync", "globus", "urls")
 
     def catalogue(self, settings: SdssSettings, fetch: Fetch) -> SdssCatalogue:
-        """Open specObj (DR17) or spAll-lite (DR19)."""
-        from specvit.surveys.sdss.catalogue import SpAllLite, SpecObj
+        """Open the release's catalogue, with the table of stars where its numbers are asked for."""
+        from specvit.surveys.sdss.catalogue import SdssCatalogue
 
-        path = fetch(CATALOGUE_PATHS[settings.release])
-        return SpecObj(path, settings) if settings.release == "dr17" else SpAllLite(path, settings)
+        release = RELEASES[settings.release]
+        wanted = release.stars if settings.has_stellar_labels else None
+        stars = None if wanted is None else fetch(wanted)
+        return SdssCatalogue(fetch(release.catalogue), settings, stars)
 
     @property
     def reader(self) -> Reader:
@@ -93,7 +99,8 @@ class Sdss(Survey[SdssSettings]):
     def page(self, release: str, identity: str) -> str | None:
         """DR17's page of plate, MJD and fiber; spectra of SDSS-V have none."""
         parts = identity.split("-")
-        if len(parts) != 3 or release == "dr19" or release.startswith("v6_"):
+        known = RELEASES.get(release)
+        if len(parts) != 3 or release.startswith("v6_") or (known and known.has_fields):
             return None
         return PAGE.format(plate=parts[0], mjd=parts[1], fiber=parts[2])
 

@@ -1,14 +1,13 @@
-"""SDSS catalogues: specObj (DR17: legacy, SEGUE, BOSS, eBOSS) and spAll-lite (DR19: SDSS-V BOSS).
+"""SDSS catalogues: specObj (DR17: legacy, SEGUE, BOSS, eBOSS), spAll and spAll-lite (SDSS-V).
 
-Names, columns and paths follow the data models of the releases (data.sdss.org/datamodel,
-dr17 SPECTRO_REDUX/specObj, dr19 BOSS_SPECTRO_REDUX/spAll-lite) and the paths of sdss_access.
+What differs between releases is in specvit.surveys.sdss.paths.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,8 @@ from specvit.surveys.catalogue import (
     numbers,
 )
 from specvit.surveys.sdss import SdssSelect, SdssSettings
-from specvit.surveys.sdss.paths import legacy_path, sdss5_path
+from specvit.surveys.sdss.paths import RELEASES
+from specvit.surveys.sdss.stars import Stars, is_set
 
 # The column SURVEY of specObj for each part of SDSS that users name.
 SURVEY_COLUMN = {
@@ -37,12 +37,14 @@ SURVEY_COLUMN = {
 }
 
 
+LABELS = ("CLASS", "SUBCLASS", "Z", "Z_ERR", "SN_MEDIAN_ALL", "RUN2D")
 TEXT, WHOLE, NUMBER = "A", "BIJK", "BIJKED"
 # Letters of the TFORM that each column may have: what is made of it holds for no other.
 CODES = {
     **dict.fromkeys(("CLASS", "SUBCLASS", "RUN2D", "SURVEY", "PROGRAMNAME", "TARGETTYPE"), TEXT),
     **dict.fromkeys(("PLATE", "MJD", "FIBERID", "FIELD", "CATALOGID", "SDSS_ID"), WHOLE),
-    **dict.fromkeys(("Z", "Z_ERR", "SN_MEDIAN_ALL", "ZWARNING", "SPECPRIMARY"), NUMBER),
+    **dict.fromkeys(("Z", "Z_ERR", "SN_MEDIAN_ALL", "ZWARNING"), NUMBER),
+    "SPECPRIMARY": NUMBER + "L",
     **dict.fromkeys(("PLUG_RA", "PLUG_DEC", "RACAT", "DECCAT"), NUMBER),
     **dict.fromkeys(("BESTOBJID", "SPECOBJID"), TEXT + WHOLE),
 }
@@ -58,7 +60,7 @@ def _whole(column: NDArray[Any]) -> NDArray[np.int64]:
         raise DataError(f"an identifier of an object is no number: {on_one_line(error)}") from error
 
 
-def _find(columns: Columns, names: tuple[str, str, str], wanted: frozenset[str]) -> Found:
+def _find(columns: Columns, names: tuple[str, ...], wanted: frozenset[str]) -> Found:
     """By three numbers (plate-mjd-fiber, also padded or with `sdss-` before), or by specObjID."""
     triples: dict[str, tuple[int, ...]] = {}
     for text in wanted:
@@ -92,15 +94,22 @@ def _rows(columns: Columns, *names: str) -> Iterator[Any]:
     return zip(*lists, strict=True)
 
 
-def _common(piece: Columns, ra: str, dec: str) -> Columns:
+def _position(piece: Columns, pairs: tuple[tuple[str, str], ...]) -> Columns:
+    """The first of these pairs of columns that is on the sky."""
+    ra, dec = (piece[name] for name in pairs[-1])
+    for first, second in reversed(pairs[:-1]):
+        known = (piece[first] >= 0) & (piece[first] <= 360)
+        ra, dec = np.where(known, piece[first], ra), np.where(known, piece[second], dec)
+    return {"ra": numbers(ra), "dec": numbers(dec)}
+
+
+def _common(piece: Columns) -> Columns:
     z_err = numbers(piece["Z_ERR"])
     z_err[z_err < 0] = np.nan  # a fit that failed
     columns: Columns = {
         "z": numbers(piece["Z"]),
         "z_err": z_err,
         "snr": numbers(piece["SN_MEDIAN_ALL"]),
-        "ra": numbers(piece[ra]),
-        "dec": numbers(piece[dec]),
         "run2d": piece["RUN2D"],
     }
     for name in ("ZWARNING", "SPECPRIMARY", "SURVEY", "PROGRAMNAME", "TARGETTYPE", "SPECOBJID"):
@@ -114,24 +123,42 @@ def _one_of(column: str, allowed: tuple[bytes, ...]) -> Any:
 
 
 class SdssCatalogue(SurveyCatalogue):
-    """What both catalogues have in common; each names its columns and paths."""
+    """The catalogue of a release: one row a spectrum, with parameters of stars where given."""
 
-    columns: ClassVar[tuple[str, ...]]
-    _LABELS = ("CLASS", "SUBCLASS", "Z", "Z_ERR", "SN_MEDIAN_ALL", "RUN2D")
-
-    def __init__(self, path: Path, settings: SdssSettings) -> None:
+    def __init__(self, path: Path, settings: SdssSettings, stars: Path | None = None) -> None:
         self.settings = settings
-        self.table = FitsTable(path, [*self._LABELS, *self.columns, *_asked_for(settings.select)])
+        self.release = RELEASES[settings.release]
+        self.naming = tuple(name.lower() for name in self.release.naming)
+        self.objects = tuple(name.lower() for name in self.release.objects)
+        self.kept = tuple(dict.fromkeys([*self.naming, *self.objects, "run2d"]))
+        positions = [name for pair in self.release.positions for name in pair]
+        asked = [*LABELS, *self.release.naming, *self.release.objects, *positions]
+        self.table = FitsTable(path, [*asked, *_asked_for(settings.select)])
         self.table.check_codes(CODES)
+        self.stars = None if stars is None else Stars(stars)
 
     @property
     def rows(self) -> int:
         """Number of rows of the table."""
         return self.table.rows
 
+    def pieces(self) -> Iterator[Columns]:
+        """Yield the table."""
+        for piece in self.table.pieces():
+            first, mjd, third = (piece[name] for name in self.release.naming)
+            own: Columns = dict(zip(self.naming, (first, mjd.astype(np.int32), third), strict=True))
+            own |= {name.lower(): _whole(piece[name]) for name in self.release.objects}
+            columns = own | _position(piece, self.release.positions) | _common(piece)
+            yield columns if self.stars is None else columns | self.stars.join(columns)
+
     def own_cuts(self) -> list[Cut]:
-        """ZWARNING, SPECPRIMARY, science targets, parts of the survey, programmes."""
+        """Targets, ZWARNING, SPECPRIMARY, parts of the survey, programmes."""
         select, cuts = self.settings.select, []
+        if self.release.has_fields:
+            # A fiber without a target (negative CATALOGID) has no file of its own name.
+            cuts.append(Cut("has a catalogid", lambda columns: columns["catalogid"] > 0))
+        if self.stars is not None:
+            cuts.append(Cut(self.stars.sentence, lambda columns: np.ones(len(columns["z"]), bool)))
         if select.surveys is not None:
             texts = tuple(text for name in select.surveys for text in SURVEY_COLUMN[name])
             cuts.append(Cut(f"survey is {' or '.join(select.surveys)}", _one_of("survey", texts)))
@@ -142,10 +169,36 @@ class SdssCatalogue(SurveyCatalogue):
         if select.science_only:
             cuts.append(Cut("science target", lambda columns: columns["targettype"] == b"SCIENCE"))
         if select.primary_only:
-            cuts.append(Cut("SPECPRIMARY = 1", lambda columns: columns["specprimary"] == 1))
+            cuts.append(Cut("SPECPRIMARY = 1", lambda columns: is_set(columns["specprimary"])))
         if select.zwarning_zero:
             cuts.append(Cut("ZWARNING = 0", lambda columns: columns["zwarning"] == 0))
         return cuts
+
+    def find(self, columns: Columns, wanted: frozenset[str]) -> Found:
+        """By plate-mjd-fiber or field-mjd-catalogid, spectrum_id or SPECOBJID."""
+        return _find(columns, self.naming, wanted)
+
+    def sort_keys(self, columns: Columns) -> tuple[NDArray[Any], ...]:
+        """The numbers that name a spectrum."""
+        return tuple(columns[name] for name in self.naming)
+
+    def group_keys(self, columns: Columns) -> list[NDArray[np.int64]]:
+        """Numbers of the object (0 or negative: none)."""
+        return [np.maximum(columns[name], 0) for name in self.objects]
+
+    def spectrum_ids(self, columns: Columns) -> list[str]:
+        """As the release pads them."""
+        return [self.release.spectrum_id.format(*row) for row in _rows(columns, *self.naming)]
+
+    def describe(self, columns: Columns) -> Mapping[str, Any]:
+        """Path of the lite file, and the numbers that name the spectrum."""
+        rows = list(_rows(columns, *self.naming, "run2d"))
+        return {
+            "survey": "sdss",
+            "release": self.settings.release,
+            "path": [self.release.path(*row) for row in rows],
+            "identity": ["-".join(map(str, row[:3])) for row in rows],
+        }
 
 
 def _asked_for(select: SdssSelect) -> list[str]:
@@ -159,105 +212,3 @@ def _asked_for(select: SdssSelect) -> list[str]:
         "SPECOBJID": select.ids is not None,
     }
     return [name for name, needed in asked.items() if needed]
-
-
-class SpecObj(SdssCatalogue):
-    """DR17's specObj: one row a spectrum, named by plate, MJD and fiber."""
-
-    columns = ("PLATE", "MJD", "FIBERID", "PLUG_RA", "PLUG_DEC", "BESTOBJID")
-    kept = ("plate", "mjd", "fiber", "run2d", "bestobjid")
-
-    def pieces(self) -> Iterator[Columns]:
-        """Yield the table; BESTOBJID as a 64-bit integer."""
-        for piece in self.table.pieces():
-            own: Columns = {
-                "plate": piece["PLATE"].astype(np.int32),
-                "mjd": piece["MJD"].astype(np.int32),
-                "fiber": piece["FIBERID"].astype(np.int32),
-                "bestobjid": _whole(piece["BESTOBJID"]),
-            }
-            yield own | _common(piece, "PLUG_RA", "PLUG_DEC")
-
-    def find(self, columns: Columns, wanted: frozenset[str]) -> Found:
-        """By plate-mjd-fiber, spectrum_id or specObjID."""
-        return _find(columns, ("plate", "mjd", "fiber"), wanted)
-
-    def sort_keys(self, columns: Columns) -> tuple[NDArray[Any], ...]:
-        """Plate, MJD, fiber."""
-        return columns["plate"], columns["mjd"], columns["fiber"]
-
-    def group_keys(self, columns: Columns) -> list[NDArray[np.int64]]:
-        """BESTOBJID: the photometric object at the fiber's position (0: none)."""
-        return [np.maximum(columns["bestobjid"], 0)]
-
-    def spectrum_ids(self, columns: Columns) -> list[str]:
-        """Plates are padded to five digits, so that text sorts as numbers do."""
-        rows = _rows(columns, "plate", "mjd", "fiber")
-        return [f"sdss-{plate:05d}-{mjd}-{fiber:04d}" for plate, mjd, fiber in rows]
-
-    def describe(self, columns: Columns) -> Mapping[str, Any]:
-        """Path of the lite file, and plate-mjd-fiber."""
-        rows = list(_rows(columns, "plate", "mjd", "fiber", "run2d"))
-        return {
-            "survey": "sdss",
-            "release": "dr17",
-            "path": [legacy_path(*row) for row in rows],
-            "identity": [f"{plate}-{mjd}-{fiber}" for plate, mjd, fiber, _ in rows],
-        }
-
-
-class SpAllLite(SdssCatalogue):
-    """DR19's spAll-lite: one row a spectrum, named by field, MJD and catalogid."""
-
-    columns = ("FIELD", "MJD", "CATALOGID", "SDSS_ID", "RACAT", "DECCAT", "PLUG_RA", "PLUG_DEC")
-    kept = ("field", "mjd", "catalogid", "sdss_id", "run2d")
-
-    def pieces(self) -> Iterator[Columns]:
-        """Yield the table.
-
-        The position is the target's, since fibers may be offset from it by design (FIBER_OFFSET);
-        where the catalogue has none, the fiber's.
-        """
-        for piece in self.table.pieces():
-            missing = ~((piece["RACAT"] >= 0) & (piece["RACAT"] <= 360))
-            for target, fiber in (("RACAT", "PLUG_RA"), ("DECCAT", "PLUG_DEC")):
-                piece[target] = np.where(missing, piece[fiber], piece[target])
-            own: Columns = {
-                "field": piece["FIELD"].astype(np.int64),
-                "mjd": piece["MJD"].astype(np.int32),
-                "catalogid": piece["CATALOGID"].astype(np.int64),
-                "sdss_id": piece["SDSS_ID"].astype(np.int64),
-            }
-            yield own | _common(piece, "RACAT", "DECCAT")
-
-    def own_cuts(self) -> list[Cut]:
-        """Fibers without a target (negative CATALOGID) have no file of their own name."""
-        assigned = Cut("has a catalogid", lambda columns: columns["catalogid"] > 0)
-        return [assigned, *super().own_cuts()]
-
-    def find(self, columns: Columns, wanted: frozenset[str]) -> Found:
-        """By field-mjd-catalogid, spectrum_id or SPECOBJID."""
-        return _find(columns, ("field", "mjd", "catalogid"), wanted)
-
-    def sort_keys(self, columns: Columns) -> tuple[NDArray[Any], ...]:
-        """Field, MJD, catalogid."""
-        return columns["field"], columns["mjd"], columns["catalogid"]
-
-    def group_keys(self, columns: Columns) -> list[NDArray[np.int64]]:
-        """SDSS_ID and CATALOGID (negative: none)."""
-        return [np.maximum(columns[name], 0) for name in ("sdss_id", "catalogid")]
-
-    def spectrum_ids(self, columns: Columns) -> list[str]:
-        """Numbers are padded, so that text sorts as numbers do."""
-        rows = _rows(columns, "field", "mjd", "catalogid")
-        return [f"sdss-{field:06d}-{mjd}-{catalogid:017d}" for field, mjd, catalogid in rows]
-
-    def describe(self, columns: Columns) -> Mapping[str, Any]:
-        """Path of the lite file, and field-mjd-catalogid."""
-        rows = list(_rows(columns, "field", "mjd", "catalogid", "run2d"))
-        return {
-            "survey": "sdss",
-            "release": "dr19",
-            "path": [sdss5_path(*row) for row in rows],
-            "identity": [f"{field}-{mjd}-{catalogid}" for field, mjd, catalogid, _ in rows],
-        }

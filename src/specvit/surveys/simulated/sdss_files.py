@@ -102,8 +102,8 @@ def spec_ids(rows: Structured) -> NDArray[np.int64]:
     return np.asarray(ids + ((rows["mjd"] - 50000) << 24) + (number << 10))
 
 
-def _values(rows: Structured, universe: Universe) -> dict[str, Any]:
-    """Columns of SPECOBJ, SPALL and specObj that these spectra have a value for."""
+def values_of(rows: Structured, universe: Universe) -> dict[str, Any]:
+    """Columns of SPECOBJ, SPALL and the catalogues that these spectra have a value for."""
     seen = universe.objects[rows["object"]]
     boss = is_boss(rows)
     survey = _of_program(rows, lambda program: program.survey)
@@ -176,11 +176,10 @@ def _photometric_ids(rows: Structured) -> NDArray[np.str_]:
 
 
 def fill(columns: tuple[Column, ...], rows: Structured, universe: Universe) -> Structured:
-    """Return the table of these columns; what is not simulated is 0 or blank."""
-    out = np.zeros(len(rows), row_dtype(columns))
-    values = _values(rows, universe)
+    """Return the table of these columns of DR17; what is not simulated is 0 or blank."""
+    values = values_of(rows, universe)
     ids, photometric = spec_ids(rows), _photometric_ids(rows)
-    if out.dtype["SPECOBJID"].kind == "S":
+    if row_dtype(columns)["SPECOBJID"].kind == "S":
         values["SPECOBJID"] = np.char.rjust(ids.astype("U22"), 22)
         values["TARGETOBJID"] = np.char.rjust(photometric, 22)
         values["FLUXOBJID"] = values["BESTOBJID"] = photometric
@@ -189,6 +188,12 @@ def fill(columns: tuple[Column, ...], rows: Structured, universe: Universe) -> S
         values["OBJID"] = photometric
         # Unsigned by FITS's convention: stored less 2**63 (TZERO).
         values["SPECOBJID"] = (ids.astype(np.uint64) ^ np.uint64(1 << 63)).view(np.int64)
+    return filled(columns, values, len(rows))
+
+
+def filled(columns: tuple[Column, ...], values: dict[str, Any], rows: int) -> Structured:
+    """Return a table of these columns and so many rows; what has no value is 0 or blank."""
+    out = np.zeros(rows, row_dtype(columns))
     for column in columns:
         kind = out.dtype[column.name]
         if kind.kind == "S":
@@ -196,6 +201,21 @@ def fill(columns: tuple[Column, ...], rows: Structured, universe: Universe) -> S
         elif column.name in values:
             out[column.name] = values[column.name]
     return out
+
+
+def primary_header(*cards: bytes) -> bytes:
+    """Return the header of an empty primary HDU that says that it is simulated."""
+    return header(
+        [
+            card("SIMPLE", True, "conforms to FITS standard"),
+            card("BITPIX", 8, "array data type"),
+            card("NAXIS", 0, "number of array dimensions"),
+            card("EXTEND", True),
+            card("ORIGIN", "SIMULATED", "not an archive's catalogue"),
+            *cards,
+            remark(NOTICE, "HISTORY"),
+        ]
+    )
 
 
 class SdssFiles:
@@ -209,17 +229,8 @@ class SdssFiles:
     def catalogue(self) -> bytes:
         """Return specObj-dr17.fits: one row for every spectrum."""
         rows = fill(catalogue_columns(), self.universe.sdss, self.universe)
-        primary = header(
-            [
-                card("SIMPLE", True, "conforms to FITS standard"),
-                card("BITPIX", 8, "array data type"),
-                card("NAXIS", 0, "number of array dimensions"),
-                card("EXTEND", True),
-                card("ORIGIN", "SIMULATED", "not an archive's catalogue"),
-                remark(NOTICE, "HISTORY"),
-            ]
-        )
-        return table(primary + table_header(catalogue_columns(), len(rows), "SPECOBJ"), rows)
+        head = table_header(catalogue_columns(), len(rows), "SPECOBJ")
+        return table(primary_header() + head, rows)
 
     def lite(self, number: int, exposure: Exposure, arrays: dict[str, NDArray[Any]]) -> bytes:
         """Return a lite file: primary header, coadded spectrum, catalogue row and line table.
@@ -229,25 +240,30 @@ class SdssFiles:
         """
         row = self.universe.sdss[number]
         boss = PROGRAMS[row["program"]].boss
-        columns = coadd_columns(boss)
-        pixels = np.empty(exposure.pixels.count, row_dtype(columns))
-        arrays = arrays | {
-            "loglam": exposure.pixels.loglam,
-            "and_mask": exposure.and_mask,
-            "or_mask": exposure.or_mask,
-            "wdisp": exposure.pixels.dispersion,
-        }
-        for column in columns:
-            pixels[column.name] = arrays[column.name.lower()]
-        coadd = table(_coadd_header(boss, len(pixels)), pixels)
+        coadd = coadd_table(boss, exposure, arrays)
         block = self._filled(boss, number // BLOCK_ROWS)
         place = number % BLOCK_ROWS
         summary = table(_summary_header(boss), block[place : place + 1])
-        return _primary(row, exposure) + coadd + summary + _lines(row, boss)
+        return _primary(row, exposure) + coadd + summary + line_table(row, boss)
 
     def _fill_block(self, boss: bool, block: int) -> Structured:
         rows = self.universe.sdss[block * BLOCK_ROWS : (block + 1) * BLOCK_ROWS]
         return fill(columns_of("SPALL" if boss else "SPECOBJ"), rows, self.universe)
+
+
+def coadd_table(boss: bool, exposure: Exposure, arrays: dict[str, NDArray[Any]]) -> bytes:
+    """Return the HDU of the coadded spectrum; `arrays` as of SdssFiles.lite."""
+    columns = coadd_columns(boss)
+    pixels = np.empty(exposure.pixels.count, row_dtype(columns))
+    arrays = arrays | {
+        "loglam": exposure.pixels.loglam,
+        "and_mask": exposure.and_mask,
+        "or_mask": exposure.or_mask,
+        "wdisp": exposure.pixels.dispersion,
+    }
+    for column in columns:
+        pixels[column.name] = arrays[column.name.lower()]
+    return table(_coadd_header(boss, len(pixels)), pixels)
 
 
 @lru_cache(maxsize=256)
@@ -278,7 +294,8 @@ def _line_template(boss: bool) -> tuple[bytes, Structured]:
     return table_header(columns, len(rows), None if boss else "SPZLINE"), rows
 
 
-def _lines(row: np.void, boss: bool) -> bytes:
+def line_table(row: np.void, boss: bool) -> bytes:
+    """Return the table of lines of a lite file."""
     head, template = _line_template(boss)
     rows = template.copy()
     rows["PLATE"], rows["MJD"], rows["FIBERID"] = row["plate"], row["mjd"], row["fiber"]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from specvit.config.surveys import Simulated
+from specvit.surveys.sdss.paths import Release
 from specvit.surveys.simulated import damage, lamost_files
 from specvit.surveys.simulated.exposure import (
     Exposure,
@@ -33,10 +36,12 @@ from specvit.surveys.simulated.observations import (
     draw_universe,
     reduced_early,
 )
+from specvit.surveys.simulated.sdss5_files import Sdss5Files
 from specvit.surveys.simulated.sdss_files import SdssFiles
 from specvit.surveys.simulated.seeds import Floats, generator
 from specvit.surveys.simulated.spectra import model_flux
 
+Array = NDArray[Any]
 _SDSS_CATALOGUE = "dr17/sdss/spectro/redux/specObj-dr17.fits"
 _SDSS_SPECTRUM = re.compile(
     r"dr17/(?P<tree>sdss|eboss)/spectro/redux/(?P<run2d>[^/]+)/spectra/lite/(?P<folder>\d{4,5})/"
@@ -56,6 +61,7 @@ class SimulatedSky:
         self.settings = settings
         self.universe = draw_universe(settings)
         self._sdss = SdssFiles(self.universe)
+        self._sdss5 = Sdss5Files(self.universe)
         rows = self.universe.sdss
         # Rising: rows are in the order of their names.
         self._sdss_keys = (rows["plate"] * 100_000 + rows["mjd"]) * 10_000 + rows["fiber"]
@@ -76,6 +82,10 @@ class SimulatedSky:
             return self._serve_sdss(match, path)
         if match := _LAMOST_SPECTRUM.fullmatch(path):
             return self._serve_lamost(int(match["obsid"]), match["release"])
+        if (summary := self._sdss5.summary(path)) is not None:
+            return summary
+        if (found := self._sdss5.find(path)) is not None:
+            return self._serve_sdss5(*found, path)
         raise FileNotFoundError(f"the simulated sky has nothing at {path}")
 
     def _serve_sdss(self, match: re.Match[str], path: str) -> bytes:
@@ -94,6 +104,15 @@ class SimulatedSky:
             raise FileNotFoundError(f"the simulated SDSS has no {path}")
         return _delivered(rows, number, self.sdss_file)
 
+    def _serve_sdss5(self, number: int, release: Release, path: str) -> bytes:
+        def make(number: int) -> bytes:
+            return self._sdss5.lite(number, release, *self._sdss_arrays(number, boss=True))
+
+        rows = self.universe.sdss
+        if rows["fate"][number] == MISSING:
+            raise FileNotFoundError(f"the simulated SDSS has no {path}")
+        return _delivered(rows, number, make)
+
     def _serve_lamost(self, obsid: int, release: str) -> bytes:
         rows = self.universe.lamost
         number = min(int(np.searchsorted(rows["obsid"], obsid)), len(rows) - 1)
@@ -101,11 +120,14 @@ class SimulatedSky:
             return lamost_files.MISSING_BODY
         return _delivered(rows, number, lambda n: self.lamost_file(n, release))
 
-    def sdss_exposure(self, number: int) -> tuple[Exposure, Floats]:
-        """Observe one SDSS row; also the noise-free spectrum, in the unit of the flux."""
+    def sdss_exposure(self, number: int, boss: bool = False) -> tuple[Exposure, Floats]:
+        """Observe one SDSS row; also the noise-free spectrum, in the unit of the flux.
+
+        `boss`: with the BOSS spectrographs, whatever took it before SDSS-V.
+        """
         row = self.universe.sdss[number]
         rng = generator(self.settings.seed, "sdss", "exposure", number)
-        pixels = choose_pixels(BOSS if PROGRAMS[row["program"]].boss else SDSS, rng)
+        pixels = choose_pixels(BOSS if boss or PROGRAMS[row["program"]].boss else SDSS, rng)
         model = self._model(row, pixels)
         exposure = observe(rng, pixels, model, row["snr"], float(row["snr_all"]))
         wavelength = pixels.wavelength
@@ -123,10 +145,12 @@ class SimulatedSky:
 
     def sdss_file(self, number: int) -> bytes:
         """Return the lite file of one SDSS row, whatever its fate on the server."""
-        exposure, model = self.sdss_exposure(number)
+        return self._sdss.lite(number, *self._sdss_arrays(number))
+
+    def _sdss_arrays(self, number: int, boss: bool = False) -> tuple[Exposure, dict[str, Array]]:
+        exposure, model = self.sdss_exposure(number, boss)
         arrays = {"flux": exposure.flux, "ivar": exposure.ivar, "model": model, "sky": exposure.sky}
-        arrays32 = {name: rounded(values) for name, values in arrays.items()}
-        return self._sdss.lite(number, exposure, arrays32)
+        return exposure, {name: rounded(values) for name, values in arrays.items()}
 
     def lamost_exposure(self, number: int) -> tuple[Exposure, Floats]:
         """Observe one LAMOST row; also the noise-free spectrum, in the unit of the flux."""
