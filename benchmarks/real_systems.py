@@ -19,8 +19,8 @@ from specvit.baselines.run import run_baseline
 from specvit.config import Config, validate
 from specvit.config.baselines import registered
 from specvit.errors import ConfigError, DataError, TrainingError
-from specvit.evaluate import scores_of
 from specvit.io import read_json, read_parquet, write_json, write_parquet
+from specvit.metrics.answers import scores_of
 from specvit.metrics.calibration import IntervalFactors, fit_temperature
 from specvit.metrics.classification import ClassScores
 from specvit.models import load_model

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from specvit.evaluate import exact_interval, rounded, scores_of
+from specvit.evaluate import exact_interval, rounded
+from specvit.metrics.answers import scores_of
 from specvit.metrics.definitions import SHARES
 from specvit.metrics.groups import Group
 from specvit.metrics.score import Estimate, score

@@ -17,6 +17,7 @@ from specvit.config.models import MAIN_NETWORK, Config
 from specvit.errors import DataError
 from specvit.io import read_parquet, sha256_file
 from specvit.logs import progress
+from specvit.metrics.answers import TaskScores, answers, labelled, scores_of
 from specvit.metrics.calibration import (
     IntervalFactors,
     calibrated,
@@ -42,7 +43,6 @@ is known to within 0.11."""
 TARGET_RISK = 0.01
 """Share of errors or outliers that selective prediction has to reach by refusing spectra: what is
 asked of catalogues that others build on."""
-TaskScores = ClassScores | ValueScores
 
 
 @dataclass(frozen=True)
@@ -82,22 +82,6 @@ def read_all(config: Config) -> Predictions:
     }
     weights = {name: weights_of(config.paths.predictions(name, "val")) for name in hashes}
     return Predictions(splits["test"], splits["val"], plan, hashes, weights)
-
-
-def answers(frame: pd.DataFrame, task: Task) -> bool:
-    """Whether the model behind these predictions answers this task at all."""
-    return f"{task.name}_pred" in frame and bool(frame[f"{task.name}_pred"].notna().any())
-
-
-def labelled(frame: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """The rows that have a label of this task."""
-    return frame[frame[f"{task.name}_true"].notna()].reset_index(drop=True)
-
-
-def scores_of(frame: pd.DataFrame, task: Task) -> TaskScores:
-    """The answers of one model, for the rows that have a label."""
-    chosen = labelled(frame, task)
-    return (ClassScores if task.kind == "classification" else ValueScores).of(chosen, task)
 
 
 def _check_same(frames: Mapping[str, pd.DataFrame], tasks: list[Task], split: str) -> None:

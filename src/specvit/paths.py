@@ -115,6 +115,10 @@ class RunPaths:
         folder = folder if split == "test" else folder / split
         return folder / f"{model}.parquet"
 
+    def relevance(self, network: str) -> Path:
+        """Where a network looked in the test spectra that it got wrong and was most sure of."""
+        return self.root / "predictions" / "relevance" / f"{network}.parquet"
+
     # evaluation
     @property
     def metrics(self) -> Path:

@@ -103,7 +103,8 @@ def leftovers(root: Path, expected: dict[str, Any]) -> list[str]:
         "shards": expected["renders"],
         **{f"shards/{render}": [*shards, "shards"] for render in expected["renders"]},
         "models": models,
-        "predictions": [*models, "val"],
+        "predictions": [*models, "val", "relevance"],
+        "predictions/relevance": list(expected["networks"]),
         "predictions/val": models,
     }
     found = []

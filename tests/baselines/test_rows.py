@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from made_flux import PIXELS, make, write_shard
 
-from specvit.baselines.rows import labels_of, parse_npy, read_rows, read_shard
+from specvit.baselines.rows import labels_of, read_rows, read_shard
 from specvit.errors import DataError
 from specvit.shards.index import read_index
+from specvit.shards.npy import parse_npy
 from specvit.shards.subset import Subset
 from specvit.tasks import TASKS
 from specvit.train.samples import read_samples

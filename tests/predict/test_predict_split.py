@@ -14,12 +14,19 @@ from specvit.commands.predict_split import command
 from specvit.config.data import Grid, Render, ShardCounts, Split
 from specvit.config.learning import Model, RedshiftBins
 from specvit.errors import DataError
+from specvit.explain.answer import gradient, pictures_of
+from specvit.explain.axis import stretch_edges
+from specvit.explain.failures import MOST
+from specvit.explain.kept import read_relevance
+from specvit.explain.mask import in_windows, only_continuum
+from specvit.io import read_json
 from specvit.models import LabelStats, build_model, save_model
 from specvit.plan import Plan
 from specvit.plot import render_hash
 from specvit.predict.split import check_plots, predict_split
-from specvit.predictions import check_predictions
-from specvit.shards.sample import Sample, png_bytes
+from specvit.predictions import WEIGHTS_HASH, check_predictions
+from specvit.shards.sample import Sample, npy_bytes, png_bytes
+from specvit.spectrum import bin_centres
 from specvit.tasks import tasks_of
 
 TASKS = tasks_of(["class", "redshift", "teff"])
@@ -31,6 +38,8 @@ STATS = LabelStats(
     mean={"redshift": 0.5, "teff": 5000.0},
     std={"redshift": 0.5, "teff": 800.0},
 )
+
+FLUX = (1 + 0.1 * np.random.default_rng(0).normal(size=Grid().pixels)).astype(np.float16)
 
 
 def row(number, split="test"):
@@ -57,7 +66,7 @@ def write_shard(path, rows, broken=(), render=PLOTS, plan=PLAN):
     for values in rows:
         number = int(values["spectrum_id"][-4:])
         png = b"<html>" if number in broken else png_bytes(picture(number))
-        samples.append(Sample(values, png, b""))
+        samples.append(Sample(values, png, npy_bytes(FLUX)))
     shard_runs.write_shard(path, samples, render, plan)
 
 
@@ -174,6 +183,39 @@ def test_the_command_writes_both_splits_and_the_same_bytes_again(run):
     nearest = load(folder).nearest(spectrum_of(galaxy_flux()), 50)
     assert sorted(nearest["spectrum_id"]) == [f"spec-{i:04d}" for i in range(50, 80)]
     assert isinstance(pd.read_parquet(test)["class_prob_QSO"].iloc[0], np.float32)
+
+
+def test_relevance_is_kept_for_the_failures_that_the_report_shows(run, model):
+    folder, options = run
+    CliRunner().invoke(command, [*options, "--split", "test"], catch_exceptions=False)
+    path = folder / "predictions" / "relevance" / "vit.parquet"
+    frame = pd.read_parquet(folder / "predictions" / "vit.parquet").set_index("spectrum_id")
+    wrong = frame.index[frame["class_true"] != frame["class_pred"]]
+    found = read_relevance(path, PLAN, read_json(folder / "models/vit/model.json")[WEIGHTS_HASH])
+    explained = [name for name, task in found if task == "class"]
+    assert 0 < len(explained) == min(len(wrong), MOST)
+    assert set(explained) <= set(wrong)
+    for one in found.values():
+        assert one.share.min() >= 0
+        assert one.share.sum() == pytest.approx(1, abs=1e-6)
+        assert one.edges[[0, -1]] == pytest.approx([3800, 9200])
+    # What speaks for the answer in the shard's own picture, of all beyond the flux's continuum.
+    name = explained[0]
+    spectrum = spectrum_of(FLUX.astype(float), bin_centres(Grid(), len(FLUX)))
+    smooth = pictures_of(model, [only_continuum(spectrum)])
+    label = TASKS[0].labels.index(frame.loc[name, "class_pred"])
+    seen = torch.from_numpy(picture(int(name[-4:])))[None, None]
+    share = gradient(model.eval(), seen, smooth, TASKS[0], torch.tensor([label]))
+    wanted = in_windows(share, stretch_edges(RENDER, Grid()))[0]
+    assert found[name, "class"].share == pytest.approx(wanted, abs=1e-3)
+
+
+def test_no_relevance_is_kept_for_networks_whose_failures_are_not_shown(run, model):
+    folder, options = run
+    save_model(folder / "models" / "other", model, {"plan": dict(PLAN.values)})
+    options = [*options, "--config", '{"experiments": [{"name": "other"}]}', "--model", "other"]
+    CliRunner().invoke(command, [*options, "--split", "test"], catch_exceptions=False)
+    assert pd.read_parquet(folder / "predictions" / "relevance" / "other.parquet").empty
 
 
 def test_a_network_or_shards_of_another_plan_are_refused(run, model):

@@ -67,6 +67,7 @@ rule report:
         summaries=[f"{ROOT}/models/{model}/training.json" for model in CFG.model_names],
         logs=rules.figures.input.logs,
         predictions=all_predictions(),
+        relevance=str(PATHS.relevance("vit")),
         metrics=rules.evaluate.output.metrics,
         figures=rules.figures.output.figures,
         benchmarks=benchmarks(),

@@ -59,6 +59,7 @@ rule predict:
     output:
         **prediction_files("{model}"),
         novelty=str(PATHS.novelty("{model}")),
+        relevance=str(PATHS.relevance("{model}")),
     log:
         log_of("predict/{model}"),
     benchmark:

@@ -5,10 +5,8 @@ Labels come from the shards' indexes, flux from the `.npy` members; pictures are
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from specvit.errors import DataError
 from specvit.logs import progress
 from specvit.predictions import IDENTITY
 from specvit.shards.index import place_columns, read_index
+from specvit.shards.npy import parse_npy
 from specvit.shards.subset import ALL, Subset
 from specvit.tasks import TASKS, Task
 
@@ -123,25 +122,3 @@ def label_table(values: list[dict[str, Any]]) -> pd.DataFrame:
         for name in COLUMNS
     }
     return pd.DataFrame(columns)
-
-
-def parse_npy(data: bytes, path: Path) -> NDArray[np.float16]:
-    """One float16 vector of a .npy file's bytes, faster than numpy's own reader."""
-    try:
-        if data[:6] != b"\x93NUMPY" or data[6] not in (1, 2):
-            raise ValueError("these are not the bytes of a .npy file")
-        width = 2 if data[6] == 1 else 4
-        end = 8 + width + int.from_bytes(data[8 : 8 + width], "little")
-        count = _pixels(data[8 + width : end])
-        return np.frombuffer(data, np.float16, count=count, offset=end)
-    except (ValueError, SyntaxError, KeyError, IndexError, TypeError) as error:
-        raise DataError(f"{path}: a flux array cannot be read: {error}") from error
-
-
-@cache  # all spectra of a run have the same header
-def _pixels(header: bytes) -> int:
-    value = ast.literal_eval(header.decode("latin1"))
-    shape = value["shape"]
-    if value["descr"] != "<f2" or len(shape) != 1:
-        raise ValueError(f"it holds {value['descr']} of shape {shape}, not a float16 vector")
-    return int(shape[0])

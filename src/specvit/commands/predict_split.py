@@ -25,7 +25,9 @@ from specvit.commands.options import config_option
 def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> None:
     """Predict a split with the trained ViT.
 
-    With val, write what its training spectra are like, too: models/<model>/novelty.safetensors.
+    With test, write where it looked when it was wrong and sure, too, for the report:
+    predictions/relevance/<model>.parquet. With val, what its training spectra are like:
+    models/<model>/novelty.safetensors.
     """
     from specvit.config import load_stage
     from specvit.locks import writing
@@ -34,6 +36,9 @@ def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> Non
 
     import torch
 
+    from specvit.config.models import MAIN_NETWORK
+    from specvit.explain.failures import explain_failures
+    from specvit.explain.kept import write_relevance
     from specvit.io import read_json
     from specvit.models import load_model
     from specvit.novelty import Novelty
@@ -69,6 +74,11 @@ def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> Non
             frame = predict_split(model, shards, split, **how)
             path = config.paths.predictions(name, split)
             write_predictions(path, frame, model.tasks, plan, told[WEIGHTS_HASH])
+            if split == "test":
+                # No rows for the other networks: the report does not show their failures.
+                shown = frame if name == MAIN_NETWORK else frame.iloc[:0]
+                relevance = explain_failures(model, shards, shown)
+                write_relevance(config.paths.relevance(name), relevance, plan, told[WEIGHTS_HASH])
         if "val" in splits:
             (train, rows), (val, _) = (
                 embed_shards(

@@ -39,7 +39,7 @@ def chosen_of(task: Task, columns: Columns) -> Tensor:
     predicted = columns[f"{task.name}_pred"]
     if task.kind == "classification":
         return torch.tensor([task.labels.index(label) for label in predicted])
-    return torch.from_numpy(np.asarray(predicted, np.float64))
+    return torch.tensor(predicted, dtype=torch.float64)
 
 
 @torch.inference_mode()
@@ -53,20 +53,27 @@ def along_wavelength(
 ) -> dict[str, Floats]:
     """Relevance of each stretch of wavelength, (n, stretches) by method; each adds up to 1.
 
-    `rollout` is attention rollout. `gradient` is what speaks for the chosen answers (positions of
-    labels, or redshifts) of all that the spectra have beyond their continua: the positive part of
-    integrated gradients, from the picture of the continuum to that of the spectrum.
+    `rollout` is attention rollout; for `gradient` see there.
     """
-    render = network.render
     pictures = pictures_of(network, spectra)
     smooth = pictures_of(network, [only_continuum(one) for one in spectra])
-    by_method = {
-        "rollout": from_patches(_numpy(attention_rollout(network, pictures, task)), render),
-        "gradient": from_pixels(
-            _numpy(integrated_gradients(network, pictures, smooth, task, chosen)), render
-        ).clip(min=0),
+    seen = _numpy(attention_rollout(network, pictures, task))
+    return {
+        "rollout": _shares(from_patches(seen, network.render)),
+        "gradient": gradient(network, pictures, smooth, task, chosen),
     }
-    return {name: _shares(values) for name, values in by_method.items()}
+
+
+def gradient(
+    network: SpecViT, pictures: Tensor, smooth: Tensor, task: Task, chosen: Tensor
+) -> Floats:
+    """What speaks for the chosen answers (positions of labels, or redshifts), (n, stretches).
+
+    Of all that the spectra have beyond their continua, whose pictures are `smooth`: the positive
+    part of integrated gradients from those pictures to the spectra's. Adds up to 1.
+    """
+    found = _numpy(integrated_gradients(network, pictures, smooth, task, chosen))
+    return _shares(from_pixels(found, network.render).clip(min=0))
 
 
 def _shares(values: Floats) -> Floats:

@@ -22,11 +22,18 @@ def draw(spectrum: Spectrum, render: Render, grid: Grid, z: float | None = None)
     SpectrumError where no pixel has data in the range of the grid, so a picture is never empty.
     """
     loglam, flux = visible(spectrum, render, grid, z)
-    picture = map_picture if render.mode == "map" else curve_picture
-    drawn = picture(loglam, flux, render, grid)
+    drawn = picture_of(loglam, flux, render, grid)
     if not drawn.any():
         raise SpectrumError("the picture would be empty: too few pixels with data")
     return drawn
+
+
+def picture_of(
+    loglam: NDArray[np.float64], flux: NDArray[np.float64], render: Render, grid: Grid
+) -> Picture:
+    """Draw flux (nan without data) in the mode that is asked for."""
+    picture = map_picture if render.mode == "map" else curve_picture
+    return picture(loglam, flux, render, grid)
 
 
 def visible(

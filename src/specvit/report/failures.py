@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from specvit.evaluate import labelled, scores_of
+from specvit.metrics.answers import labelled, scores_of, worst
 from specvit.metrics.classification import ClassScores
 from specvit.registry import survey_named
 from specvit.tasks import Task
@@ -35,17 +35,12 @@ class Failure:
     """The predicted redshift; None where the model predicts none."""
 
 
-def worst(frame: pd.DataFrame, task: Task, catalog: pd.DataFrame, count: int) -> list[Failure]:
-    """The `count` failures with the highest confidence, most confident first.
-
-    For a classification the wrong class with the largest probability; for a redshift an outlier
-    (|dz| > 0.05) with the narrowest 68 % interval. `catalog` is indexed by spectrum_id.
-    """
-    rows = labelled(frame, task)
-    scores = scores_of(frame, task)
-    confidence = np.nan_to_num(scores.confidence, nan=-np.inf)
-    order = np.lexsort((rows["spectrum_id"], -confidence))
-    chosen = order[scores.wrong[order] > 0][:count]
+def worst_failures(
+    frame: pd.DataFrame, task: Task, catalog: pd.DataFrame, count: int
+) -> list[Failure]:
+    """The mistakes that a model was most sure of; `catalog` is indexed by spectrum_id."""
+    rows, scores = labelled(frame, task), scores_of(frame, task)
+    chosen = worst(frame, task, count)
     return [_failure(rows.iloc[i], task, scores, i, catalog) for i in chosen]
 
 

@@ -16,9 +16,10 @@ from matplotlib.figure import Figure as Canvas
 from specvit.config.models import MAIN_NETWORK, Config
 from specvit.config.reporting import Format
 from specvit.errors import DataError
-from specvit.evaluate import Predictions, answers, labelled, read_all, scores_of
+from specvit.evaluate import Predictions, read_all
 from specvit.io import atomic_open, read_json
 from specvit.logs import get_logger, progress
+from specvit.metrics.answers import answers, labelled, scores_of
 from specvit.metrics.calibration import calibrated
 from specvit.metrics.classification import ClassScores
 from specvit.metrics.definitions import METRICS, RANKING

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from specvit.config.models import Config
-from specvit.errors import DataError
 from specvit.plot.gallery import gallery_items
 from specvit.shards.index import place_columns, read_index
+from specvit.shards.npy import parse_npy
 
 
 @dataclass(frozen=True)
@@ -77,12 +75,5 @@ def read_drawn(config: Config, render: str, wanted: Mapping[str, str]) -> dict[s
         ids = index.table["spectrum_id"].to_pylist()
         rows = [row for row, name in enumerate(ids) if name in names]
         each = zip(rows, index.contents("png", rows), index.contents("npy", rows), strict=True)
-        found |= {ids[row]: Drawn(png, _flux(npy, tar)) for row, png, npy in each}
+        found |= {ids[row]: Drawn(png, parse_npy(npy, tar)) for row, png, npy in each}
     return found
-
-
-def _flux(data: bytes, tar: Path) -> NDArray[np.float16]:
-    try:
-        return np.asarray(np.load(io.BytesIO(data), allow_pickle=False), dtype=np.float16)
-    except ValueError as error:
-        raise DataError(f"{tar}: a flux array cannot be read: {error}") from error

@@ -1,18 +1,20 @@
 """A failure as a spectrum: flux against wavelength, with the lines where either redshift has them.
 
 Strong lines stand at the true redshift and at the predicted one, so that a reader sees which of the
-two the spectrum shows.
+two the spectrum shows; below, which wavelengths spoke for what the network said.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from specvit.config.data import Grid
+from specvit.explain.kept import Relevance
 from specvit.explain.lines import STRONG
 from specvit.metrics.resample import Floats
 from specvit.report.failures import Failure
@@ -20,8 +22,10 @@ from specvit.report.style import INK, MM, VIT_COLOUR
 from specvit.spectrum.grid import bin_centres
 
 BINS = 640  # as many as an eye can tell apart on a page
-SIZE_MM = (150.0, 46.0)
-MARGINS = {"left": 0.1, "right": 0.995, "bottom": 0.23, "top": 0.97}
+WIDTH_MM = 150.0
+# From bottom to top: the axis' labels, relevance where it is known, flux, a rim.
+LABELS_MM, RELEVANCE_MM, FLUX_MM, RIM_MM = 10.0, 8.0, 34.0, 1.4
+FILL = "#56b4e9"
 WAVELENGTHS = dict(STRONG)
 # Those of each class that a spectrum of middling signal shows.
 LINES = {
@@ -31,18 +35,24 @@ LINES = {
 }
 
 
-def draw_failure(failure: Failure, flux: Floats, grid: Grid) -> Canvas:
+def draw_failure(failure: Failure, flux: Floats, grid: Grid, relevance: Relevance | None) -> Canvas:
     """The spectrum of a failure, `flux` on the common grid, nan where there is none."""
-    canvas = Canvas(figsize=(SIZE_MM[0] * MM, SIZE_MM[1] * MM))
     # To work a layout out would take longer than all else.
-    ax = canvas.subplots(gridspec_kw=MARGINS)
+    heights = [FLUX_MM] if relevance is None else [FLUX_MM, RELEVANCE_MM]
+    total = RIM_MM + sum(heights) + LABELS_MM
+    canvas = Canvas(figsize=(WIDTH_MM * MM, total * MM))
+    margins = {"left": 0.1, "right": 0.995, "bottom": LABELS_MM / total, "top": 1 - RIM_MM / total}
+    spec = {**margins, "hspace": 0.12, "height_ratios": heights}
+    top, *below = canvas.subplots(len(heights), sharex=True, squeeze=False, gridspec_kw=spec)[:, 0]
     wave, binned = shown_flux(flux, grid)
-    _flux(ax, wave, binned)
-    ax.set_xlim(grid.wave_min, grid.wave_max)
-    mark_lines(ax, failure.true_class, failure.true_z, INK, top=True)
-    mark_lines(ax, failure.said_class, failure.said_z, VIT_COLOUR, top=False)
-    ax.set_xlabel("Vacuum wavelength [Å]")
-    ax.set_ylabel("Flux [relative]")
+    _flux(top, wave, binned)
+    top.set_xlim(grid.wave_min, grid.wave_max)
+    top.set_ylabel("Flux [relative]")
+    if relevance is not None:
+        _relevance(below[0], relevance)
+    mark_lines([top, *below], failure.true_class, failure.true_z, INK, top=True)
+    mark_lines([top, *below], failure.said_class, failure.said_z, VIT_COLOUR, top=False)
+    (below or [top])[-1].set_xlabel("Vacuum wavelength [Å]")
     return canvas
 
 
@@ -67,24 +77,36 @@ def _flux(ax: Axes, wave: Floats, flux: Floats) -> None:
     ax.grid(False)
 
 
-def mark_lines(ax: Axes, label: str | None, z: float | None, colour: str, top: bool) -> None:
-    """Mark a class's strong lines at a redshift, named at the top or the bottom of the axes."""
+def _relevance(ax: Axes, relevance: Relevance) -> None:
+    """Relevance for each Angstrom, so that areas are shares."""
+    ax.stairs(relevance.share / np.diff(relevance.edges), relevance.edges, fill=True, color=FILL)
+    ax.set_ylim(bottom=0)
+    ax.set_yticks([])
+    ax.set_ylabel("Relevance", rotation=0, ha="right", va="center", labelpad=4)
+    ax.grid(False)
+
+
+def mark_lines(
+    axes: Sequence[Axes], label: str | None, z: float | None, colour: str, top: bool
+) -> None:
+    """Mark a class's strong lines at a redshift, named at the first axes' top or bottom."""
     if label is None or z is None:
         return
-    low, high = ax.get_xlim()
+    low, high = axes[0].get_xlim()
     end = -np.inf
     for name in LINES[label]:
         wave = WAVELENGTHS[name] * (1 + z)
         if not low < wave < high:
             continue
-        ax.axvline(wave, color=colour, lw=0.7, ls="-" if top else (0, (3, 2)), alpha=0.6)
+        for ax in axes:
+            ax.axvline(wave, color=colour, lw=0.7, ls="-" if top else (0, (3, 2)), alpha=0.6)
         # A name that would stand on the one before is left out; its line stays.
         if wave - end > 0.022 * (high - low):
-            ax.annotate(
+            axes[0].annotate(
                 name,
                 (wave, 1.0 if top else 0.0),
                 (-1, -2 if top else 2),
-                ax.get_xaxis_transform(),
+                axes[0].get_xaxis_transform(),
                 "offset points",
                 ha="right",
                 va="top" if top else "bottom",

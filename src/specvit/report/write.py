@@ -14,13 +14,14 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from specvit.config.models import MAIN_NETWORK, Config
+from specvit.explain.kept import Relevance, read_relevance
 from specvit.io import atomic_open, read_parquet, write_text
 from specvit.logs import get_logger, progress
 from specvit.metrics.definitions import HEADLINE, METRICS, RANKING
 from specvit.paths import SPLITS
 from specvit.report import provenance, tables
 from specvit.report.claims import Paper, check_claims
-from specvit.report.failures import Failure, worst
+from specvit.report.failures import Failure, worst_failures
 from specvit.report.figures import Figure, Material, build, draw_panel
 from specvit.report.findings import findings
 from specvit.report.flow import Flow, follow
@@ -290,23 +291,28 @@ def _failures(
 ) -> Iterator[dict[str, Any]]:
     indexed = catalog.set_index("spectrum_id")
     frame = material.predictions.test[MAIN_NETWORK]
+    plan, weights = material.predictions.plan, material.predictions.weights[MAIN_NETWORK]
+    relevance = read_relevance(config.paths.relevance(MAIN_NETWORK), plan, weights)
     titles = {"classification": "Wrong {}", "redshift": "Outliers in {} (|Δz| > 0.05)"}
     for task in material.tasks("classification", "redshift"):
-        found = worst(frame, task, indexed, config.report.examples)
+        found = worst_failures(frame, task, indexed, config.report.examples)
         wanted = {failure.spectrum_id: failure.shard for failure in found}
         drawn = read_drawn(config, config.render_of(MAIN_NETWORK), wanted)
-        shown = [
-            {**asdict(f), **_spectrum(config, f, drawn.get(f.spectrum_id), f"{task.name}-{i}")}
-            for i, f in enumerate(found)
-        ]
+        shown = []
+        for i, f in enumerate(found):
+            looked = relevance.get((f.spectrum_id, task.name))
+            spectrum = _spectrum(config, f, drawn.get(f.spectrum_id), looked, f"{task.name}-{i}")
+            shown.append({**asdict(f), **spectrum, "explained": looked is not None})
         yield {"title": titles[task.kind].format(TASK_NAMES[task.name]), "failures": shown}
 
 
-def _spectrum(config: Config, failure: Failure, drawn: Drawn | None, key: str) -> dict[str, Any]:
+def _spectrum(
+    config: Config, failure: Failure, drawn: Drawn | None, relevance: Relevance | None, key: str
+) -> dict[str, Any]:
     """The spectrum of a failure and its plot; nothing where it was dropped when drawn."""
     if drawn is None:
         return {"picture": None, "spectrum": ""}
-    canvas = draw_failure(failure, drawn.flux.astype(float), config.grid)
+    canvas = draw_failure(failure, drawn.flux.astype(float), config.grid, relevance)
     name = f"Spectrum of {failure.spectrum_id}: catalogue {failure.truth}, ViT {failure.said}"
     svg = inline_svg(canvas, f"failure-{key}", name)
     return {"picture": drawn.picture, "spectrum": svg}
