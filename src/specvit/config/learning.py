@@ -126,7 +126,7 @@ class Train(Section):
     ranks: HowOnly[int] = Field(1, ge=1, le=1024)
     """Processes that train on the CPU (gpus: 0), over all nodes: one for each socket or node."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of the forward pass; auto: bfloat16 where the hardware has it, else float32."""
+    """Arithmetic of the forward pass; auto: bfloat16 on GPUs and CPUs that have units for it."""
     compile: bool = False
     """Compile the model with torch.compile."""
     monitor: str = "relative_loss"
