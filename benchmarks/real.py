@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from benchmarks.real_systems import Bench
 
-CONFIGS = ("config.yaml", "workflow/configs/sky.yaml", "workflow/configs/sky-real.yaml")
+CONFIGS = ("config.yaml", "workflow/configs/own.yaml")
 BASELINES = ("svm", "random_forest", "knn", "template", "cnn1d")
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from specvit.errors import DataError, SpectrumError
+from specvit.find_model import model_folder
 from specvit.models import SpecViT, load_model
 from specvit.paths import RunPaths
-from specvit.predict.find_model import model_folder
 from specvit.predict.prepare import read_item
 from specvit.predict.sources import items
 from specvit.spectrum import Spectrum

@@ -22,14 +22,19 @@ from benchmarks.real_systems import SKY_REAL, answers_of, fit_calibration, gathe
 from benchmarks.real_table import SAMPLES, SEED, counts
 from specvit.config.reporting import Evaluate
 from specvit.evaluate import scores_of
+from specvit.find_model import DEFAULT, RELEASED
 from specvit.io import read_json, write_json, write_text
 from specvit.metrics.definitions import METRICS as DEFINED
 from specvit.metrics.definitions import shown
 from specvit.metrics.groups import make_groups
 from specvit.metrics.score import score
 from specvit.models import load_model, save_model
+from specvit.novelty import NAME as NOVELTY
+from specvit.novelty import Novelty
+from specvit.paths import SPLITS, RunPaths, shard_name
 from specvit.predict.calibrated import NAME, Calibration
-from specvit.predict.find_model import DEFAULT, RELEASED
+from specvit.predict.embed import embed_shards
+from specvit.predictions import WEIGHTS_HASH
 from specvit.tasks import Task
 
 METRICS = {
@@ -90,6 +95,16 @@ def card(model: Any, told: dict[str, Any], frame: pd.DataFrame, tasks: list[Task
     )
 
 
+def write_novelty(out: Path, run: Path, plots: str) -> None:
+    """What the spectra are like that the final network learned from, for its rounded weights."""
+    weights = read_json(out / "model.json")[WEIGHTS_HASH]
+    shards = {split: [RunPaths(run).shard(plots, shard_name(split, 0))] for split in SPLITS}
+    model = load_model(out)
+    train, rows = embed_shards(model, shards["train"])
+    val, _ = embed_shards(model, shards["val"])
+    Novelty.fit(train, rows, val, weights).write(out / NOVELTY)
+
+
 @click.command()
 @click.argument("real", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--prepared", type=click.Path(path_type=Path), help="Default: REAL/prepared.")
@@ -111,6 +126,7 @@ def main(real: Path, prepared: Path | None, sky: Path, out: Path) -> None:
     told["init"] |= {"folder": sky.name, "known": first["label_stats"]["known"]["class"]}
     model.settings = model.settings.model_copy(update={"init": None})
     save_model(out, model, told, half=True)
+    write_novelty(out, source.parents[1], model.render.label)
     write_json(out / NAME, calibration_of(fit_calibration(honest, tasks), len(honest)))
     frame = gather(real, data, SKY_REAL, folds, tasks)
     write_text(out / "README.md", card(model, told, frame, tasks))

@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from specvit.config import Config
+from specvit.errors import DataError
+from specvit.find_model import model_folder
 from specvit.tasks import CLASSES, TASKS
 
 SPECTRUM_BYTES = 80_000
@@ -80,9 +82,11 @@ def _missing_weights(config: Config) -> Iterator[str]:
     for path in sorted({model.weights for model in models if model.weights is not None}):
         if not Path(path).is_file():
             yield f"model.weights: there is no file {path}"
-    for path in sorted({model.init for model in models if model.init is not None}):
-        if not Path(path, "model.json").is_file():
-            yield f"model.init: {path} holds no model of specvit (model.json)"
+    for name in sorted({model.init for model in models if model.init is not None}):
+        try:
+            model_folder(name)
+        except DataError as error:
+            yield f"model.init: {error}"
 
 
 def _weights_to_fetch(config: Config) -> Iterator[str]:

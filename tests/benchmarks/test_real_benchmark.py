@@ -126,7 +126,7 @@ def test_systems_are_compared_on_real_files_and_none_is_run_twice(
     save_model(sky, network)
     over = {"render": RENDER, "model": MODEL, "train": {"epochs": 1, "precision": "float32"}}
     (tmp_path / "over.yaml").write_text(yaml.safe_dump(over))
-    sources = ("config.yaml", "workflow/configs/sky.yaml", "workflow/configs/sky-real.yaml")
+    sources = ("config.yaml", "workflow/configs/own.yaml")
     files = [str(ROOT / source) for source in sources] + [str(tmp_path / "over.yaml")]
     args = ["real", str(folder), "--out", str(tmp_path / "real"), "--folds", "2"]
     args += ["--sky", str(sky), "--systems", "sky-real,random_forest"]

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 
+from specvit import find_model
 from specvit.config.data import Grid, Render
 from specvit.config.learning import Model, Train
 from specvit.errors import ConfigError, DataError
 from specvit.io import sha256_file
-from specvit.models import LabelStats, SpecViT, build_model, save_model
+from specvit.models import LabelStats, SpecViT, build_model, load_model, save_model
 from specvit.models.start import start_from
 from specvit.tasks import tasks_of
 
@@ -85,8 +86,21 @@ def test_another_picture_patch_or_network_is_refused(
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"model\.json"):
+    with pytest.raises(DataError, match="neither a folder nor a released model"):
         start_from(build("class"), tmp_path / "nothing")
+
+
+def test_a_released_network_is_started_from_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(find_model, "RELEASED", tmp_path)
+    save_model(tmp_path / "sky", build("class"))
+    model = build("class")
+    start = start_from(model, "sky")
+    assert start.folder == "sky"
+    source = load_model(tmp_path / "sky")
+    for name, weights in source.backbone.state_dict().items():
+        torch.testing.assert_close(model.backbone.state_dict()[name], weights)
 
 
 def test_a_start_is_from_one_place_and_has_the_recipe_of_given_weights() -> None:

@@ -14,10 +14,11 @@ import small_model
 from click.testing import CliRunner, Result
 
 from spectrum_files import galaxy_flux, sdss_file
+from specvit import find_model
 from specvit.commands.predict import command
 from specvit.errors import ConfigError, DataError
 from specvit.paths import RunPaths
-from specvit.predict import find_model, outputs, prepare
+from specvit.predict import outputs, prepare
 
 
 def predict(*args: object) -> Result:

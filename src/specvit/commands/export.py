@@ -22,7 +22,7 @@ def command(model: str, folder: Path, pt2: bool, onnx: bool, repo: str | None) -
     for timm, and a model card. --push makes the repository, private, if there is none; the token is
     read from HF_TOKEN.
     """
-    from specvit.predict.find_model import model_folder
+    from specvit.find_model import model_folder
     from specvit.share.export import export_model
 
     for path in export_model(model_folder(model), folder, pt2=pt2, onnx=onnx):

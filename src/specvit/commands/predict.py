@@ -41,8 +41,8 @@ def command(
     probabilities, redshift with its 68 % interval, flags, and the reason where there is none. On a
     terminal a table is shown, else CSV is printed, unless -o names a file.
     """
+    from specvit.find_model import model_folder
     from specvit.machine import available_cores
-    from specvit.predict.find_model import model_folder
     from specvit.predict.outputs import check_output
     from specvit.predict.run import predict_to
     from specvit.tables.arrays import Reading

@@ -56,9 +56,9 @@ class Model(Section):
     weights: str | None = None
     """A local weights file (safetensors, pth) used instead of the hub; needs pretrained: true."""
     init: str | None = None
-    """Folder of a model that specvit has trained (model.json, model.safetensors), to start from its
-    backbone and every head that fits; `pretrained` then says nothing. Backbone and plots must be
-    those of that model."""
+    """A run or folder of a network that specvit has trained, or the name of one that it brings
+    (sky), to start from its backbone and every head that fits; `pretrained` then says nothing.
+    Backbone and plots must be those of that network."""
     drop_path: float = Field(0.0, ge=0, lt=1)
     """Stochastic depth rate of the last block (rising linearly from 0)."""
     redshift: RedshiftBins = RedshiftBins()

@@ -8,6 +8,7 @@ from typing import Any
 
 from specvit.config.learning import Model
 from specvit.errors import ConfigError
+from specvit.find_model import model_folder
 from specvit.io import sha256_file
 from specvit.models.store import WEIGHTS, load_model
 from specvit.models.vit import SpecViT
@@ -22,6 +23,7 @@ class Start:
     """What a network took over from another, and what it did not."""
 
     folder: str
+    """Or a run, or a released name: as given."""
     weights_sha256: str
     taken: tuple[str, ...]
     """`backbone`, then the tasks whose heads were taken."""
@@ -39,15 +41,18 @@ class Start:
         return f"{took}; {new}" if new else took
 
 
-def start_from(model: SpecViT, folder: Path) -> Start:
-    """Put the weights of the model in `folder` into a new one, in place; say what was taken.
+def start_from(model: SpecViT, name: str | Path) -> Start:
+    """Put the weights of a trained model into a new one, in place; say what was taken.
+
+    `name` is as in `model_folder`: a run, a model's folder or a released name.
 
     A head that gives a number takes over the unit and zero point that it was trained in too.
-    Raises DataError where the folder holds no whole model, ConfigError where that has another
-    backbone, or was trained on other plots.
+    Raises DataError where there is no whole network, ConfigError where it has another backbone,
+    or was trained on other plots.
     """
+    folder = model_folder(name)
     source = load_model(folder)
-    _check_same(model, source, folder)
+    _check_same(model, source, name)
     model.backbone.load_state_dict(source.backbone.state_dict())
     taken, left = ["backbone"], {}
     for task in model.tasks:
@@ -59,23 +64,23 @@ def start_from(model: SpecViT, folder: Path) -> Start:
             _take_units(model, source, task.name)
         model.heads[task.name].load_state_dict(source.heads[task.name].state_dict())
         taken.append(task.name)
-    return Start(str(folder), sha256_file(folder / WEIGHTS), tuple(taken), left)
+    return Start(str(name), sha256_file(folder / WEIGHTS), tuple(taken), left)
 
 
-def _check_same(model: SpecViT, source: SpecViT, folder: Path) -> None:
+def _check_same(model: SpecViT, source: SpecViT, name: str | Path) -> None:
     """Raise ConfigError, naming each key, where backbone or plots are not the same."""
     pairs = {
         f"model.{key}": (getattr(source.settings, key), getattr(model.settings, key))
         for key in OF_THE_BACKBONE
     }
     if render_hash(source.render, source.grid) != render_hash(model.render, model.grid):
-        for name in ("render", "grid"):
-            old, new = (getattr(network, name).model_dump() for network in (source, model))
-            pairs |= {f"{name}.{key}": (old[key], new[key]) for key in old if key != "name"}
+        for part in ("render", "grid"):
+            old, new = (getattr(network, part).model_dump() for network in (source, model))
+            pairs |= {f"{part}.{key}": (old[key], new[key]) for key in old if key != "name"}
     told = [f"{key}: {old} (not {new})" for key, (old, new) in pairs.items() if old != new]
     if told:
         raise ConfigError(
-            f"model.init = {str(folder)!r}: this network can only start from it with the backbone "
+            f"model.init = {str(name)!r}: this network can only start from it with the backbone "
             f"and plots that it was trained with; set {', '.join(told)}"
         )
 

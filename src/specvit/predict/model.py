@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from specvit.config.data import Grid, Render
 from specvit.errors import DataError, SpectrumError, blamed_on_the_file
+from specvit.find_model import model_folder
 from specvit.novelty import Novelty
 from specvit.plot import draw
 from specvit.predict.calibrated import Calibration
 from specvit.predict.engines import Engine, Network, engine
-from specvit.predict.find_model import model_folder
 from specvit.predict.one import read
 from specvit.predict.prepare import Prepared, Wanted, prepare, read_item
 from specvit.predict.rows import schema, table

@@ -25,6 +25,7 @@ from torch.utils import deterministic
 from specvit.config import Config, network_settings
 from specvit.config.learning import monitors
 from specvit.errors import Preempted, TrainingError
+from specvit.find_model import model_folder
 from specvit.io import sha256_file, stable_hash, write_json, write_text
 from specvit.locks import writing
 from specvit.logs import Ticker, get_logger, progress
@@ -125,7 +126,7 @@ class Run:
         self.model = build_model(config.model, self.tasks, config.render[0], stats, config.grid)
         self.untrained = untrained_losses(self.model, self.val_samples.labels)
         init = config.model.init
-        self.start = None if init is None else start_from(self.model, Path(init))
+        self.start = None if init is None else start_from(self.model, init)
         self.order = order_of(config, without_unlearnable(samples, self.model), ranks)
         self.steps = self.settings.epochs * self.order.steps_per_epoch
         self.stepper = Stepper(self.model, self.settings, ranks, self.steps)
@@ -532,5 +533,5 @@ def settings_hash(config: Config) -> str:
     if config.model.weights is not None and Path(config.model.weights).is_file():
         values["weights"] = sha256_file(Path(config.model.weights))
     if config.model.init is not None:
-        values["init"] = sha256_file(Path(config.model.init) / WEIGHTS)
+        values["init"] = sha256_file(model_folder(config.model.init) / WEIGHTS)
     return stable_hash(values)
