@@ -30,7 +30,8 @@ def model_folder(name: str | Path | None = None) -> Path:
     if name is None:
         return _released(DEFAULT, "no model is named, and none comes with this version of specvit")
     path = Path(name)
-    if not path.is_dir():
+    # Before a folder of that name (a checkout has one, sky/): that is ./sky .
+    if str(name) in released() or not path.is_dir():
         return _released(str(name), f"model {str(name)!r} is neither a folder nor a released model")
     if any((path / file).is_file() for file in FILES):
         return path
