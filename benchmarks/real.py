@@ -50,6 +50,10 @@ BASELINES = ("svm", "random_forest", "knn", "template", "cnn1d")
     "--only-folds",
     help="Only these, with commas: 0, 1, ..., and final: no test, its network is the one to keep.",
 )
+@click.option("--spectra", "most", type=int, help="Learn from only so many of each fold.")
+@click.option(
+    "--apart", help="Folder whose spectra are left out of a second set of rows of the table."
+)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--jobs", default=1, show_default=True, help="Trainings at the same time.")
 @click.option("--minutes", type=float, help="Begin no training after so many minutes.")
@@ -64,6 +68,8 @@ def command(
     systems: str | None,
     folds: int,
     only_folds: str | None,
+    most: int | None,
+    apart: str | None,
     device: str,
     jobs: int,
     minutes: float | None,
@@ -97,9 +103,9 @@ def command(
     todo = [(system, fold) for fold in wanted for system in chosen]
     todo = [job for job in todo if not answers_path(out, *job).exists()]
     for fold in {fold: None for _, fold in todo}:
-        write_fold(prepared, fold_config(config, bench.runs, fold), fold)
+        write_fold(prepared, fold_config(config, bench.runs, fold), fold, most)
     _run(bench, todo, jobs, minutes)
-    _table(bench, names, [fold for fold in wanted if fold in prepared.folds])
+    _table(bench, names, [fold for fold in wanted if fold in prepared.folds], apart)
 
 
 def _run(bench: Bench, todo: list[tuple[str, str]], jobs: int, minutes: float | None) -> None:
@@ -122,7 +128,7 @@ def _run(bench: Bench, todo: list[tuple[str, str]], jobs: int, minutes: float | 
         click.echo(f"{len(failed)} of {len(todo)} failed: run the same command again", err=True)
 
 
-def _table(bench: Bench, names: list[str], folds: list[str]) -> None:
+def _table(bench: Bench, names: list[str], folds: list[str], apart: str | None) -> None:
     from benchmarks.real_systems import SKY_REAL, gather, title_of
     from benchmarks.real_table import compare, markdown
     from specvit.io import write_json, write_text
@@ -135,7 +141,7 @@ def _table(bench: Bench, names: list[str], folds: list[str]) -> None:
         click.echo("no system has answered every fold yet: no table")
         return
     ours = SKY_REAL if SKY_REAL in systems else next(iter(systems))
-    result = compare(systems, ours)
+    result = compare(systems, ours, apart)
     text = markdown(result, {name: title_of(name) for name in systems}, ours)
     write_json(bench.out / "real.json", result)
     write_text(bench.out / "real.md", text)

@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from specvit.catalog.build import build_catalog
+from specvit.catalog.hashing import hashes
 from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.catalog.survey import select_survey
 from specvit.config import Config, merge, validate
@@ -33,6 +34,7 @@ baselines' settings, and calibrates."""
 SEED = 1
 FINAL = "final"
 """The name of the fold without a test: its network is the one to keep."""
+LEFT_OUT = "left out"
 ONE_SHARD = {"split": {"shards": dict.fromkeys(SPLITS, 1)}}
 
 log = get_logger(__name__)
@@ -175,10 +177,24 @@ def fold_config(config: Config, work: Path, fold: str) -> Config:
     return validate(merge(json.loads(config.model_dump_json()), over))
 
 
-def write_fold(prepared: Prepared, config: Config, fold: str) -> None:
+def fewer(rows: pd.DataFrame, split_of: pd.Series, most: int) -> pd.Series:
+    """A fold's splits with `most` spectra in train and val together, as the classes are in them.
+
+    A smaller set is part of a larger one; what is left out is in no split.
+    """
+    learned = split_of != "test"
+    order = pd.Series(hashes(SEED, "fewer", rows["object_id"]), index=rows.index)
+    rank = order[learned].groupby(rows.loc[learned, "class"]).rank(method="first")
+    size = rows.loc[learned, "class"].map(rows.loc[learned, "class"].value_counts())
+    kept = ((rank - 0.5) / size).sort_values(kind="stable").index[:most]
+    return split_of.where(~learned | split_of.index.isin(kept), LEFT_OUT)
+
+
+def write_fold(prepared: Prepared, config: Config, fold: str, most: int | None = None) -> None:
     """Write the shards of a fold's run, once; `config` is that of `fold_config`.
 
-    Where there is no test, val stands in its place: every run has one.
+    With `most`, no more spectra are learned from (`fewer`). Where there is no test, val stands in
+    its place: every run has one.
     """
     render, paths = config.render[0], config.paths
     if paths.shards_summary(render.label).exists():
@@ -191,6 +207,8 @@ def write_fold(prepared: Prepared, config: Config, fold: str) -> None:
         flux = read_parquet(prepared.flux_path)["npy"].tolist()
     drawn = Drawing(render, config.grid).hash
     split_of = rows[f"fold_{fold}"]
+    if most is not None:
+        split_of = fewer(rows, split_of, most)
     values = rows[[*CATALOG_SCHEMA.names, "flux_scale"]]
     records = values.astype(object).where(values.notna(), None).to_dict("records")
     for split in SPLITS:

@@ -203,7 +203,7 @@ def gather(
     for task in tasks:
         # What a baseline does not answer, it does not know the truth of either.
         frame[f"{task.name}_true"] = rows[task.column]
-    return frame
+    return frame.assign(path=rows["path"])
 
 
 def _calibrated(out: Path, system: str, fold: str, tasks: list[Task]) -> pd.DataFrame:

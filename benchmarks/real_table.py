@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,9 +42,17 @@ BY_CLASS = {
 }
 
 
-def figures_of(frame: pd.DataFrame) -> dict[tuple[Figure, str], NDArray[np.bool_]]:
-    """Every figure with the group that it is of, and that group's rows, (n,)."""
+def figures_of(
+    frame: pd.DataFrame, apart: str | None = None
+) -> dict[tuple[Figure, str], NDArray[np.bool_]]:
+    """Every figure with the group that it is of, and that group's rows, (n,).
+
+    One group is of all spectra but those of the folder `apart`.
+    """
     surveys = {OVERALL: np.ones(len(frame), dtype=bool)}
+    if apart is not None:
+        inside = frame["path"].map(lambda path: apart in Path(path).parent.parts)
+        surveys[f"without {apart}"] = ~inside.to_numpy(bool)
     surveys |= {name: (frame["survey"] == name).to_numpy() for name in sorted(set(frame["survey"]))}
     is_class = {label: (frame["class"] == label).to_numpy() for label in CLASSES}
     found = {}
@@ -70,7 +79,9 @@ def figures_of(frame: pd.DataFrame) -> dict[tuple[Figure, str], NDArray[np.bool_
     return found
 
 
-def compare(systems: Mapping[str, pd.DataFrame], ours: str | None) -> dict[str, Any]:
+def compare(
+    systems: Mapping[str, pd.DataFrame], ours: str | None, apart: str | None = None
+) -> dict[str, Any]:
     """Value and 95 % interval of each figure for each system, and the differences ours - other.
 
     Intervals are of the same 2,000 bootstrap samples by object, so that differences are paired.
@@ -78,7 +89,7 @@ def compare(systems: Mapping[str, pd.DataFrame], ours: str | None) -> dict[str, 
     first = next(iter(systems.values()))
     found: list[dict[str, Any]] = []
     objects = pd.factorize(first["object_id"])[0]
-    for (figure, survey), rows in figures_of(first).items():
+    for (figure, survey), rows in figures_of(first, apart).items():
         task = TASKS[figure.task]
         known = first[f"{task.name}_true"].notna().to_numpy()
         chosen = rows & known

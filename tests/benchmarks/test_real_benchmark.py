@@ -14,7 +14,7 @@ import yaml
 from click.testing import CliRunner
 
 from benchmarks.__main__ import app
-from benchmarks.real_data import FINAL, deal
+from benchmarks.real_data import FINAL, deal, fewer
 from benchmarks.real_table import compare, markdown
 from specvit.config.data import Grid, Render
 from specvit.config.learning import Model
@@ -90,6 +90,10 @@ def test_the_table_tells_who_is_better_in_what_and_of_how_many() -> None:
     assert galaxies["systems"]["svm"]["value"] == pytest.approx(1 - wrong)
     assert found["68 % interval holds, stars", "all"]["systems"]["sky-real"]["value"] == 1
     assert found["stars at S/N 10 to 20 recalled", "lamost"]["spectra"] < 40
+    names = [f"{'copies' if i % 2 else 'own'}/{i}.fits" for i in range(120)]
+    systems = {"sky-real": answers(slice(0, 40)).assign(path=names)}
+    entries = compare(systems, None, "copies")["figures"]
+    assert next(e for e in entries if e["of"] == "without copies")["spectra"] == 60
     titles = {"sky-real": "ours", "svm": "SVM"}
     (line,) = [
         line
@@ -144,3 +148,19 @@ def test_systems_are_compared_on_real_files_and_none_is_run_twice(
     again = CliRunner().invoke(app, args, catch_exceptions=False)
     assert again.exit_code == 0, again.output
     assert written == {path: path.stat().st_mtime_ns for path in written}
+
+
+def test_fewer_spectra_are_a_part_of_more_with_the_same_classes() -> None:
+    classes = np.repeat(["STAR", "GALAXY", "QSO"], [80, 40, 40])
+    rows = pd.DataFrame({"object_id": [f"o{i}" for i in range(160)], "class": classes})
+    split_of = pd.Series(np.where(np.arange(160) % 4 == 0, "test", "train"))
+    few, more = (fewer(rows, split_of, most) for most in (12, 60))
+    assert (few == "train").sum() == 12
+    assert (more == "train").sum() == 60
+    assert ((few != "train") | (more == "train")).all()
+    assert few[split_of == "test"].eq("test").all()
+    assert rows["class"][few == "train"].value_counts().to_dict() == {
+        "STAR": 6,
+        "GALAXY": 3,
+        "QSO": 3,
+    }
