@@ -34,7 +34,7 @@ from specvit.metrics.selective import Selective, aurc, threshold_for
 from specvit.metrics.values import OUTLIERS, ValueScores
 from specvit.plan import KEY, Plan, one_plan
 from specvit.predictions import WEIGHTS_HASH, check_predictions, check_weights, weights_of
-from specvit.tasks import Task, tasks_of
+from specvit.tasks import Task
 
 FORMAT = 2
 MIN_GROUP = 30
@@ -74,7 +74,7 @@ def read_all(config: Config) -> Predictions:
             )
             for name in config.model_names
         }
-        _check_same(frames, tasks_of(config.tasks), split)
+        _check_same(frames, config.asked, split)
         splits[split] = frames
     hashes = {
         name: {split: sha256_file(config.paths.predictions(name, split)) for split in splits}
@@ -128,7 +128,7 @@ def evaluate(config: Config) -> dict[str, Any]:
             summary = config.paths.model_dir(name) / "training.json"
             check_weights(config.paths.predictions(name, split), summary)
     predictions = read_all(config)
-    tasks = tasks_of(config.tasks)
+    tasks = config.asked
     found = {}
     with progress("metrics", len(tasks), "tasks") as ticker:
         for task in tasks:

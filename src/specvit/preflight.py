@@ -147,7 +147,8 @@ def _unseen_classes(config: Config) -> Iterator[str]:
         seen = _selected(config, surveys)
         if counted is not None:
             seen = {label for survey, label in counted if surveys is None or survey in surveys}
-        missing = [label for label in CLASSES if label not in seen]
+        known = next(task.labels for task in config.asked if task.name == "class")
+        missing = [label for label in known if label not in seen]
         if missing:
             why = "is selected" if counted is None else "is in the catalogue"
             yield (

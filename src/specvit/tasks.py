@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 CLASSES = ("STAR", "GALAXY", "QSO")
+NONE = "NONE"
+"""The class of a spectrum of nothing: a sky fibre, one that was not plugged, a broken one."""
+ALL_CLASSES = (*CLASSES, NONE)
 STELLAR_TYPES = ("O", "B", "A", "F", "G", "K", "M")
 # Numeric label columns that a catalogue may carry beside the contract's fixed columns.
 REGRESSION_COLUMNS = ("teff", "logg", "feh")
@@ -31,6 +35,13 @@ TASKS: dict[str, Task] = {
 }
 
 
-def tasks_of(names: tuple[str, ...] | list[str]) -> list[Task]:
-    """Return the tasks of these names, in this order (names are validated by the configuration)."""
-    return [TASKS[name] for name in names]
+def tasks_of(
+    names: Collection[str], labels: Mapping[str, Collection[str]] | None = None
+) -> list[Task]:
+    """Return the tasks of these names, in this order (names are validated by the configuration).
+
+    `labels`: of each task; the class has NONE among its own where they name it.
+    """
+    asked = (labels or {}).get("class", ())
+    with_none = replace(TASKS["class"], labels=ALL_CLASSES)
+    return [with_none if name == "class" and NONE in asked else TASKS[name] for name in names]

@@ -7,9 +7,18 @@ import scipy.stats
 import sklearn.metrics as sk
 
 from specvit.metrics.classification import ClassScores, confusion
-from specvit.metrics.definitions import COMPARED, HEADLINE, METRICS, RANKING, improvement, shown
+from specvit.metrics.definitions import (
+    ANYTHING,
+    COMPARED,
+    HEADLINE,
+    METRICS,
+    RANKING,
+    headline,
+    improvement,
+    shown,
+)
 from specvit.metrics.values import ValueScores, velocity_limit
-from specvit.tasks import CLASSES, TASKS
+from specvit.tasks import ALL_CLASSES, CLASSES, TASKS
 
 N = 400
 
@@ -59,6 +68,22 @@ def test_classification_agrees_with_scikit_learn():
     assert found["brier"] == pytest.approx(
         sum(sk.brier_score_loss(onehot[:, i], scores.prob[:, i]) for i in range(3))
     )
+
+
+def test_whether_anything_is_there_is_a_question_of_two_answers():
+    generator = np.random.default_rng(5)
+    true, pred = generator.integers(0, 4, (2, N))
+    pred[:9] = -1  # no answer: of nothing said to be there
+    scores = ClassScores(ALL_CLASSES, true, pred, np.full((N, 4), 0.25))
+    found = once(scores)
+    there, said = true != 3, (pred != 3) & (pred >= 0)
+    assert found["anything_purity"] == pytest.approx(sk.precision_score(there, said))
+    assert found["anything_completeness"] == pytest.approx(sk.recall_score(there, said))
+    # Nothing else is moved by the columns behind them.
+    assert found["accuracy"] == pytest.approx(sk.accuracy_score(true, pred))
+    assert not any(name.startswith("anything") for name in once(class_scores()))
+    assert headline("classification", CLASSES) == HEADLINE["classification"]
+    assert headline("classification", ALL_CLASSES)[-2:] == ANYTHING
 
 
 def test_calibration_error_agrees_with_a_loop_over_bins():
@@ -195,7 +220,7 @@ def test_every_metric_that_is_shown_is_described_and_computed():
     assert set(RANKING.values()) <= set(METRICS)
     # The rest come from calibration and selective prediction, tested beside them.
     derived = {"aurc", "interval_factor", "pit_ks", "risk", "temperature"}
-    derived |= {"refused_at_target", "risk_at_target"}
+    derived |= {"refused_at_target", "risk_at_target", *ANYTHING}
     assert set(METRICS) - set(computed) <= derived
 
 

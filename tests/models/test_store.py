@@ -7,7 +7,7 @@ from specvit.config.data import Grid, Render
 from specvit.config.learning import Model, RedshiftBins
 from specvit.errors import DataError
 from specvit.models import LabelStats, build_model, load_model, save_model
-from specvit.tasks import tasks_of
+from specvit.tasks import ALL_CLASSES, tasks_of
 
 # Not in the order of the alphabet: JSON sorts its keys, the model must keep its own order.
 TASKS = tasks_of(["stellar_type", "redshift", "class"])
@@ -42,6 +42,15 @@ def test_a_loaded_model_is_the_saved_one(model, tmp_path):
     assert loaded.stats == STATS
     assert loaded.render == Render(size=32, rows=3)
     assert loaded.settings == model.settings
+
+
+def test_a_model_that_knows_nothing_keeps_its_label(tmp_path):
+    tasks = tasks_of(["class"], {"class": ALL_CLASSES})
+    stats = LabelStats(counts={"class": [3, 2, 1, 1]})
+    settings = Model(backbone="test_vit", backbone_args={"depth": 1}, pretrained=False)
+    save_model(tmp_path, build_model(settings, tasks, Render(size=32, rows=3), stats, Grid()))
+    assert load_model(tmp_path).tasks == tasks
+    assert tasks[0].labels == ALL_CLASSES
 
 
 def test_the_same_model_gives_the_same_bytes_and_no_pickle(model, tmp_path):

@@ -17,7 +17,7 @@ from specvit.baselines.features import FILLING, SCALING, fit_features, transform
 from specvit.baselines.rows import Rows, known, labels_of, objects_of
 from specvit.baselines.store import SKOPS, load_skops, save_skops
 from specvit.errors import DataError
-from specvit.tasks import TASKS, Task
+from specvit.tasks import Task, tasks_of
 
 State = dict[str, Any]
 """Arrays, numbers, text and scikit-learn estimators only: skops loads these without trust."""
@@ -40,6 +40,12 @@ class Classical(ABC):
 
     def __init__(self, features: State, states: dict[str, State]) -> None:
         self.features, self.states = features, states
+
+    @property
+    def tasks(self) -> list[Task]:
+        """The fitted tasks, with the labels that they were fitted with."""
+        labels = {name: state.get("labels", ()) for name, state in self.states.items()}
+        return tasks_of(self.states, labels)
 
     @staticmethod
     @abstractmethod
@@ -72,7 +78,8 @@ class Classical(ABC):
         for task in setup.tasks:
             start = time.monotonic()
             data = _labelled(task, X, train, X_val, val)
-            states[task.name], told = cls.fit_task(task, data, setup)
+            state, told = cls.fit_task(task, data, setup)
+            states[task.name] = {**state, "labels": list(task.labels)}
             summary[task.name] = {
                 **told,
                 "train_labelled": len(data.y),
@@ -85,7 +92,7 @@ class Classical(ABC):
         """Predict every task."""
         X = transform(self.features, flux)
         return {
-            name: self.predict_task(TASKS[name], state, X) for name, state in self.states.items()
+            task.name: self.predict_task(task, self.states[task.name], X) for task in self.tasks
         }
 
     def save(self, folder: Path) -> None:

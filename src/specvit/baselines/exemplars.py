@@ -13,11 +13,13 @@ from specvit.baselines.features import normalise
 from specvit.baselines.rows import Rows, known, labels_of
 from specvit.errors import TrainingError
 from specvit.logs import get_logger
-from specvit.tasks import TASKS
+from specvit.tasks import ALL_CLASSES, CLASSES, TASKS, tasks_of
 
 MAX_SPECTRA = 1000  # train spectra behind a class's templates
 MIN_SPECTRA = 10
 MAX_VAL = 500
+# Nothing has no redshift, and so no template: its rows are read and left.
+CLASS = tasks_of(["class"], {"class": ALL_CLASSES})[0]
 LONGEST_FILLED = 10  # pixels; longer gaps take no part in chi-square
 MARGIN = 3  # pixels of shift searched beyond the train split's redshifts
 
@@ -27,10 +29,10 @@ def class_spectra(
 ) -> tuple[dict[str, tuple[Array, int]], dict[str, int]]:
     """Rest-frame spectra and last shift of each class; and classes with too few, by their count."""
     redshift = labels_of(train.table, TASKS["redshift"])
-    labels = labels_of(train.table, TASKS["class"])
+    labels = labels_of(train.table, CLASS)
     found: dict[str, tuple[Array, int]] = {}
     left_out: dict[str, int] = {}
-    for label in TASKS["class"].labels:
+    for label in CLASSES:
         rows = np.flatnonzero((labels == label) & np.isfinite(redshift))
         if len(rows) < MIN_SPECTRA:
             left_out[label] = len(rows)
@@ -77,7 +79,7 @@ def good_pixels(flux: NDArray[Any]) -> NDArray[np.bool_]:
 
 def matchable(val: Rows, classes: list[str], seed: int) -> Rows:
     """Val rows with class and redshift, at most MAX_VAL of them."""
-    labels = labels_of(val.table, TASKS["class"])
+    labels = labels_of(val.table, CLASS)
     usable = known(labels_of(val.table, TASKS["redshift"])) & np.isin(labels, classes)
     rows = np.flatnonzero(usable)
     if not len(rows):

@@ -100,6 +100,7 @@ class Description:
         """Plain values for JSON."""
         return {
             "tasks": [task.name for task in self.tasks],
+            "labels": {task.name: list(task.labels) for task in self.tasks},
             "grid": self.grid.model_dump(mode="json"),
             "redshift": self.redshift.model_dump(mode="json"),
             "label_stats": self.stats.as_dict(),
@@ -109,7 +110,7 @@ class Description:
     def from_dict(cls, values: dict[str, Any]) -> Description:
         """Read what `as_dict` gave."""
         return cls(
-            tasks_of(values["tasks"]),
+            tasks_of(values["tasks"], values.get("labels")),
             Grid.model_validate(values["grid"]),
             RedshiftBins.model_validate(values["redshift"]),
             LabelStats.from_dict(values["label_stats"]),

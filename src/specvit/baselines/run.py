@@ -51,7 +51,7 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
     saved. Raises TrainingError where a task cannot be learned, DataError for damaged shards.
     """
     start = time.monotonic()
-    tasks = tasks_of(config.tasks)
+    tasks = config.asked
     every = [path for split in SPLITS for path in _shards(config, split)]
     plots = render_hash(config.render[0], config.grid)
     plan = read_index(every, ()).check(config.split, plots)
@@ -81,7 +81,8 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
     del train, val
 
     start = time.monotonic()
-    answered = tasks_of(told["tasks"])
+    labels = {task.name: list(task.labels) for task in tasks}
+    answered = tasks_of(told["tasks"], labels)
     predicted = {}
     for split in ("val", "test"):
         frame = predict_shards(model, _shards(config, split), answered, f"{name}, {split}")
@@ -95,6 +96,7 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
         "spectra": counts,
         "predicted": predicted,
         **told,
+        "labels": labels,
         GRID: config.grid.model_dump(mode="json"),
         "seconds": {"read": read_s, "fit": fit_s, "predict": time.monotonic() - start},
         "peak_rss_mb": peak_rss_mb(),
@@ -175,7 +177,7 @@ def _shards(config: Config, split: str) -> list[Path]:
 
 def _check(train: Rows, val: Rows, config: Config) -> None:
     """Raise where a task has no labels to learn or to choose by."""
-    for task in tasks_of(config.tasks):
+    for task in config.asked:
         for split, rows in (("train", train), ("val", val)):
             labels = labels_of(rows.table, task)
             labels = labels[known(labels)]

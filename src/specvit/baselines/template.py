@@ -15,7 +15,7 @@ fifth of train's objects, matched with templates of the others, so that val is l
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from specvit.baselines.crossfit import folds
 from specvit.baselines.distributions import HIGH, LEVELS, LOW, Classes, Distribution, Numbers
 from specvit.baselines.eigen import eigen_templates
 from specvit.baselines.exemplars import (
+    CLASS,
     LONGEST_FILLED,
     MAX_SPECTRA,
     MIN_SPECTRA,
@@ -46,7 +47,7 @@ from specvit.baselines.store import load_arrays, save_arrays
 from specvit.config.baselines import TemplateSettings
 from specvit.errors import DataError, TrainingError
 from specvit.predictions import COVERAGE
-from specvit.tasks import TASKS
+from specvit.tasks import CLASSES, TASKS
 
 BATCH = 128
 MISTAKEN = 0.02
@@ -69,8 +70,14 @@ class _Match:
 class Template:
     """The fitted templates; answers the tasks class and redshift."""
 
-    def __init__(self, classes: list[Correlator], step: float, powers: tuple[float, float]) -> None:
-        self.classes, self.step = classes, step
+    def __init__(
+        self,
+        classes: list[Correlator],
+        step: float,
+        powers: tuple[float, float],
+        labels: Sequence[str] = CLASSES,
+    ) -> None:
+        self.classes, self.step, self.labels = classes, step, list(labels)
         self.class_power, self.redshift_power = powers
 
     @classmethod
@@ -81,6 +88,7 @@ class Template:
         answered = [task.name for task in setup.tasks if task.name in ("class", "redshift")]
         if not answered:
             raise TrainingError("the template baseline answers only the tasks class and redshift")
+        labels = next((task.labels for task in setup.tasks if task.name == "class"), CLASSES)
         pixels = train.flux.shape[1]
         step = math.log(setup.grid.wave_max / setup.grid.wave_min) / pixels
         sample, left_out = class_spectra(train, step, setup.seed)
@@ -92,7 +100,7 @@ class Template:
                 _templates(label, rest, last, weight, count, setup.seed)
                 for label, (rest, last) in spectra.items()
             ]
-            return cls(classes, step, (1.0, 1.0))
+            return cls(classes, step, (1.0, 1.0), labels)
 
         def attempt(point: dict[str, int]) -> tuple[Template, float]:
             model = learn(sample, point["templates"])
@@ -136,6 +144,7 @@ class Template:
         settings = {
             "last": {c.label: c.last for c in self.classes},
             "step": self.step,
+            "labels": self.labels,
             "powers": [self.class_power, self.redshift_power],
         }
         save_arrays(folder, arrays, settings)
@@ -148,11 +157,12 @@ class Template:
             last = settings["last"]
             classes = [
                 Correlator(label, last[label], arrays[f"{label}.templates"], arrays["weight"])
-                for label in TASKS["class"].labels
+                for label in CLASSES
                 if label in last
             ]
             first, second = settings["powers"]
-            return cls(classes, settings["step"], (first, second))
+            labels = settings.get("labels", CLASSES)
+            return cls(classes, settings["step"], (first, second), labels)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{folder} does not hold a template baseline: {error}") from error
 
@@ -176,8 +186,8 @@ class Template:
     def _prob(self, lowest: Array, power: float) -> Array:
         """Probabilities of all labels of the task class; 0 for one without templates."""
         weights = np.exp(-power * (lowest - lowest.min(axis=1, keepdims=True)))
-        prob = np.zeros((len(lowest), len(TASKS["class"].labels)))
-        places = [TASKS["class"].labels.index(c.label) for c in self.classes]
+        prob = np.zeros((len(lowest), len(self.labels)))
+        places = [self.labels.index(c.label) for c in self.classes]
         prob[:, places] = weights / weights.sum(axis=1, keepdims=True)
         return prob
 
@@ -196,7 +206,7 @@ class Template:
     def _soften(self, match: _Match, table: pd.DataFrame) -> None:
         """Fit both powers: the likelihood of the classes, the coverage of the intervals."""
         row = np.arange(len(table))
-        true = np.array([TASKS["class"].labels.index(label) for label in table["class"]])
+        true = np.array([self.labels.index(label) for label in table["class"]])
         true_y = np.log1p(table["z"].to_numpy(np.float64))
         self.class_power = _fit_power(lambda power: self._prob(match.lowest, power)[row, true])
         low, high = 1e-4, 10.0
@@ -235,7 +245,7 @@ def _held_out(train: Rows, seed: int) -> tuple[Rows, Rows]:
 
     Only spectra with class and redshift are held out.
     """
-    labels = labels_of(train.table, TASKS["class"])
+    labels = labels_of(train.table, CLASS)
     usable = known(labels) & known(labels_of(train.table, TASKS["redshift"]))
     strata = np.where(usable, labels, "")
     counts = {label: int((strata == label).sum()) for label in set(strata.tolist())}

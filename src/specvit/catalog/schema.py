@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from specvit.errors import DataError
-from specvit.tasks import CLASSES, STELLAR_TYPES
+from specvit.tasks import ALL_CLASSES, STELLAR_TYPES
 
 if TYPE_CHECKING:  # see specvit.io
     import pandas as pd
@@ -57,7 +57,7 @@ def as_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     repeated = frame.loc[frame["spectrum_id"].duplicated(), "spectrum_id"]
     if len(repeated):
         raise DataError(f"{len(repeated)} spectrum_ids appear twice, first {repeated.iloc[0]}")
-    for column, allowed in (("class", CLASSES), ("stellar_type", STELLAR_TYPES)):
+    for column, allowed in (("class", ALL_CLASSES), ("stellar_type", STELLAR_TYPES)):
         values = set(frame[column].dropna().unique()) - set(allowed)
         if values:
             raise DataError(f"{column} {sorted(values)} is not one of {', '.join(allowed)}")

@@ -20,8 +20,8 @@ from specvit.config.select import Box, Cone, Select
 from specvit.errors import DataError
 from specvit.logs import get_logger, progress
 from specvit.spectrum.fits_table import Columns
-from specvit.surveys.catalogue import UNKNOWN, Cut, SurveyCatalogue
-from specvit.tasks import CLASSES
+from specvit.surveys.catalogue import NOTHING, UNKNOWN, Cut, SurveyCatalogue
+from specvit.tasks import ALL_CLASSES, CLASSES
 
 ROWS_A_PIECE = 100_000
 STANDARD = ("class", "stellar_type", "subclass", "z", "z_err", "snr", "ra", "dec")
@@ -72,7 +72,8 @@ def _cut(catalogue: SurveyCatalogue, settings: Select, ladder: Ladder, label: st
             keep = np.ones(len(piece["class"]), np.bool_)
             counts[0] += len(keep)
             for number, cut in enumerate(cuts, 1):
-                keep &= cut.keep(piece)
+                stays = cut.keep(piece)
+                keep &= stays | (piece["class"] == NOTHING) if cut.of_objects else stays
                 counts[number] += np.count_nonzero(keep)
             for name in (*STANDARD, *PARAMETERS, *catalogue.kept):
                 if name in piece:
@@ -117,18 +118,19 @@ def common_cuts(settings: Select, catalogue: SurveyCatalogue) -> list[Cut]:
     """The cuts that these settings ask for, in the order of the settings."""
     cuts = []
     if settings.classes is not None:
-        codes = [CLASSES.index(name) for name in settings.classes]
+        codes = [ALL_CLASSES.index(name) for name in settings.classes]
         name = f"class is {' or '.join(settings.classes)}"
         cuts.append(Cut(name, lambda columns: np.isin(columns["class"], codes)))
     for class_, patterns in settings.subclasses.items():
         cuts.append(Cut(f"subclass of {class_} matches", _subclass_cut(class_, patterns)))
     if settings.min_snr is not None:
         lowest = settings.min_snr
-        cuts.append(Cut(f"S/N at least {lowest:g}", lambda columns: columns["snr"] >= lowest))
+        name = f"S/N at least {lowest:g}"
+        cuts.append(Cut(name, lambda columns: columns["snr"] >= lowest, of_objects=True))
     if settings.z_range is not None:
         low, high = settings.z_range
         name = f"redshift from {low:g} to {high:g}"
-        cuts.append(Cut(name, lambda columns: (columns["z"] >= low) & (columns["z"] <= high)))
+        cuts.append(Cut(name, lambda c: (c["z"] >= low) & (c["z"] <= high), of_objects=True))
     if settings.box is not None:
         cuts.append(_box_cut(settings.box))
     if settings.cone is not None:
@@ -142,7 +144,7 @@ def common_cuts(settings: Select, catalogue: SurveyCatalogue) -> list[Cut]:
 
 def _subclass_cut(class_: str, patterns: tuple[str, ...]) -> Callable[[Columns], NDArray[np.bool_]]:
     pattern = "|".join(f"(?:{pattern})" for pattern in patterns)
-    code = CLASSES.index(class_)
+    code = ALL_CLASSES.index(class_)
 
     def keep(columns: Columns) -> NDArray[np.bool_]:
         texts, places = np.unique(columns["subclass"], return_inverse=True)
@@ -242,7 +244,7 @@ def _sample(
     rows = len(columns["class"])
     keep = np.ones(rows, np.bool_)
     for class_, limit in limits.items():
-        places = np.flatnonzero(columns["class"] == CLASSES.index(class_))
+        places = np.flatnonzero(columns["class"] == ALL_CLASSES.index(class_))
         if len(places) > limit:
             order = np.argsort(_row_hashes(catalogue, columns, places, seed), kind="stable")
             keep[places[order[limit:]]] = False
@@ -257,7 +259,7 @@ def _limits(columns: Columns, settings: Select, ladder: Ladder) -> dict[str, int
     limits = {name: limit for name in classes if (limit := settings.limit(name)) is not None}
     if not settings.balance:
         return limits
-    counts = {name: int((columns["class"] == CLASSES.index(name)).sum()) for name in classes}
+    counts = {name: int((columns["class"] == ALL_CLASSES.index(name)).sum()) for name in classes}
     rarest = min(counts, key=lambda name: counts[name])
     if not counts[rarest]:
         raise DataError(

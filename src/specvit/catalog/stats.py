@@ -12,7 +12,7 @@ from specvit.catalog.ladder import Ladder
 from specvit.config import Config
 from specvit.io import csv_text
 from specvit.paths import SPLITS
-from specvit.tasks import CLASSES
+from specvit.tasks import ALL_CLASSES, CLASSES
 
 HEADER = ("survey", "row", "removed", "total", *SPLITS)
 NO_CLASS = "no class"
@@ -60,15 +60,16 @@ def stats_csv(counts: Counts, config: Config) -> str:
     for key in config.surveys.active:
         cuts = Ladder.read(config.paths.survey_cuts(key), key).steps
         rows += [[key, cut.name, cut.removed, cut.left, *[""] * len(SPLITS)] for cut in cuts]
-        for class_ in (*CLASSES, NO_CLASS):
+        for class_ in (*ALL_CLASSES, NO_CLASS):
             splits = counts.by_split(key, class_)
-            if sum(splits) or class_ != NO_CLASS:
+            if sum(splits) or class_ in CLASSES:
                 rows.append([key, class_, "", sum(splits), *splits])
         splits = counts.by_split(key)
         rows.append([key, "spectra", "", sum(splits), *splits])
-    for class_ in CLASSES:
+    for class_ in ALL_CLASSES:
         splits = counts.by_split(class_=class_)
-        rows.append(["all", class_, "", sum(splits), *splits])
+        if sum(splits) or class_ in CLASSES:
+            rows.append(["all", class_, "", sum(splits), *splits])
     splits = counts.by_split()
     rows.append(["all", "spectra", "", sum(splits), *splits])
     for name, splits in counts.objects.items():

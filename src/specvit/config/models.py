@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from specvit.config.base import HowOnly, Section
 from specvit.config.baselines import Baselines, registered
@@ -19,6 +19,7 @@ from specvit.config.reporting import Evaluate, Report
 from specvit.config.surveys import Simulated, Surveys
 from specvit.errors import ConfigError
 from specvit.paths import RUN_DIR, SPLITS, RunPaths, shard_name
+from specvit.tasks import Task, tasks_of
 
 TaskName = Literal["class", "stellar_type", "redshift", "teff", "logg", "feh"]
 
@@ -80,6 +81,9 @@ class Config(Section):
     """How models are measured."""
     report: Report = Report()
     """The report."""
+    # Not read off `surveys` when asked for: stages that may not read those need it, and run again
+    # with the catalogue when it changes.
+    _labels: dict[str, set[str]] = PrivateAttr(default_factory=dict)
 
     @field_validator("render")
     @classmethod
@@ -120,6 +124,8 @@ class Config(Section):
     @model_validator(mode="after")
     def _possible(self) -> Config:
         self.surveys.check_labels(self.tasks)
+        selects = [survey.select for survey in self.surveys.active.values()]
+        self._labels["class"] = {name for select in selects for name in select.classes or ()}
         variants = [self.variant(name) for name in self.experiment_names]
         names = self.model_names
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -155,6 +161,11 @@ class Config(Section):
                 f"train.loss_weights names {sorted(unknown)}, allowed are tasks {list(self.tasks)}"
             )
         return self
+
+    @property
+    def asked(self) -> list[Task]:
+        """The tasks; the class has the label NONE where a survey's select.classes names it."""
+        return tasks_of(self.tasks, self._labels)
 
     @property
     def paths(self) -> RunPaths:

@@ -14,8 +14,10 @@ from pydantic import Field, field_validator, model_validator
 
 from specvit.config.base import Section
 from specvit.paths import folder_of
+from specvit.tasks import NONE
 
-ClassName = Literal["STAR", "GALAXY", "QSO"]
+ObjectName = Literal["STAR", "GALAXY", "QSO"]
+ClassName = Literal["STAR", "GALAXY", "QSO", "NONE"]
 LabelName = Literal["class", "stellar_type", "redshift", "teff", "logg", "feh"]
 STELLAR_LABELS = ("teff", "logg", "feh")
 
@@ -56,8 +58,9 @@ class Select(Section):
     not_here: ClassVar[dict[str, str]] = {}
 
     classes: tuple[ClassName, ...] | None = Field(("STAR", "GALAXY", "QSO"), min_length=1)
-    """Object classes to keep; null: all, rows without a class too."""
-    subclasses: dict[ClassName, tuple[str, ...]] = {}
+    """Object classes to keep; null: all, rows without a class too. NONE: spectra of nothing, too,
+    where the survey says so (sky fibres, unplugged, broken); they need no redshift and no S/N."""
+    subclasses: dict[ObjectName, tuple[str, ...]] = {}
     """For each class named: regular expressions, one of which the whole subclass must match."""
     min_snr: float | None = 0.0
     """Lowest median signal-to-noise ratio; null: any, rows without one too."""
@@ -115,6 +118,11 @@ class Select(Section):
             if unused:
                 raise ValueError(f"{key} names {unused}, which classes leaves out")
         return self
+
+    @property
+    def takes_nothing(self) -> bool:
+        """Whether spectra of nothing are taken, as the class NONE."""
+        return NONE in (self.classes or ())
 
     def limit(self, class_: str) -> int | None:
         """Largest number of spectra of a class, or None."""

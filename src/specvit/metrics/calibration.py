@@ -14,7 +14,7 @@ from specvit.metrics.classification import CALIBRATION_BINS, TINY, ClassScores, 
 from specvit.metrics.resample import Floats
 from specvit.metrics.values import ValueScores
 from specvit.predictions import COVERAGE
-from specvit.tasks import CLASSES
+from specvit.tasks import ALL_CLASSES
 
 # A temperature outside says that there is nothing to fit (all of val right, or no information).
 TEMPERATURES = (0.05, 20.0)
@@ -151,7 +151,7 @@ class IntervalFactors:
             val.predicted_class if val.predicted_class is not None else np.full(len(known), None)
         )
         by_class = {}
-        for label in CLASSES:
+        for label in ALL_CLASSES:
             rows = known & (classes == label)
             if rows.sum() >= MIN_FITTED:
                 by_class[label] = fit_interval_factor(val.only(rows))

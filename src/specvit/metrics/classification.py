@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from specvit.metrics.resample import Floats
 from specvit.predictions import prob_columns
-from specvit.tasks import Task
+from specvit.tasks import NONE, Task
 
 CALIBRATION_BINS = 15
 TINY = 1e-12  # probabilities of exactly 0 (trees give them) would make a log loss infinite
@@ -67,6 +67,8 @@ class ClassScores:
           confidence| (Guo et al. 2017, eq. 3); `score` takes off the bias that noise gives it.
         - nll: mean of -ln p(true label). brier: mean of sum (p - onehot)^2 (Brier 1950).
         - recall_<LABEL>, precision_<LABEL>.
+        - With the label NONE: anything_purity, the share of spectra of something among those said
+          to be; anything_completeness, the share said to be among those that are.
 
         The two averages over classes need at least two classes among the labels.
         """
@@ -74,7 +76,7 @@ class ClassScores:
         sums = weights @ self._columns(rows)
         total, nll, brier = sums[:, 0], sums[:, 1], sums[:, 2]
         true, pred, hit = (sums[:, 3 + i * k : 3 + (i + 1) * k] for i in range(3))
-        gaps = sums[:, 3 + 3 * k :]
+        gaps = sums[:, 3 + 3 * k : 3 + 3 * k + CALIBRATION_BINS]
         with np.errstate(invalid="ignore", divide="ignore"):
             recall, precision = hit / true, hit / pred
             f1 = 2 * hit / (true + pred)
@@ -90,6 +92,10 @@ class ClassScores:
         for i, label in enumerate(self.labels):
             found[f"recall_{label}"] = recall[:, i]
             found[f"precision_{label}"] = precision[:, i]
+        if NONE in self.labels:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                found["anything_purity"] = sums[:, -1] / sums[:, -2]
+                found["anything_completeness"] = sums[:, -1] / sums[:, -3]
         return found
 
     def _columns(self, rows: NDArray[np.int64]) -> Floats:
@@ -113,8 +119,17 @@ class ClassScores:
                 onehot_pred,
                 onehot_true * onehot_pred,
                 gap,
+                *self._anything(rows),
             ]
         )
+
+    def _anything(self, rows: NDArray[np.int64]) -> list[NDArray[np.bool_]]:
+        """Where something is, is said to be, and both; nothing without the label NONE."""
+        if NONE not in self.labels:
+            return []
+        none = self.labels.index(NONE)
+        there, said = self.true[rows] != none, (self.pred[rows] != none) & (self.pred[rows] >= 0)
+        return [there, said, there & said]
 
 
 def _row_mean(values: Floats) -> Floats:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
+
+from specvit.tasks import NONE
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,18 @@ SCORED: dict[str, Metric] = {
     "nll": Metric("Log loss", "Log loss", "lower", "mean of −ln p of the true class, in nats"),
     "brier": Metric(
         "Brier score", "Brier", "lower", "squared error of the probabilities (Brier 1950)"
+    ),
+    "anything_purity": Metric(
+        "Purity of anything",
+        "Purity",
+        "higher",
+        "of the spectra said to show an object, whichever, the share that do (are not NONE)",
+    ),
+    "anything_completeness": Metric(
+        "Completeness of anything",
+        "Completeness",
+        "higher",
+        "of the spectra that show an object, whichever, the share said to",
     ),
     # redshift
     "success": Metric(
@@ -128,6 +143,14 @@ HEADLINE: dict[str, tuple[str, ...]] = {
     ),
     "regression": ("scatter_nmad", "mae", "rmse", "mean_error", "coverage_68", "r2"),
 }
+ANYTHING = ("anything_purity", "anything_completeness")
+
+
+def headline(kind: str, labels: Collection[str] = ()) -> tuple[str, ...]:
+    """The headline metrics of a task with these labels: with NONE, whether anything is there."""
+    return HEADLINE[kind] + ANYTHING * (NONE in labels)
+
+
 # The one number by which models are ranked.
 RANKING: dict[str, str] = {
     "classification": "accuracy",

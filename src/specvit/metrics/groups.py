@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from specvit.config.reporting import Evaluate
-from specvit.tasks import CLASSES
+from specvit.tasks import ALL_CLASSES
 
 OVERALL = ("all", "all")
 SUBCLASSES = 10
@@ -38,7 +38,7 @@ def make_groups(frame: pd.DataFrame, settings: Evaluate) -> list[Group]:
     Bins hold their lower edge, not their upper. Rows without the value are called `unknown`.
     """
     groups = [Group(*OVERALL, np.ones(len(frame), dtype=bool))]
-    groups += _by_value(frame, "class", CLASSES)
+    groups += _by_value(frame, "class", ALL_CLASSES)
     groups += _by_value(frame, "survey", sorted(frame["survey"].dropna().unique()))
     groups += _by_bin(frame, "snr", settings.snr_edges)
     groups += _by_bin(frame, "z", settings.z_edges)

@@ -79,7 +79,7 @@ def load_model(folder: Path) -> SpecViT:
         render = Render.model_validate_json(json.dumps(settings["render"]))
         grid = Grid.model_validate_json(json.dumps(settings["grid"]))
         stats = LabelStats.from_dict(settings["label_stats"])
-        tasks = tasks_of(settings["tasks"])
+        tasks = tasks_of(settings["tasks"], settings["labels"])
         labels = {task.name: list(task.labels) for task in tasks}
         if settings["format"] != FORMAT or labels != settings["labels"]:
             raise DataError(

@@ -15,7 +15,7 @@ from specvit.io import read_json, write_text
 from specvit.paths import EXAMPLE_SHARDS
 from specvit.plot import render_hash
 from specvit.shards.index import Index, place_columns, read_index
-from specvit.tasks import CLASSES
+from specvit.tasks import ALL_CLASSES
 
 SHOWN_SIZE = 256  # small pictures are enlarged by whole pixels up to about this
 KEPT = ("spectrum_id", "survey", "class", "subclass", "z", "snr", "simulated")
@@ -32,8 +32,8 @@ def gallery_items(config: Config, render: Render) -> list[dict[str, Any]]:
     """
     per_class, plots = config.report.examples, render_hash(render, config.grid)
     summary = read_json(config.paths.shards_summary(render.label))
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in CLASSES}
-    lacking = {name for name in CLASSES if summary["counts"]["classes"].get(name)}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in ALL_CLASSES}
+    lacking = {name for name in ALL_CLASSES if summary["counts"]["classes"].get(name)}
     indexes: dict[str, Index] = {}
     for shard in EXAMPLE_SHARDS:
         lacking = {name for name in lacking if len(found[name]) < per_class}
@@ -85,7 +85,7 @@ def _part(config: Config, render: Render) -> dict[str, Any]:
         "zoom": max(1, SHOWN_SIZE // index["render"]["size"]),
         "classes": [
             (name, [item for item in items if item["class"] == name])
-            for name in CLASSES
+            for name in ALL_CLASSES
             if any(item["class"] == name for item in items)
         ],
         "about": _about(index["render"], index["grid"]),

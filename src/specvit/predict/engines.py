@@ -118,7 +118,7 @@ class Fitted:
             name, tasks = summary["model"], list(summary["tasks"])
             self.weights = str(summary[WEIGHTS_HASH])
             self.grid = Grid.model_validate(summary[GRID])
-            self.tasks = tasks_of(tasks)
+            self.tasks = tasks_of(tasks, summary.get("labels"))
         except (KeyError, TypeError, ValidationError) as error:
             raise DataError(
                 f"{path} does not say what the baseline sees and answers ({error}): an older "

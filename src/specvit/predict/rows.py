@@ -13,7 +13,7 @@ from specvit.metrics.values import OUTLIERS
 from specvit.predict.engines import UNLIKE
 from specvit.predict.prepare import Prepared
 from specvit.predictions import prob_columns
-from specvit.tasks import Task
+from specvit.tasks import NONE, Task
 
 LOW_SNR = 5.0
 """Below it a spectrum is flagged: what the presets of real surveys ask of a spectrum."""
@@ -69,6 +69,11 @@ def table(
     if {"class", "stellar_type"} <= set(frame):
         # What kind of star a galaxy would be says nothing; its probabilities are there to see.
         frame.loc[frame["class"] != "STAR", "stellar_type"] = None
+    if {"class", "z"} <= set(frame):
+        nothing = frame["class"] == NONE
+        frame.loc[nothing, [name for name in frame if name == "z" or name.startswith("z_")]] = (
+            np.nan
+        )
     broad = _broad(frame)
     unlike = np.zeros(len(prepared), bool)
     if UNLIKE in answers:

@@ -44,7 +44,7 @@ from specvit.report.style import (
     model_look,
     style,
 )
-from specvit.tasks import Task, tasks_of
+from specvit.tasks import Task
 
 matplotlib.use("agg")
 
@@ -108,7 +108,7 @@ class Material:
 
     def tasks(self, *kinds: str) -> list[Task]:
         """The run's tasks of these kinds."""
-        return [task for task in tasks_of(self.config.tasks) if task.kind in kinds]
+        return [task for task in self.config.asked if task.kind in kinds]
 
     def entry(self, task: Task) -> dict[str, Any]:
         """What metrics.json holds of a task."""
@@ -153,7 +153,7 @@ def build(material: Material) -> Iterator[Figure]:
 
 def _learning(material: Material) -> Figure:
     drawn = []
-    for task in tasks_of(material.config.tasks):
+    for task in material.config.asked:
         name = TASK_NAMES[task.name].capitalize()
         loss = partial(panels.losses, logs=material.logs, task=task)
         drawn.append(Panel(f"{name}: loss", loss))
@@ -224,7 +224,7 @@ def _by_bin(material: Material, task: Task, metric: str, by: str) -> Panel:
 
 
 def _accuracy_snr(material: Material) -> Figure:
-    tasks = tasks_of(material.config.tasks)
+    tasks = material.config.asked
     return Figure(
         "accuracy_snr",
         "Performance by signal-to-noise ratio",
@@ -383,7 +383,7 @@ def _experiments(material: Material) -> Figure:
     config = material.config
     models = [*config.experiment_names, *config.baselines.models]
     drawn = []
-    for task in tasks_of(config.tasks):
+    for task in config.asked:
         metric = RANKING[task.kind]
         found = material.entry(task)["models"]
         answering = [name for name in models if name in found]
@@ -405,7 +405,7 @@ def _experiments(material: Material) -> Figure:
 def _scaling(material: Material) -> Figure:
     fractions = train_fractions(material.config)
     drawn = []
-    for task in tasks_of(material.config.tasks):
+    for task in material.config.asked:
         metric = RANKING[task.kind]
         found = material.entry(task)["models"]
         points = [

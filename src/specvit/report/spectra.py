@@ -94,7 +94,7 @@ def mark_lines(
         return
     low, high = axes[0].get_xlim()
     end = -np.inf
-    for name in LINES[label]:
+    for name in LINES.get(label, ()):
         wave = WAVELENGTHS[name] * (1 + z)
         if not low < wave < high:
             continue

@@ -10,6 +10,7 @@ from specvit.config.experiments import Experiment
 from specvit.io import csv_text, write_text
 from specvit.metrics.calibration import MIN_FITTED
 from specvit.metrics.definitions import HEADLINE, METRICS, RANKING
+from specvit.metrics.definitions import headline as headline_metrics
 from specvit.report.names import TASK_NAMES, model_name
 from specvit.report.results import (
     BY_NAMES,
@@ -30,7 +31,7 @@ def headline(metrics: dict[str, Any], task: str) -> Table:
     """The models side by side, over all test spectra."""
     entry = metrics["tasks"][task]
     models = each_once(metrics, task)
-    names = HEADLINE[entry["kind"]]
+    names = headline_metrics(entry["kind"], entry["labels"])
     best = {metric: best_model(metrics, task, models, metric) for metric in names}
     rows: list[list[Cell]] = []
     for model in models:

@@ -8,7 +8,6 @@ import pandas as pd
 
 from specvit.config.models import Config
 from specvit.report.names import TASK_NAMES
-from specvit.tasks import tasks_of
 
 MANY = 4  # surveys from which on their releases are left out
 
@@ -17,7 +16,7 @@ def title_of(config: Config, catalog: pd.DataFrame) -> str:
     """`report.title`, or `Class and redshift of simulated SDSS DR17 spectra` from the catalogue."""
     if config.report.title is not None:
         return config.report.title
-    tasks = listed([TASK_NAMES[task.name] for task in tasks_of(config.tasks)])
+    tasks = listed([TASK_NAMES[task.name] for task in config.asked])
     simulated = catalog["simulated"]
     made = "simulated " if simulated.all() else "partly simulated " if simulated.any() else ""
     names = _surveys(catalog)

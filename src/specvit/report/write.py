@@ -17,7 +17,7 @@ from specvit.config.models import MAIN_NETWORK, Config
 from specvit.explain.kept import Relevance, read_relevance
 from specvit.io import atomic_open, read_parquet, write_text
 from specvit.logs import get_logger, progress
-from specvit.metrics.definitions import HEADLINE, METRICS, RANKING
+from specvit.metrics.definitions import METRICS, RANKING, headline
 from specvit.paths import SPLITS
 from specvit.report import provenance, tables
 from specvit.report.claims import Paper, check_claims
@@ -37,7 +37,7 @@ from specvit.report.table import Number, Table
 from specvit.report.title import title_of
 from specvit.report.verdicts import verdicts
 from specvit.status import expected_of, leftover_sentence, leftovers
-from specvit.tasks import CLASSES, tasks_of
+from specvit.tasks import ALL_CLASSES
 
 LOG = get_logger(__name__)
 
@@ -129,7 +129,7 @@ def _context(
     for alarm in alarms:
         LOG.warning("%s", alarm)
     summaries = provenance.training_summaries(config)
-    shown = {name for kind in _kinds(config) for name in HEADLINE[kind]}
+    shown = {name for task in config.asked for name in headline(task.kind, task.labels)}
     return {
         "config": config,
         "title": title_of(config, catalog),
@@ -174,7 +174,7 @@ def _leftovers(config: Config) -> str:
 
 
 def _kinds(config: Config) -> list[str]:
-    return sorted({task.kind for task in tasks_of(config.tasks)})
+    return sorted({task.kind for task in config.asked})
 
 
 def _simulated(catalog: pd.DataFrame) -> str:
@@ -190,7 +190,7 @@ def _simulated(catalog: pd.DataFrame) -> str:
 
 
 def _summary(config: Config, metrics: dict[str, Any]) -> str:
-    what = ", ".join(TASK_NAMES[task.name] for task in tasks_of(config.tasks))
+    what = ", ".join(TASK_NAMES[task.name] for task in config.asked)
     models = ", ".join(_named(config, name) for name in config.experiment_names)
     models += "".join(f", {model_name(name)}" for name in config.baselines.models)
     test, base = metrics["test"], _base(config)
@@ -274,7 +274,7 @@ def _gallery(config: Config) -> list[dict[str, Any]]:
             f"{render.frame} frame), even in log wavelength."
         )
         found = examples(config, label)
-        by_class = [[e for e in found if e.label == name] for name in CLASSES]
+        by_class = [[e for e in found if e.label == name] for name in ALL_CLASSES]
         parts.append(
             {
                 "title": title,

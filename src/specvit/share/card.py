@@ -12,7 +12,7 @@ import timm
 
 from specvit.config import Config, load_config
 from specvit.io import read_json
-from specvit.metrics.definitions import HEADLINE, METRICS, shown
+from specvit.metrics.definitions import METRICS, headline, shown
 from specvit.models.vit import SpecViT
 from specvit.paths import RunPaths
 from specvit.registry import collections
@@ -107,7 +107,7 @@ def metric_rows(metrics: Mapping[str, Any], name: str) -> Iterator[tuple[str, st
         if name not in found["models"]:
             continue
         entries = overall(dict(metrics), task, name)
-        for metric in HEADLINE[TASKS[task].kind]:
+        for metric in headline(TASKS[task].kind, found["labels"]):
             entry = entries[metric]
             low, high = (shown(metric, entry[end]) for end in ("lo", "hi"))
             about = METRICS[metric]

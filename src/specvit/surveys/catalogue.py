@@ -17,9 +17,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from specvit.spectrum.fits_table import Columns
-from specvit.tasks import CLASSES, STELLAR_TYPES
+from specvit.tasks import ALL_CLASSES, CLASSES, NONE, STELLAR_TYPES
 
-UNKNOWN = -1
+UNKNOWN, NOTHING = -1, ALL_CLASSES.index(NONE)
+# Bits of SDSS's ZWARNING: SKY and UNPLUGGED.
+NOTHING_BITS = 1 << 0 | 1 << 7
 # What surveys write into text columns where they have nothing.
 NO_TEXT = (b"", b"Non", b"Unknown", b"NULL", b"null", b"-9999")
 # The letter that starts an MK type, after a prefix for dwarfs, giants and subdwarfs (dM2, gM1,
@@ -34,6 +36,8 @@ class Cut:
 
     name: str
     keep: Callable[[Columns], NDArray[np.bool_]]
+    of_objects: bool = False
+    """Whether it asks for what only an object has: rows of nothing (class NONE) then stay."""
 
 
 def stellar_type(subclass: str) -> str | None:
@@ -73,10 +77,31 @@ def numbers(column: NDArray[Any], sentinels: tuple[float, ...] = (-9999.0,)) -> 
     return values
 
 
-def labelled(columns: Columns, class_text: NDArray[Any], subclass: NDArray[Any]) -> Columns:
-    """Add the columns `class`, `subclass` and `stellar_type` made from the survey's text."""
+def is_nothing(
+    class_text: NDArray[np.bytes_], zwarning: NDArray[np.int64] | None = None
+) -> NDArray[np.bool_]:
+    """Where the survey says that there is nothing: class Unknown, or ZWARNING SKY or UNPLUGGED."""
+    said: NDArray[np.bool_] = np.strings.upper(class_text) == b"UNKNOWN"
+    return said if zwarning is None else said | (zwarning & NOTHING_BITS != 0)
+
+
+def labelled(
+    columns: Columns,
+    class_text: NDArray[Any],
+    subclass: NDArray[Any],
+    nothing: NDArray[np.bool_] | None = None,
+) -> Columns:
+    """Add the columns `class`, `subclass` and `stellar_type` made from the survey's text.
+
+    Rows of `nothing` are of class NONE, whatever the text says, and lose their redshift.
+    """
     class_codes = codes_of(class_text, CLASSES)
     text = without_placeholders(subclass)
+    if nothing is not None:
+        class_codes[nothing] = NOTHING
+        text = np.where(nothing, b"", text)
+        lost = {name: np.where(nothing, np.nan, columns[name]) for name in ("z", "z_err")}
+        columns = {**columns, **lost}
     types = stellar_codes(text, class_codes == CLASSES.index("STAR"))
     return {**columns, "class": class_codes, "subclass": text, "stellar_type": types}
 
@@ -169,7 +194,7 @@ def finished(catalogue: SurveyCatalogue, columns: Columns) -> pd.DataFrame:
     """Rows as SURVEY_SCHEMA has them, but for object_id, source and simulated."""
     ids = catalogue.spectrum_ids(columns)
     frame = pd.DataFrame({"spectrum_id": ids, **catalogue.describe(columns)})
-    frame["class"] = _texts(columns["class"], CLASSES)
+    frame["class"] = _texts(columns["class"], ALL_CLASSES)
     frame["stellar_type"] = _texts(columns["stellar_type"], STELLAR_TYPES)
     text = pd.Series(columns["subclass"].astype("U")).astype(object)
     frame["subclass"] = text.where(text != "", None)

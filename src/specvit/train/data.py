@@ -14,7 +14,6 @@ from specvit.models.vit import SpecViT
 from specvit.plot import render_hash
 from specvit.shards.index import read_index
 from specvit.shards.subset import Subset
-from specvit.tasks import tasks_of
 from specvit.train.loader import TrainOrder
 from specvit.train.ranks import Ranks
 from specvit.train.readers import reader_context
@@ -31,7 +30,7 @@ def read_splits(config: Config) -> tuple[Samples, Samples]:
     if config.train.workers:
         reader_context()  # the readers' server loads its libraries beside what follows
     data, render = config.data, config.render[0].label
-    plots, tasks = render_hash(config.render[0], config.grid), tasks_of(config.tasks)
+    plots, tasks = render_hash(config.render[0], config.grid), config.asked
     subsets = {split: Subset.of(config, split) for split in ("train", "val")}
     for split, subset in subsets.items():
         shards = [config.paths.shard(render, name) for name in config.shard_names(split)]

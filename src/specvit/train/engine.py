@@ -37,7 +37,6 @@ from specvit.models.vit import build_model
 from specvit.plan import KEY
 from specvit.predictions import WEIGHTS_HASH
 from specvit.shards.subset import Subset
-from specvit.tasks import tasks_of
 from specvit.train.checkpoint import (
     generator_states,
     load_checkpoint,
@@ -115,7 +114,7 @@ class Run:
         self.name = f"{config.run}/{network}"
         self.folder = config.paths.model_dir(network)
         self.checkpoints = self.folder / "checkpoints"
-        self.tasks = tasks_of(config.tasks)
+        self.tasks = config.asked
 
         prepare_torch(config.train.seed, ranks)
         samples, self.val_samples = read_splits(config)

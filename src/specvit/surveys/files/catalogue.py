@@ -23,6 +23,7 @@ from specvit.surveys.catalogue import (
     SurveyCatalogue,
     either,
     find_by,
+    is_nothing,
     labelled,
     without_placeholders,
 )
@@ -76,13 +77,13 @@ class FilesCatalogue(SurveyCatalogue):
                         self.refused.append((as_text(path), str(error)))
                     tick.advance()
                 if headers:
-                    yield _columns(headers)
+                    yield _columns(headers, self.settings.select.takes_nothing)
 
     def own_cuts(self) -> list[Cut]:
         """ZWARNING, where the header has it."""
         if not self.settings.select.zwarning_zero:
             return []
-        return [Cut("ZWARNING = 0 or none", lambda columns: ~(columns["zwarning"] > 0))]
+        return [Cut("ZWARNING = 0 or none", lambda c: ~(c["zwarning"] > 0), of_objects=True)]
 
     def find(self, columns: Columns, wanted: frozenset[str]) -> Found:
         """By spectrum_id, path below the folder, or the survey's identity."""
@@ -120,7 +121,7 @@ def _observation(header: Header) -> tuple[object, ...]:
     return header.survey, header.identity, *place
 
 
-def _columns(headers: dict[str, Header]) -> Columns:
+def _columns(headers: dict[str, Header], takes_nothing: bool) -> Columns:
     rows = [
         (h.survey, h.release or "", path, h.identity, h.object_name or "")
         for path, h in headers.items()
@@ -134,7 +135,9 @@ def _columns(headers: dict[str, Header]) -> Columns:
         columns[name] = np.array([np.nan if v is None else v for v in values], np.float64)
     class_text = _bytes([header.class_ for header in headers.values()])
     subclass = without_placeholders(_bytes([header.subclass for header in headers.values()]))
-    return labelled(columns, class_text, subclass)
+    zwarning = np.nan_to_num(columns["zwarning"], nan=0).astype(np.int64)
+    nothing = is_nothing(class_text, zwarning) if takes_nothing else None
+    return labelled(columns, class_text, subclass, nothing)
 
 
 def _bytes(texts: list[str | None]) -> NDArray[np.bytes_]:

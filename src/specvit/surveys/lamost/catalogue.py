@@ -25,6 +25,7 @@ from specvit.surveys.catalogue import (
     SurveyCatalogue,
     find_by,
     is_int64,
+    is_nothing,
     labelled,
     numbers,
 )
@@ -154,7 +155,8 @@ class LamostCatalogue(SurveyCatalogue):
             for name in ("uid", "gp_id"):
                 columns[name] = _key(piece[name]) if name in piece else np.zeros(rows, np.int64)
             columns |= self._joined(piece["obsid"])
-            yield labelled(columns, piece["class"], piece["subclass"])
+            nothing = is_nothing(piece["class"]) if self.settings.select.takes_nothing else None
+            yield labelled(columns, piece["class"], piece["subclass"], nothing)
 
     def _joined(self, obsid: NDArray[np.int64]) -> Columns:
         if self.parameters is None:

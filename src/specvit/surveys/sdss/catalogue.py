@@ -21,6 +21,7 @@ from specvit.surveys.catalogue import (
     either,
     find_by,
     is_int64,
+    is_nothing,
     labelled,
     numbers,
 )
@@ -103,7 +104,7 @@ def _position(piece: Columns, pairs: tuple[tuple[str, str], ...]) -> Columns:
     return {"ra": numbers(ra), "dec": numbers(dec)}
 
 
-def _common(piece: Columns) -> Columns:
+def _common(piece: Columns, takes_nothing: bool) -> Columns:
     z_err = numbers(piece["Z_ERR"])
     z_err[z_err < 0] = np.nan  # a fit that failed
     columns: Columns = {
@@ -115,7 +116,8 @@ def _common(piece: Columns) -> Columns:
     for name in ("ZWARNING", "SPECPRIMARY", "SURVEY", "PROGRAMNAME", "TARGETTYPE", "SPECOBJID"):
         if name in piece:
             columns[name.lower()] = piece[name]
-    return labelled(columns, piece["CLASS"], piece["SUBCLASS"])
+    nothing = is_nothing(piece["CLASS"], _whole(piece["ZWARNING"])) if takes_nothing else None
+    return labelled(columns, piece["CLASS"], piece["SUBCLASS"], nothing)
 
 
 def _one_of(column: str, allowed: tuple[bytes, ...]) -> Any:
@@ -148,7 +150,8 @@ class SdssCatalogue(SurveyCatalogue):
             first, mjd, third = (piece[name] for name in self.release.naming)
             own: Columns = dict(zip(self.naming, (first, mjd.astype(np.int32), third), strict=True))
             own |= {name.lower(): _whole(piece[name]) for name in self.release.objects}
-            columns = own | _position(piece, self.release.positions) | _common(piece)
+            columns = own | _position(piece, self.release.positions)
+            columns |= _common(piece, self.settings.select.takes_nothing)
             yield columns if self.stars is None else columns | self.stars.join(columns)
 
     def own_cuts(self) -> list[Cut]:
@@ -167,11 +170,13 @@ class SdssCatalogue(SurveyCatalogue):
             name = f"programme is {' or '.join(select.programs)}"
             cuts.append(Cut(name, _one_of("programname", programs)))
         if select.science_only:
-            cuts.append(Cut("science target", lambda columns: columns["targettype"] == b"SCIENCE"))
+            cuts.append(
+                Cut("science target", lambda c: c["targettype"] == b"SCIENCE", of_objects=True)
+            )
         if select.primary_only:
-            cuts.append(Cut("SPECPRIMARY = 1", lambda columns: is_set(columns["specprimary"])))
+            cuts.append(Cut("SPECPRIMARY = 1", lambda c: is_set(c["specprimary"]), of_objects=True))
         if select.zwarning_zero:
-            cuts.append(Cut("ZWARNING = 0", lambda columns: columns["zwarning"] == 0))
+            cuts.append(Cut("ZWARNING = 0", lambda c: c["zwarning"] == 0, of_objects=True))
         return cuts
 
     def find(self, columns: Columns, wanted: frozenset[str]) -> Found:
@@ -208,7 +213,7 @@ def _asked_for(select: SdssSelect) -> list[str]:
         "PROGRAMNAME": select.programs is not None,
         "TARGETTYPE": select.science_only,
         "SPECPRIMARY": select.primary_only,
-        "ZWARNING": select.zwarning_zero,
+        "ZWARNING": select.zwarning_zero or select.takes_nothing,
         "SPECOBJID": select.ids is not None,
     }
     return [name for name, needed in asked.items() if needed]
