@@ -24,7 +24,7 @@ GROUP = "specvit.surveys"
 # Modules of specvit.surveys, each with a SURVEY. Their order is that in which objects seen by
 # several surveys are named: a survey added to a run then leaves the objects, and so the splits, of
 # those before it in this list as they were.
-BUILT_IN = ("sdss", "lamost", "files")
+BUILT_IN = ("sdss", "lamost", "desi", "files")
 
 
 def brought(group: str, kind: str, taken: Iterable[str]) -> dict[str, Any]:

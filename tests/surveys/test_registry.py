@@ -97,7 +97,7 @@ print(survey_named("toy").page("v1", "7"))
     done = specvit(package, first=code)
     assert done.stdout.splitlines() == [
         "7 7b ('toy', '7b')",
-        "True ['sdss', 'lamost', 'toy']",
+        "True ['sdss', 'lamost', 'desi', 'toy']",
         "https://toy.example/v1/7.html",
     ], done.stderr
 

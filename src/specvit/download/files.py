@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,9 @@ from specvit.download.disk import disk_full_says, write_at
 from specvit.download.gate import AgainError, Blame, short_pause
 from specvit.download.http import Body, HttpHost
 from specvit.download.ledger import CorruptError, NotThereError, RefusedError
-from specvit.download.sources import find_file
 from specvit.download.token import without_token
 from specvit.errors import DataError, DownloadError
-from specvit.io import atomic_open, read_json, write_json
+from specvit.io import atomic_open, from_text, read_json, write_json
 from specvit.logs import get_logger, progress
 from specvit.paths import folder_of
 
@@ -59,7 +59,7 @@ def fetch_file(
             raise DownloadError(f"{destination} is {wrong}: remove it, to fetch it again")
         log.info("%s is there already", destination)
         return destination
-    with _Part(destination, base_url + path) as part:
+    with Part(destination, base_url + path) as part:
         if not destination.exists():  # another job may have fetched it meanwhile
             asyncio.run(_fetch(base_url, part, download, token))
     return destination
@@ -77,15 +77,23 @@ def _simulate(path: str, destination: Path, simulated: Simulated) -> Path:
     return destination
 
 
-class _Part:
+@dataclass
+class Sent:
+    """Requests sent for one spectrum or file."""
+
+    requests: int = 0
+
+
+class Part:
     """The file as far as it has arrived, `.<name>.part`, and what the server said of it."""
 
     def __init__(self, destination: Path, url: str) -> None:
         self.destination, self.url = destination, url
+        self.sent = Sent()
         self.path = destination.with_name(f".{destination.name}.part")
         self._notes = self.path.with_name(f"{self.path.name}.json")
 
-    def __enter__(self) -> _Part:
+    def __enter__(self) -> Part:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         # Waits for another job that is fetching the same file.
@@ -141,34 +149,43 @@ class _Part:
         self.path.replace(self.destination)
 
 
-async def _fetch(base_url: str, part: _Part, settings: Download, token: str | None) -> None:
+async def _fetch(base_url: str, part: Part, settings: Download, token: str | None) -> None:
     hint = "" if token is None else "; the token was not accepted"
     try:
         async with HttpHost(base_url, settings, token, hint) as host:
-
-            async def go_on() -> None:
-                before = part.size
-                while True:
-                    try:
-                        return await _continue(host, part)
-                    except (AgainError, CorruptError):
-                        # Gigabytes take many connections: only those that bring nothing count.
-                        if part.size <= before:
-                            raise
-                        before = part.size
-                        await short_pause()
-
-            await host.gate.persist(settings.attempts, go_on)
+            await bring(host, part, settings.attempts)
     except (AgainError, CorruptError, NotThereError, RefusedError) as error:
         reason = without_token(str(error), token)
         raise DownloadError(
             f"{part.url}: {reason}. It may also be fetched by other means and put at "
             f"{part.destination}"
         ) from None
+
+
+async def bring(host: HttpHost, part: Part, attempts: int, most: int | None = None) -> None:
+    """Fetch what is missing of a file, and give it its name.
+
+    Raises what HttpHost.get does; CorruptError where it is no table, RefusedError where it is
+    longer than `most` bytes.
+    """
+
+    async def go_on() -> None:
+        before = part.size
+        while True:
+            try:
+                return await _continue(host, part, most)
+            except (AgainError, CorruptError):
+                # Gigabytes take many connections: only those that bring nothing count.
+                if part.size <= before:
+                    raise
+                before = part.size
+                await short_pause()
+
+    await host.gate.persist(attempts, go_on)
     part.finish()
 
 
-async def _continue(host: HttpHost, part: _Part) -> None:
+async def _continue(host: HttpHost, part: Part, most: int | None) -> None:
     """One request for what is still missing."""
     notes, size = part.notes, part.size
     if size and notes.get("length") == size:
@@ -176,6 +193,7 @@ async def _continue(host: HttpHost, part: _Part) -> None:
     headers = {}
     if size and notes.get("validator"):
         headers = {"Range": f"bytes={size}-", "If-Range": notes["validator"]}
+    part.sent.requests += 1
     async with host.get(part.url, headers) as body:
         continues = body.status == HTTPStatus.PARTIAL_CONTENT and headers
         if continues and not body.headers.get("Content-Range", "").startswith(f"bytes {size}-"):
@@ -184,6 +202,8 @@ async def _continue(host: HttpHost, part: _Part) -> None:
         with _progress(part.destination.name, total, part.size) as advance:
             async for chunk in body.chunks():
                 part.append(chunk)
+                if most is not None and part.size > most:
+                    raise RefusedError(f"longer than {most} bytes, which no such file is")
                 if part.size - len(chunk) < SHOWN <= part.size:
                     part.check()
                 advance(len(chunk))
@@ -192,6 +212,15 @@ async def _continue(host: HttpHost, part: _Part) -> None:
     if part.size == 0:
         raise CorruptError("empty file")
     part.check()
+
+
+def find_file(root: Path, path: str) -> Path | None:
+    """The file at `path` below `root`, gzipped or not whatever the path says; None if absent."""
+    other = path.removesuffix(".gz") if path.endswith(".gz") else path + ".gz"
+    for name in (path, other):
+        if (file := from_text(name, root)).is_file():
+            return file
+    return None
 
 
 def not_a_table(name: str, start: bytes) -> str | None:

@@ -51,7 +51,7 @@ def _survey(config: Config, form: str | None) -> tuple[str, str]:
 
 
 def _wanted(config: Config, key: str) -> tuple[str, list[str]]:
-    """Release and paths, sorted, of a survey."""
+    """Release and paths, sorted, each once, of a survey."""
     try:
         table = pq.read_table(
             config.paths.catalog, columns=["release", "path", "source"], **VERIFIED
@@ -64,4 +64,4 @@ def _wanted(config: Config, key: str) -> tuple[str, list[str]]:
     releases = rows["release"].unique().to_pylist()
     if len(releases) != 1:
         raise DataError(f"the catalogue has no spectra of one release of {key}: {releases}")
-    return releases[0], sorted(rows["path"].to_pylist())
+    return releases[0], sorted(set(rows["path"].to_pylist()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, closing
@@ -18,12 +19,14 @@ from specvit.config.models import Config
 from specvit.download.archive import EarlierArchive, write_archive
 from specvit.download.journal import Journal, open_journal
 from specvit.download.ledger import BATCH_ROWS, STATUSES, Entry, Fetched, Wanted, ledger_table
+from specvit.download.shared import FILES_AT_A_TIME, by_file, cut_all
 from specvit.download.sources import Source, open_source
 from specvit.errors import DataError, DownloadError
 from specvit.io import write_parquet
 from specvit.locks import writing
 from specvit.logs import get_logger, progress
 from specvit.plan import Plan
+from specvit.registry import surveys
 
 SHOWN_REASONS = 5
 ROW_COLUMNS = ["spectrum_id", "survey", "release", "path", "identity", "source"]
@@ -53,12 +56,13 @@ def download_shard(config: Config, shard: str, retry_missing: bool = False) -> p
     plan.check_settings(config.split, paths.catalog)
     sources = _open_sources(config, table)
     working = paths.spectra(shard).with_name(f".{shard}.parts")
+    scratch = paths.spectra(shard).with_name(f".{shard}.files")
     with (
         writing(paths, f"spectra/{shard}"),
         open_journal(working) as journal,
         closing(EarlierArchive(paths.spectra(shard), paths.ledger(shard))) as earlier,
     ):
-        job = _Job(table, sources, journal, earlier, retry_missing)
+        job = _Job(table, sources, journal, earlier, scratch, retry_missing)
         job.run(shard)
         ledger = ledger_table(job.in_order())
         _judge(config, shard, ledger)
@@ -70,6 +74,7 @@ def download_shard(config: Config, shard: str, retry_missing: bool = False) -> p
             write_archive(paths.spectra(shard), (name.as_py() for name in wanted), job.read)
         write_parquet(paths.ledger(shard), ledger, plan.metadata)
         journal.remove()
+        shutil.rmtree(scratch, ignore_errors=True)
     _failed_ledger(config, shard).unlink(missing_ok=True)
     return ledger
 
@@ -107,10 +112,11 @@ class _Job:
         sources: dict[str, Source],
         journal: Journal,
         earlier: EarlierArchive,
+        scratch: Path,
         retry_missing: bool,
     ) -> None:
         self._table, self._sources = table, sources
-        self._journal, self._earlier = journal, earlier
+        self._journal, self._earlier, self._scratch = journal, earlier, scratch
         # Rows that are known: None where the journal has the entry, else that of the earlier tar.
         self._known: dict[str, Entry | None] = {}
         kept = journal.recover()
@@ -163,13 +169,21 @@ class _Job:
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
             for name in self._sources:
                 source = await stack.enter_async_context(self._sources[name])
-                waiting = self._unknown(name)
+                survey = surveys().get(name)
+                if survey is not None and survey.shares_files:
+                    self._scratch.mkdir(parents=True, exist_ok=True)
+                    files = by_file(self._unknown(name, "path"))
+                    for _ in range(FILES_AT_A_TIME):
+                        group.create_task(cut_all(source, files, self._scratch, keep))
+                    continue
+                waiting = self._unknown(name, "spectrum_id")
                 for _ in range(source.rows_in_flight):
                     group.create_task(_work(source, waiting, keep))
 
-    def _unknown(self, name: str) -> Iterator[Wanted]:
-        """Rows of a source that are still to be fetched."""
-        for row in _rows(self._table.filter(pc.equal(self._table["source"], name))):
+    def _unknown(self, name: str, order: str) -> Iterator[Wanted]:
+        """Rows of a source that are still to be fetched, in the order of a column."""
+        rows = self._table.filter(pc.equal(self._table["source"], name))
+        for row in _rows(rows.sort_by(order)):
             if row.spectrum_id not in self._known:
                 yield row
 

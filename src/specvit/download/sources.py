@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from specvit.config.data import Download
 from specvit.config.surveys import Simulated
 from specvit.download.check import check_spectrum
+from specvit.download.disk import disk_full_says
+from specvit.download.files import Part, Sent, bring, find_file
 from specvit.download.gate import AgainError, GivenUpError
 from specvit.download.http import HttpHost
 from specvit.download.ledger import (
@@ -29,6 +30,7 @@ from specvit.surveys.read import MAX_BYTES, read_bytes
 
 # In flight for each connection: while some wait for their next try, others use the connections.
 ROWS_A_CONNECTION = 8
+MOST_SHARED = 4 * 2**30  # bytes of a file of many spectra; DESI's biggest coadds have some 1e9
 
 
 class Source(Protocol):
@@ -49,6 +51,10 @@ class Source(Protocol):
 
     async def fetch(self, row: Wanted) -> Fetched:
         """Bring back a checked spectrum, or the reason why there is none."""
+        ...
+
+    async def bring(self, row: Wanted, place: Path) -> Path | Fetched:
+        """The file that holds a row among others, at `place` or in place; or why there is none."""
         ...
 
     async def __aenter__(self) -> Source: ...
@@ -111,6 +117,20 @@ class HttpSource:
                 return Fetched(self.url(path), "ok", sent.requests, data)
         return self._without(row, "missing", NotThereError(absent), sent)
 
+    async def bring(self, row: Wanted, place: Path) -> Path | Fetched:
+        """See Source. Goes on where an earlier job left off."""
+        with Part(place, self.url(row.path)) as part:
+            try:
+                await bring(self._host, part, self._settings.attempts, MOST_SHARED)
+            except NotThereError as error:
+                return self._without(row, "missing", error, part.sent)
+            except (AgainError, RefusedError) as error:
+                return self._without(row, "failed", error, part.sent)
+            except CorruptError as error:
+                return self._without(row, "corrupt", error, part.sent)
+        self._host.gate.delivered()
+        return place
+
     def _without(self, row: Wanted, status: Status, error: Exception, sent: Sent) -> Fetched:
         reason = without_token(str(error), self._token)
         if isinstance(error, CorruptError | RefusedError):
@@ -133,13 +153,6 @@ class HttpSource:
             return data
 
         return await self._host.gate.persist(self._settings.attempts, once)
-
-
-@dataclass
-class Sent:
-    """Requests sent for one spectrum."""
-
-    requests: int = 0
 
 
 class FolderSource:
@@ -191,6 +204,13 @@ class FolderSource:
             return Fetched(url, "ok", attempts, data)
         return Fetched(self.url(row.path), "missing", attempts, reason="no such file")
 
+    async def bring(self, row: Wanted, place: Path) -> Path | Fetched:
+        """See Source. Read in place, so a network file system gives no more than what is cut."""
+        for path in self.paths(row):
+            if (file := from_text(path, self._root)).is_file():
+                return file
+        return Fetched(self.url(row.path), "missing", 0, reason="no such file")
+
 
 class SimulatedSource:
     """The simulated sky, which answers like the surveys' servers."""
@@ -238,11 +258,12 @@ class SimulatedSource:
                 return Fetched(url, "ok", attempts, data)
         return Fetched(self.url(row.path), "missing", attempts, reason=reason)
 
-
-def find_file(root: Path, path: str) -> Path | None:
-    """The file at `path` below `root`, gzipped or not whatever the path says; None if absent."""
-    other = path.removesuffix(".gz") if path.endswith(".gz") else path + ".gz"
-    for name in (path, other):
-        if (file := from_text(name, root)).is_file():
-            return file
-    return None
+    async def bring(self, row: Wanted, place: Path) -> Path | Fetched:
+        """See Source."""
+        try:
+            data = self._sky.read(row.path)
+        except FileNotFoundError:
+            return Fetched(self.url(row.path), "missing", 1, reason="HTTP 404 Not Found")
+        with disk_full_says(place.parent, "the spectra before it are kept"):
+            place.write_bytes(data)
+        return place

@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from specvit.errors import on_one_line
+from specvit.errors import SpectrumError, on_one_line
 from specvit.logs import get_logger
 from specvit.paths import folder_of
 from specvit.surveys.files.find import files_below, printable
-from specvit.surveys.read import MAX_BYTES
+from specvit.surveys.read import MAX_BYTES, open_shared
 from specvit.tables.names import has_spectrum
 from specvit.tables.text import column_names
 from specvit.tar import Member
@@ -72,10 +72,11 @@ def items(inputs: Iterable[Any]) -> Iterator[Item]:
 
 
 def count_of(inputs: Iterable[str]) -> int | None:
-    """Number of spectra, where nothing needs to be opened to know it: files and addresses alone."""
+    """Number of spectra, where a look at each is enough: files of one and addresses alone."""
     texts = list(inputs)
     plain = [text for text in texts if is_address(text) or Path(text).is_file()]
     plain = [text for text in plain if not text.lower().endswith(MANY)]
+    plain = [text for text in plain if is_address(text) or open_shared(Path(text)) is None]
     return len(texts) if len(plain) == len(texts) else None
 
 
@@ -108,7 +109,29 @@ def _named(text: str, *, within_list: bool = False) -> Iterator[Item]:
     elif glob.has_magic(text) and not path.exists():
         yield from _matching(text)
     else:
-        yield Item(printable(text), place=text)
+        yield from _in_file(text)
+
+
+def _in_file(place: str) -> Iterator[Item]:
+    """A file's spectrum, or each of those that a survey's file of many holds."""
+    name = printable(place)
+    many = open_shared(Path(place))
+    if many is None:
+        yield Item(name, place=place)
+        return
+    try:
+        with many as opened:
+            if len(opened.identities) == 1:
+                yield Item(name, place=place)
+                return
+            for row, identity in enumerate(opened.identities):
+                inside = f"{name}/{identity or f'row {row}'}"
+                try:
+                    yield Item(inside, data=opened.cut(row))
+                except SpectrumError as error:
+                    yield Item(inside, reason=str(error))
+    except SpectrumError as error:
+        yield Item(name, reason=str(error))
 
 
 def _address(url: str) -> Item:
@@ -144,7 +167,7 @@ def _in_folder(root: Path) -> Iterator[Item]:
         if path.lower().endswith(".tar"):
             yield from _in_tar(root / path)
         elif NAMES.fullmatch(path):
-            yield Item(printable(str(root / path)), place=str(root / path))
+            yield from _in_file(str(root / path))
         else:
             passed_over[PurePosixPath(path).suffix or "no ending"] += 1
             continue

@@ -17,7 +17,8 @@ from specvit.spectrum.fits_layout import Value
 
 
 @contextmanager
-def _as_spectrum_error() -> Iterator[None]:
+def as_spectrum_error() -> Iterator[None]:
+    """Turn whatever astropy raises inside the block into a SpectrumError."""
     # A broken file makes astropy raise nearly anything: each is one spectrum's bad luck.
     try:
         with warnings.catch_warnings():
@@ -32,7 +33,7 @@ class AstropyFits:
     """A FITS file in memory, read by astropy; SpectrumError where it cannot."""
 
     def __init__(self, data: bytes) -> None:
-        with _as_spectrum_error():
+        with as_spectrum_error():
             self._hdus = fits.open(io.BytesIO(data), memmap=False, lazy_load_hdus=False)
 
     @property
@@ -42,7 +43,7 @@ class AstropyFits:
 
     def get(self, hdu: int, key: str) -> Value:
         """See FitsSource."""
-        with _as_spectrum_error():
+        with as_spectrum_error():
             value = self._hdus[hdu].header.get(key) if hdu < self.count else None
             if isinstance(value, str):
                 return value.strip() or None
@@ -56,7 +57,7 @@ class AstropyFits:
         """See FitsSource."""
         if hdu >= self.count or not isinstance(self._hdus[hdu], fits.BinTableHDU):
             return frozenset()
-        with _as_spectrum_error():
+        with as_spectrum_error():
             # From the cards: building astropy's column objects takes tens of milliseconds.
             return frozenset(
                 str(name).upper() for name in self._hdus[hdu].header["TTYPE*"].values()
@@ -64,7 +65,7 @@ class AstropyFits:
 
     def column(self, hdu: int, name: str) -> NDArray[Any]:
         """See FitsSource."""
-        with _as_spectrum_error():
+        with as_spectrum_error():
             table = self._hdus[hdu]
             index = [str(column).upper() for column in table.columns.names].index(name)
             return np.asarray(table.data.field(index))
@@ -76,8 +77,8 @@ class AstropyFits:
 
     def image(self, hdu: int) -> NDArray[Any]:
         """See FitsSource."""
-        with _as_spectrum_error():
+        with as_spectrum_error():
             image = np.asarray(self._hdus[hdu].data)
-        if image.ndim != 2:
-            raise SpectrumError(f"HDU {hdu} holds no image of two dimensions: {image.shape}")
-        return image
+        if image.ndim not in (1, 2) or image.dtype.kind not in "iuf":
+            raise SpectrumError(f"HDU {hdu} holds no image of one or two axes: {image.shape}")
+        return np.atleast_2d(image)

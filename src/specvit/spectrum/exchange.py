@@ -9,7 +9,8 @@ from specvit.errors import DataError
 if TYPE_CHECKING:
     from specvit.spectrum.types import Spectrum
 
-SDSS_UNIT = "1e-17 erg / (s cm2 Angstrom)"
+ABSOLUTE = frozenset({"sdss", "desi"})  # the others calibrate relative to themselves
+UNIT = "1e-17 erg / (s cm2 Angstrom)"
 
 
 def to_specutils(spectrum: Spectrum) -> Any:
@@ -23,7 +24,7 @@ def to_specutils(spectrum: Spectrum) -> Any:
     import astropy.units as u
     from astropy.nddata import InverseVariance
 
-    unit = u.Unit(SDSS_UNIT) if spectrum.header.survey == "sdss" else u.dimensionless_unscaled
+    unit = u.Unit(UNIT) if spectrum.header.survey in ABSOLUTE else u.dimensionless_unscaled
     return Theirs(
         spectral_axis=spectrum.wavelength * u.AA,
         flux=spectrum.flux * unit,

@@ -63,7 +63,7 @@ class FitsSource(Protocol):
         ...
 
     def image(self, hdu: int) -> NDArray[Any]:
-        """An image, shape (NAXIS2, NAXIS1)."""
+        """An image of one or two axes, shape (NAXIS2 or 1, NAXIS1)."""
         ...
 
 
@@ -194,6 +194,9 @@ class BytesFits:
         entry.header.check_structure()
         if any(self.get(hdu, key) is not None for key in ("BSCALE", "BZERO", "BLANK")):
             raise UnusualFitsError("scaled image")
-        shape = (entry.header.whole("NAXIS2"), entry.header.whole("NAXIS1"))
+        axes = entry.header.whole("NAXIS")
+        if self.get(hdu, "XTENSION") == "BINTABLE" or axes not in (1, 2):
+            raise UnusualFitsError("a compressed image, or no image of one or two axes")
+        shape = (entry.header.whole("NAXIS2") if axes == 2 else 1, entry.header.whole("NAXIS1"))
         kind = IMAGE_TYPES[int(self.get(hdu, "BITPIX") or 0)]
         return np.ndarray(shape, dtype=kind, buffer=self._data, offset=entry.start)

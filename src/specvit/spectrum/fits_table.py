@@ -95,7 +95,7 @@ def open_plain(path: Path) -> BinaryIO:
     return path.open("rb", buffering=0)
 
 
-def _read_header(stream: BinaryIO, path: Path) -> tuple[Cards, int] | None:
+def next_header(stream: BinaryIO, path: Path) -> tuple[Cards, int] | None:
     """Read the header that starts here, and its bytes with padding; None at the end of the file."""
     text = bytearray()
     while len(text) < MOST_HEADER:
@@ -178,7 +178,7 @@ class FitsTable:
 def _first_table(stream: BinaryIO, path: Path) -> tuple[TableLayout, int, int]:
     """Layout, number of rows, and where they start."""
     start = 0
-    while (found := _read_header(stream, path)) is not None:
+    while (found := next_header(stream, path)) is not None:
         header, size = found
         start += size
         if header.value("XTENSION") == "BINTABLE" and header.whole("NAXIS1"):

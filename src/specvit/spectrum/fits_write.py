@@ -101,6 +101,23 @@ def table(head: bytes, rows: NDArray[np.void]) -> bytes:
     return b"".join((head, rows.tobytes(), b"\0" * (-rows.nbytes % BLOCK)))
 
 
+def image(name: str, values: NDArray[np.number], unit: str = "") -> bytes:
+    """Return header and data of an image extension; `values` are big-endian, of any shape."""
+    kind, bits = values.dtype.kind, 8 * values.dtype.itemsize
+    sizes = values.shape[::-1]
+    cards = [
+        b"XTENSION= 'IMAGE   '           / image extension".ljust(CARD),
+        card("BITPIX", -bits if kind == "f" else bits, "array data type"),
+        card("NAXIS", len(sizes), "number of array dimensions"),
+        *(card(f"NAXIS{axis}", size) for axis, size in enumerate(sizes, 1)),
+        card("PCOUNT", 0, "number of group parameters"),
+        card("GCOUNT", 1, "number of groups"),
+        card("EXTNAME", name),
+        *([card("BUNIT", unit)] if unit else []),
+    ]
+    return header(cards) + padded(values.tobytes())
+
+
 def text_field(values: NDArray[np.str_] | Sequence[str] | str, width: int) -> NDArray[np.bytes_]:
     """Text of a table column: padded with spaces as FITS wants it, not with NUL as numpy does."""
     padded_text: NDArray[np.bytes_] = np.char.ljust(np.asarray(values).astype(f"S{width}"), width)

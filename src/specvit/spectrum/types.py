@@ -22,7 +22,8 @@ class Header:
     """The survey's name for this kind of file."""
     identity: str
     """Without padding: `plate-mjd-fiber` (266-51602-1) for SDSS, `field-mjd-catalogid` for SDSS-V,
-    the obsid for LAMOST (`night-plan_spNN-fiber` in its first releases, which have none)."""
+    the obsid for LAMOST (`night-plan_spNN-fiber` in its first releases, which have none), the
+    TARGETID for DESI."""
     object_name: str | None
     """The survey's name for the object: LAMOST designation, or None."""
     release: str | None
@@ -45,7 +46,7 @@ class Spectrum:
     loglam: NDArray[np.float64]
     """log10 of vacuum wavelength in Angstrom, rising."""
     flux: NDArray[np.float32]
-    """1e-17 erg/s/cm2/A (SDSS) or relative (LAMOST)."""
+    """1e-17 erg/s/cm2/A (SDSS, DESI) or relative (LAMOST)."""
     ivar: NDArray[np.float32]
     """Inverse variance of flux; 0 where unknown."""
     good: NDArray[np.bool_]

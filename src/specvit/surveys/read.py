@@ -6,6 +6,7 @@ import errno
 import stat
 import zlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from specvit.registry import surveys
 from specvit.spectrum.fits import BytesFits, FitsSource
 from specvit.spectrum.fits_layout import UnusualFitsError, check_limits
 from specvit.spectrum.types import Header, Spectrum
-from specvit.surveys.survey import Reader, Survey
+from specvit.surveys.survey import Many, Reader, Survey
 
 GZIP_MAGIC = b"\x1f\x8b"
 # A full SDSS file has a few MB; a few kB of gzip can unpack to as many GB.
@@ -64,6 +65,12 @@ def header_of(source: FitsSource, row: int = 0) -> Header:
     """Read a header from an opened file."""
     _, reader, layout = recognised(source)
     return reader.header(source, layout, row)
+
+
+def open_shared(path: Path) -> AbstractContextManager[Many] | None:
+    """Open a file that holds many spectra of some survey; None where it is none. See Survey."""
+    opened = (survey.open_shared(path) for survey in surveys().values())
+    return next((many for many in opened if many is not None), None)
 
 
 def recognised(source: FitsSource) -> tuple[Survey[Any], Reader, str]:

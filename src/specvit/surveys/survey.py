@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar
@@ -75,6 +76,20 @@ class Reader(Protocol):
         """Read the identity alone: a look at every download must be cheap."""
 
 
+class Many(Protocol):
+    """An open file that holds many spectra."""
+
+    @property
+    def identities(self) -> Sequence[str]:
+        """Header.identity of each row; empty text where the file names none."""
+
+    def cut(self, row: int) -> bytes:
+        """One row as a file of its own, the same bytes every time.
+
+        Raises SpectrumError where it cannot be read.
+        """
+
+
 class Collection(ABC, Generic[S]):
     """Spectra with a catalogue: a survey, or a folder of files of several surveys."""
 
@@ -97,6 +112,9 @@ class Survey(Collection[S]):
 
     transfer_forms: ClassVar[tuple[str, ...]] = ("urls",)
     """What `specvit download --write-list` can write for it, the best first."""
+    shares_files: ClassVar[bool] = False
+    """Whether rows of the catalogue share files: `download` then fetches a file once for all its
+    rows of a shard, and keeps what `open_shared` cuts out of it."""
 
     @property
     @abstractmethod
@@ -110,6 +128,13 @@ class Survey(Collection[S]):
     def locations(self, row: Located) -> list[str]:
         """Paths below the base URL in the order to try: the row's, then documented alternatives."""
         return [row.path]
+
+    def open_shared(self, path: Path) -> AbstractContextManager[Many] | None:
+        """Open a file of many spectra; None, after a quick look, where it is none of this survey's.
+
+        Raises SpectrumError, here or on entering, where it is one but cannot be read.
+        """
+        return None
 
     def in_mirror(self, row: Located) -> list[str]:
         """Further paths that a mirror's folder may have it under."""

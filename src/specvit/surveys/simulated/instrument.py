@@ -79,6 +79,22 @@ LAMOST = Spectrograph(
     4.5, 0.012, 6.0, 5850.0, 0.5, 0.83,
 )  # fmt: skip
 
+# Noise of a pixel of 0.8 A in 1000 s: the shape of IVAR in a public coadd, at the depth that its
+# TSNR2 gives; R = 2000 to 5000 (DESI Collaboration 2022, AJ 164, 207). Stars are no sharper than
+# the library's, whose spectra are SDSS's.
+DESI = Spectrograph(
+    "DESI", (35556, 35556), (4368, 4368),
+    (3600, 3700, 3900, 4200, 4500, 5000, 5500, 5800, 6000, 6500, 7000, 7700, 8500, 9000, 9500,
+     9800),
+    (0.92, 0.88, 0.80, 0.73, 0.69, 0.62, 0.57, 0.54, 0.57, 0.50, 0.44, 0.45, 0.41, 0.39, 0.37,
+     0.37),
+    (2.90, 1.90, 1.05, 0.67, 0.58, 0.43, 0.40, 0.42, 0.37, 0.31, 0.22, 0.20, 0.18, 0.20, 0.30,
+     0.45),
+    (3.60, 3.00, 2.00, 2.20, 2.10, 1.90, 1.90, 2.50, 2.00, 1.60, 1.50, 1.50, 1.50, 2.00, 2.50,
+     3.00),
+    0.56, 0.010, 1.0, 5790.0, 0.0, 1.0,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Sky:
@@ -102,7 +118,7 @@ def _line_list() -> Floats:
     return np.array([[float(value) for value in line.split()] for line in text.split(",")])
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=4)
 def sky_of(spectrograph: Spectrograph) -> Sky:
     """Return the templates of a spectrograph, built once a process."""
     k = np.arange(GRID_START, GRID_STOP)

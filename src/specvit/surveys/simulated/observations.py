@@ -121,7 +121,8 @@ def _scatter(rng: Generator, ra: Floats, dec: Floats, radius: float) -> tuple[Fl
     return np.round(new_ra % 360, 8), np.round(new_dec, 8)
 
 
-def _jitter(rng: Generator, values: Floats, arcsec: float) -> Floats:
+def jitter(rng: Generator, values: Floats, arcsec: float) -> Floats:
+    """Positions (deg) as another survey measured them."""
     offsets: Floats = np.round(values + rng.uniform(-arcsec, arcsec, len(values)) * ARCSEC, 6)
     return offsets
 
@@ -137,7 +138,7 @@ def _rank_within(rng: Generator, groups: Ints) -> Ints:
     return rank
 
 
-def _fates(rng: Generator, n: int, settings: Simulated) -> tuple[Ints, Ints]:
+def fates(rng: Generator, n: int, settings: Simulated) -> tuple[Ints, Ints]:
     """Exact numbers of missing and corrupt files, at random rows; kinds of damage take turns."""
     missing = round(n * settings.missing_fraction)
     corrupt = min(round(n * settings.corrupt_fraction), n - missing)
@@ -150,7 +151,7 @@ def _fates(rng: Generator, n: int, settings: Simulated) -> tuple[Ints, Ints]:
     return fate, damage
 
 
-def _measure(rng: Generator, rows: Structured, objects: Structured) -> None:
+def measure(rng: Generator, rows: Structured, objects: Structured) -> None:
     """Fill z and z_err: errors fall with S/N; broad lines and few lines make them larger."""
     seen = objects[rows["object"]]
     base = np.choose(seen["kind"], [9e-5, 1.1e-4, 3e-4 * (1 + seen["z"]), 1e-3])
@@ -237,7 +238,7 @@ def _sdss(rng: Generator, settings: Simulated) -> tuple[Structured, Structured, 
     rows["ra"] = np.round(seen["ra"] + jitter * ARCSEC * rng.uniform(-1, 1, total), 7)
     rows["dec"] = np.round(seen["dec"] + jitter * ARCSEC * rng.uniform(-1, 1, total), 7)
     _sdss_quality(rng, rows, seen, objects)
-    rows["fate"], rows["damage"] = _fates(rng, total, settings)
+    rows["fate"], rows["damage"] = fates(rng, total, settings)
     return objects, rows, np.concatenate(fields)
 
 
@@ -259,7 +260,7 @@ def _sdss_quality(rng: Generator, rows: Structured, seen: Structured, objects: S
     rows["snr_all"] = np.round(_snr(seen["rmag"] + depth, np.where(boss, 20.35, 19.75)), 4)
     response = np.array([0.3, 0.9, 1.15, 1.55, 1.1])
     rows["snr"] = np.round(_band_snr(rng, rows["snr_all"], seen, response), 4)
-    _measure(rng, rows, objects)
+    measure(rng, rows, objects)
     # By far the commonest warning, rising steeply at low S/N.
     doubtful = rng.random(len(rows)) < 0.01 + 0.5 * np.exp(-rows["snr_all"] / 1.2)
     rows["zwarning"] = np.where(doubtful, 1 << SMALL_DELTA_CHI2, 0)
@@ -315,16 +316,16 @@ def _lamost(
     everything = np.concatenate([objects, new])
     seen = everything[rows["object"]]
     _lamost_fibers(rng, rows)
-    rows["ra"] = _jitter(rng, seen["ra"], 0.2)
-    rows["dec"] = _jitter(rng, seen["dec"], 0.2)
+    rows["ra"] = jitter(rng, seen["ra"], 0.2)
+    rows["dec"] = jitter(rng, seen["dec"], 0.2)
     depth = rng.normal(0, 0.35, total)
     rows["snr_all"] = _snr(seen["rmag"] + depth, 17.6).clip(0.8, 400)
     response = np.array([0.2, 0.65, 1.1, 1.9, 1.35])
     rows["snr"] = np.round(_band_snr(rng, rows["snr_all"], seen, response).clip(0.3, 900), 2)
-    _measure(rng, rows, everything)
+    measure(rng, rows, everything)
     for name in ("z", "z_err"):
         rows[name][seen["kind"] == NONE] = -9999.0
-    rows["fate"], rows["damage"] = _fates(rng, total, settings)
+    rows["fate"], rows["damage"] = fates(rng, total, settings)
     return everything, rows
 
 

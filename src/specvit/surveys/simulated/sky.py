@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from specvit.config.surveys import Simulated
 from specvit.surveys.sdss.paths import Release
 from specvit.surveys.simulated import damage, lamost_files
+from specvit.surveys.simulated.desi_files import DesiFiles
 from specvit.surveys.simulated.exposure import (
     Exposure,
     Pixels,
@@ -52,7 +54,7 @@ _LAMOST_SPECTRUM = re.compile(r"(?P<release>dr\d+)/v[\d.]+/spectrum/fits/(?P<obs
 
 
 class SimulatedSky:
-    """Serves both simulated surveys; the same settings give the same bytes everywhere.
+    """Serves the simulated surveys; the same settings give the same bytes everywhere.
 
     The objects and rows of the catalogues are drawn when it is made; spectra when they are read.
     """
@@ -86,7 +88,14 @@ class SimulatedSky:
             return summary
         if (found := self._sdss5.find(path)) is not None:
             return self._serve_sdss5(*found, path)
+        if (data := self._desi.read(path)) is not None:
+            return data
         raise FileNotFoundError(f"the simulated sky has nothing at {path}")
+
+    @cached_property
+    def _desi(self) -> DesiFiles:
+        """Drawn when it is asked for: most runs do not."""
+        return DesiFiles(self.settings, self.universe, self._model)
 
     def _serve_sdss(self, match: re.Match[str], path: str) -> bytes:
         plate, mjd, fiber = (int(match[name]) for name in ("plate", "mjd", "fiber"))

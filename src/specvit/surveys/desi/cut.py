@@ -1,0 +1,153 @@
+"""DESI coadds on disk: hundreds of spectra and as many MB, out of which single ones are cut.
+
+A cut-out has the coadd's own layout with one row, without the resolution matrices, which are three
+quarters of a coadd. Written card by card: the same coadd gives the same bytes on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specvit.errors import DataError, SpectrumError
+from specvit.spectrum.astropy_fits import as_spectrum_error
+from specvit.spectrum.fits_layout import UnusualFitsError, blocks
+from specvit.spectrum.fits_table import next_header
+from specvit.spectrum.fits_write import (
+    Column,
+    card,
+    header,
+    image,
+    remark,
+    row_dtype,
+    table,
+    table_header,
+)
+from specvit.surveys.desi.coadd import CAMERAS, cameras_in
+
+# The first extension of every file of this layout that is known.
+FIRST = frozenset(
+    {"FIBERMAP", *(f"{c}_{part}" for c in CAMERAS for part in ("FLUX", "WAVELENGTH"))}
+)
+# Of the primary header: where on the sky, in which part of the survey; whether it is simulated.
+KEPT_KEYS = ("ORIGIN", "SURVEY", "PROGRAM", "SPGRP", "SPGRPVAL", "HPXPIXEL", "TILEID")
+COLUMNS = (Column("TARGETID", "K"), Column("TARGET_RA", "D"), Column("TARGET_DEC", "D"))
+PARTS = {"FLUX": ">f4", "IVAR": ">f4", "MASK": ">i4"}
+
+
+def is_coadd(path: Path) -> bool:
+    """Whether the file has the layout, by its first two headers."""
+    try:
+        if not path.is_file():  # a pipe would never end
+            return False
+        with path.open("rb") as stream:
+            primary = next_header(stream, path)
+            if primary is None:
+                return False
+            stream.seek(blocks(primary[0].data_bytes()), 1)
+            second = next_header(stream, path)
+            return second is not None and second[0].value("EXTNAME") in FIRST
+    except (OSError, DataError, UnusualFitsError, SpectrumError):
+        return False
+
+
+@contextmanager
+def open_coadd(path: Path) -> Iterator[Coadd]:
+    """Open a coadd. Raises SpectrumError where it is none or broken."""
+    from astropy.io import fits
+
+    with as_spectrum_error():
+        hdus = fits.open(path, memmap=False)
+    try:
+        yield Coadd(hdus)
+    finally:
+        hdus.close()
+
+
+class Coadd:
+    """See Many; `open_coadd` opens one."""
+
+    def __init__(self, hdus: Any) -> None:
+        with as_spectrum_error():
+            self._hdus = {hdu.name: hdu for hdu in hdus}
+            self._primary = hdus[0].header
+        self._cameras = cameras_in(self._hdus)
+        if not self._cameras:
+            raise SpectrumError("no DESI coadd: no camera with wavelength, flux and ivar")
+        self._fibermap = None
+        if "FIBERMAP" in self._hdus:
+            with as_spectrum_error():
+                data = self._hdus["FIBERMAP"].data
+                self._fibermap = np.zeros(len(data), row_dtype(COLUMNS))
+                for column in COLUMNS:
+                    self._fibermap[column.name] = data[column.name]
+        self._check_rows()
+
+    def _check_rows(self) -> None:
+        with as_spectrum_error():
+            shapes = {name: self._hdus[name].shape for name in self._images}
+        self.rows = shapes[f"{self._cameras[0]}_FLUX"][0]
+        if self._fibermap is not None and len(self._fibermap) != self.rows:
+            raise SpectrumError(f"FIBERMAP of {len(self._fibermap)} rows, spectra of {self.rows}")
+        for camera in self._cameras:
+            wanted = (self.rows, *self._hdus[f"{camera}_WAVELENGTH"].shape)
+            for name in (name for name in self._images if name.startswith(camera)):
+                if shapes[name] != wanted:
+                    raise SpectrumError(f"{name} has the shape {shapes[name]}, not {wanted}")
+
+    @property
+    def _images(self) -> list[str]:
+        """Names of the images with a row a spectrum."""
+        names = (f"{camera}_{part}" for camera in self._cameras for part in PARTS)
+        return [name for name in names if name in self._hdus]
+
+    @property
+    def identities(self) -> Sequence[str]:
+        """The TARGETIDs; empty texts where there is no FIBERMAP."""
+        if self._fibermap is None:
+            return [""] * self.rows
+        return [str(target) for target in self._fibermap["TARGETID"].tolist()]
+
+    def cut(self, row: int) -> bytes:
+        """See Many."""
+        pieces = [self._start]
+        if self._fibermap is not None:
+            one = self._fibermap[row : row + 1]
+            pieces.append(table(table_header(COLUMNS, 1, "FIBERMAP"), one))
+        for camera in self._cameras:
+            pieces.append(self._wavelengths[camera])
+            for name in (name for name in self._images if name.startswith(camera)):
+                with as_spectrum_error():
+                    values = np.asarray(self._hdus[name].section[row : row + 1])
+                    pieces.append(image(name, values.astype(PARTS[name[2:]])))
+        return b"".join(pieces)
+
+    @cached_property
+    def _start(self) -> bytes:
+        """The primary header, which all rows share."""
+        kept = {key: self._primary.get(key) for key in KEPT_KEYS}
+        return header(
+            [
+                card("SIMPLE", True, "conforms to FITS standard"),
+                card("BITPIX", 8, "array data type"),
+                card("NAXIS", 0, "number of array dimensions"),
+                card("EXTEND", True),
+                *(card(key, value) for key, value in kept.items() if isinstance(value, str | int)),
+                remark("One row of a DESI coadd, cut out by specvit", "HISTORY"),
+            ]
+        )
+
+    @cached_property
+    def _wavelengths(self) -> dict[str, bytes]:
+        """The extensions with wavelengths, which all rows share."""
+        names = {camera: f"{camera}_WAVELENGTH" for camera in self._cameras}
+        with as_spectrum_error():
+            return {
+                camera: image(name, self._hdus[name].data.astype(">f8"), "Angstrom")
+                for camera, name in names.items()
+            }

@@ -1,0 +1,197 @@
+"""DESI's own layouts: the redshift catalogue, and coadds of the targets of one part of the sky."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specvit.config.surveys import Simulated
+from specvit.spectrum.fits_write import (
+    Column,
+    card,
+    header,
+    image,
+    remark,
+    row_dtype,
+    table,
+    table_header,
+    text_field,
+)
+from specvit.surveys.desi import CATALOGUE, REDUCTION
+from specvit.surveys.simulated.desi_targets import DEPTH, draw_targets, is_there, subtypes
+from specvit.surveys.simulated.exposure import Pixels, add_runs, noise_of, rounded
+from specvit.surveys.simulated.instrument import DESI
+from specvit.surveys.simulated.objects import CLASS_NAMES, NONE, Structured
+from specvit.surveys.simulated.observations import Universe
+from specvit.surveys.simulated.seeds import Floats, Generator, generator
+
+NOTICE = "SIMULATED: not an observation, made by specvit's simulated sky"
+# First wavelength (A) and number of pixels of each camera, which are 0.8 A wide.
+CAMERAS = {"B": (3600.0, 2751), "R": (5760.0, 2326), "Z": (7520.0, 2881)}
+PIXEL = 0.8
+BADPIX = 1  # bit of desispec's specmask that is set on pixels of a bad detector column
+
+_COADD = re.compile(
+    rf"{re.escape(REDUCTION)}/healpix/(?P<survey>[a-z0-9]+)/(?P<program>[a-z]+)/(?P<group>\d+)/"
+    r"(?P<healpix>\d+)/coadd-(?P=survey)-(?P=program)-(?P=healpix)\.fits"
+)
+_NAMES = (Column("TARGETID", "K"),)
+_TARGET = (
+    Column("COADD_FIBERSTATUS", "J"),
+    Column("TARGET_RA", "D"),
+    Column("TARGET_DEC", "D"),
+    Column("OBJTYPE", "3A"),
+    Column("FIBERFLUX_R", "E"),
+)
+_RESULT = (
+    Column("SURVEY", "7A"),
+    Column("PROGRAM", "6A"),
+    Column("HEALPIX", "J"),
+    Column("Z", "D"),
+    Column("ZERR", "D"),
+    Column("ZWARN", "K"),
+    Column("SPECTYPE", "6A"),
+    Column("SUBTYPE", "20A"),
+    Column("DELTACHI2", "D"),
+)
+_DEPTH = (Column("TSNR2_LRG_R", "E"), Column("ZCAT_PRIMARY", "L"))
+
+
+class DesiFiles:
+    """Makes the simulated DESI's files.
+
+    `model` gives the noise-free flux of an object on some pixels, as the other surveys see it.
+    """
+
+    def __init__(
+        self, settings: Simulated, universe: Universe, model: Callable[[np.void, Pixels], Floats]
+    ) -> None:
+        self._settings, self._universe, self._model = settings, universe, model
+        self.rows = draw_targets(settings, universe)
+
+    def read(self, path: str) -> bytes | None:
+        """The bytes at a path; None where it is none of DESI's, or there is no such coadd."""
+        if path == CATALOGUE:
+            return self.catalogue()
+        match = _COADD.fullmatch(path)
+        if match is None or int(match["healpix"]) // 100 != int(match["group"]):
+            return None
+        rows = self.rows
+        inside = (rows["healpix"] == int(match["healpix"])) & is_there(rows)
+        inside &= (rows["survey"] == match["survey"]) & (rows["program"] == match["program"])
+        return self.coadd(np.flatnonzero(inside)) if inside.any() else None
+
+    def catalogue(self) -> bytes:
+        """Return zall-pix-iron.fits: one row for every spectrum."""
+        columns = (*_NAMES, *_RESULT, *_TARGET, *_DEPTH)
+        return table(_primary() + table_header(columns, len(self.rows), "ZCATALOG"),
+                     self._filled(columns, self.rows))  # fmt: skip
+
+    def coadd(self, numbers: NDArray[np.int64]) -> bytes:
+        """Return a coadd of these rows, without resolution matrices."""
+        rows = self.rows[numbers]
+        columns = (*_NAMES, *_TARGET)
+        head = table_header(columns, len(rows), "FIBERMAP")
+        pieces = [_primary(rows[0]), table(head, self._filled(columns, rows))]
+        observed = [self.observe(int(number)) for number in numbers]
+        for camera in CAMERAS:
+            flux, ivar, mask = (np.stack(arrays) for arrays in zip(
+                *(one[camera] for one in observed), strict=True))  # fmt: skip
+            pieces += [
+                image(f"{camera}_WAVELENGTH", wavelengths(camera).astype(">f8"), "Angstrom"),
+                image(f"{camera}_FLUX", flux.astype(">f4"), "10**-17 erg/(s cm2 Angstrom)"),
+                image(f"{camera}_IVAR", ivar.astype(">f4")),
+                image(f"{camera}_MASK", mask.astype(">i4")),
+            ]
+        return b"".join(pieces)
+
+    def observe(self, number: int) -> dict[str, tuple[Any, Any, Any]]:
+        """Flux, ivar and mask of a row in each camera, shapes (pixels,).
+
+        The noise is that of the depth, in the catalogue's TSNR2; calibrated to 1 % a camera.
+        """
+        row = self.rows[number]
+        rng = generator(self._settings.seed, "desi", "exposure", number)
+        first, last = (int(np.log10(edge) * 1e4) for edge in (3595.0, 9830.0))
+        pixels = Pixels(DESI, first, last - first)
+        model = self._model(row, pixels)
+        sigma, _ = noise_of(pixels, model, float(np.exp(rng.normal(0, 0.35))))
+        sigma = sigma * np.sqrt(DEPTH["dark"] / row["tsnr2"])
+        return {camera: _through(rng, camera, pixels, model, sigma) for camera in CAMERAS}
+
+    def _filled(self, columns: tuple[Column, ...], rows: Structured) -> Structured:
+        seen = self._universe.objects[rows["object"]]
+        nothing = seen["kind"] == NONE
+        values = {
+            "TARGETID": rows["targetid"],
+            "SURVEY": rows["survey"],
+            "PROGRAM": rows["program"],
+            "HEALPIX": rows["healpix"],
+            "Z": rows["z"],
+            "ZERR": rows["z_err"],
+            "ZWARN": rows["zwarn"],
+            # Every fiber gets the class that fits best, those on nothing too.
+            "SPECTYPE": CLASS_NAMES[np.where(nothing, rows["object"] % 3, seen["kind"])],
+            "SUBTYPE": subtypes(seen),
+            "DELTACHI2": np.where(rows["zwarn"] > 0, 5.0, np.round(rows["snr_all"] ** 2 * 40, 3)),
+            "TARGET_RA": rows["ra"],
+            "TARGET_DEC": rows["dec"],
+            "OBJTYPE": np.where(nothing, "SKY", "TGT"),
+            "FIBERFLUX_R": rows["fiberflux"],
+            "TSNR2_LRG_R": rows["tsnr2"],
+            "ZCAT_PRIMARY": np.where(rows["primary"], "T", "F"),
+        }
+        out = np.zeros(len(rows), row_dtype(columns))
+        for column in columns:
+            if column.name in values:
+                kind, value = out.dtype[column.name], values[column.name]
+                is_text = kind.kind == "S"
+                out[column.name] = text_field(value, kind.itemsize) if is_text else value
+        return out
+
+
+def wavelengths(camera: str) -> Floats:
+    """Vacuum wavelengths (A) of a camera's pixels."""
+    start, count = CAMERAS[camera]
+    return np.asarray(start + PIXEL * np.arange(count))
+
+
+def _through(
+    rng: Generator, camera: str, pixels: Pixels, model: Floats, sigma: Floats
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
+    """One camera's flux, ivar and mask."""
+    wave = wavelengths(camera)
+    noise = np.interp(wave, pixels.wavelength, sigma)
+    if camera == "R":  # dichroics send little light to its ends
+        from_end = np.minimum(wave - wave[0], wave[-1] - wave)
+        noise = noise * (1 + 10 * np.exp(-from_end / 25))
+    factor = float(np.exp(rng.normal(0, 0.01)))
+    flux = np.interp(wave, pixels.wavelength, model) + noise * rng.standard_normal(len(wave))
+    mask = np.zeros(len(wave), np.int32)
+    if rng.random() < 0.3:
+        add_runs(rng, mask, BADPIX, 0.004, 6)
+    # The coadd has no weight where all exposures are masked.
+    ivar = np.where(mask == 0, (factor * noise) ** -2, 0.0)
+    return rounded(np.where(mask == 0, factor * flux, 0.0)), rounded(ivar), mask
+
+
+def _primary(row: np.void | None = None) -> bytes:
+    cards = [
+        card("SIMPLE", True, "conforms to FITS standard"),
+        card("BITPIX", 8, "array data type"),
+        card("NAXIS", 0, "number of array dimensions"),
+        card("EXTEND", True),
+        card("ORIGIN", "SIMULATED", "not an observation: made by specvit"),
+    ]
+    if row is not None:
+        cards += [
+            card("SURVEY", str(row["survey"])),
+            card("PROGRAM", str(row["program"])),
+            card("SPGRP", "healpix"),
+            card("HPXPIXEL", int(row["healpix"])),
+        ]
+    return header([*cards, remark(NOTICE, "HISTORY")])

@@ -1,0 +1,94 @@
+"""Which objects of the sky DESI observed too: the rows of its simulated catalogue."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specvit.config.surveys import Simulated
+from specvit.surveys.simulated import bases
+from specvit.surveys.simulated.objects import NONE, STAR, Structured
+from specvit.surveys.simulated.observations import (
+    MISSING,
+    SMALL_DELTA_CHI2,
+    Universe,
+    fates,
+    jitter,
+    measure,
+)
+from specvit.surveys.simulated.seeds import generator
+
+EVERY = 2  # of the objects that SDSS or LAMOST has, one in so many
+BRIGHT_LIMIT = 19.0  # of the bright programme, in r
+DEPTH = {"bright": 6.0, "dark": 35.0}  # TSNR2_LRG_R of 180 and 1000 s in good conditions
+FIRST_TARGET = 39_627_000_000_000_000
+CELL = 2.0  # deg: cells of this size stand in for the pixels of HEALPix
+
+DESI_ROW = np.dtype(
+    [
+        ("object", "i8"),  # row in the universe's objects
+        ("targetid", "i8"),
+        ("survey", "U7"),
+        ("program", "U6"),
+        ("healpix", "i8"),
+        ("ra", "f8"),
+        ("dec", "f8"),
+        ("z", "f8"),
+        ("z_err", "f8"),
+        ("zwarn", "i8"),
+        ("fiberflux", "f8"),  # nanomaggies
+        ("tsnr2", "f8"),
+        ("snr_all", "f8"),  # about what the depth gives; what z_err follows
+        ("primary", "?"),
+        ("fate", "u1"),
+    ]
+)
+
+
+def draw_targets(settings: Simulated, universe: Universe) -> Structured:
+    """Draw DESI's spectra: each object once in the main survey, a few in sv3 too."""
+    # Kept apart from what the catalogue needs, as everything else in the simulated package.
+    from specvit.surveys.desi.catalogue import expected_snr
+
+    rng = generator(settings.seed, "desi")
+    objects = universe.objects
+    once = np.arange(0, len(objects), EVERY)
+    again = rng.choice(once, round(len(once) * settings.repeat_fraction), replace=False)
+    rows = np.zeros(len(once) + len(again), DESI_ROW)
+    rows["object"] = np.concatenate([once, again])
+    rows["primary"] = np.arange(len(rows)) < len(once)
+    rows["survey"] = np.where(rows["primary"], "main", "sv3")
+    seen = objects[rows["object"]]
+    rows["targetid"] = FIRST_TARGET + rows["object"]
+    rows["program"] = np.where(seen["rmag"] < BRIGHT_LIMIT, "bright", "dark")
+    across, up = np.floor(seen["ra"] / CELL), np.floor((seen["dec"] + 90) / CELL)
+    rows["healpix"] = (across * 180 / CELL + up).astype(np.int64)
+    rows["ra"], rows["dec"] = (jitter(rng, seen[name], 0.1) for name in ("ra", "dec"))
+    nothing = seen["kind"] == NONE
+    flux = 10 ** (-0.4 * (seen["rmag"] - 22.5))
+    rows["fiberflux"] = np.where(nothing, 0.0, np.round(flux, 4))
+    nominal = np.where(rows["program"] == "bright", DEPTH["bright"], DEPTH["dark"])
+    rows["tsnr2"] = np.round(nominal * np.exp(rng.normal(0, 0.25, len(rows))), 3)
+    snr = expected_snr(rows["fiberflux"], rows["tsnr2"])
+    rows["snr_all"] = np.round(np.where(nothing, 0.5, snr), 4)
+    measure(rng, rows, objects)
+    doubtful = rng.random(len(rows)) < 0.01 + 0.5 * np.exp(-rows["snr_all"] / 1.2)
+    rows["zwarn"] = np.where(doubtful | nothing, 1 << SMALL_DELTA_CHI2, 0)
+    wrong = nothing | (doubtful & (rng.random(len(rows)) < 0.35) & (seen["kind"] != STAR))
+    rows["z"] = np.where(wrong, np.round(rng.uniform(0.01, 3.5, len(rows)), 6), rows["z"])
+    rows["fate"], _ = fates(rng, len(rows), settings)
+    return rows[np.lexsort((rows["targetid"], rows["healpix"], rows["program"], rows["survey"]))]
+
+
+def is_there(rows: Structured) -> NDArray[np.bool_]:
+    """Whether the coadd has each row's spectrum."""
+    return np.asarray(rows["fate"] != MISSING)
+
+
+def subtypes(seen: Structured) -> NDArray[np.str_]:
+    """SUBTYPE as redrock writes it: the template of a star, nothing for the others."""
+    letters = np.array([kind[:1] for kind in bases.stars().types.tolist()])
+    # Redrock has no template of O stars, nor, in DR1, of carbon stars.
+    names = np.array([{"O": "B", "C": "K", "W": "WD"}.get(kind, kind) for kind in letters.tolist()])
+    star = seen["kind"] == STAR
+    return np.where(star, names[np.where(star, seen["template"], 0)], "")
