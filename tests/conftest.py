@@ -41,6 +41,12 @@ def real_spectra() -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_desi() -> Path:
+    """The folder of real DESI coadds and their redrock files."""
+    return _shared("desi")
+
+
+@pytest.fixture(scope="session")
 def real_templates() -> Path:
     """Return the folder of template libraries that the simulated sky was computed from."""
     return _shared("templates")

@@ -17,11 +17,11 @@ def preset(name: str) -> Config:
     return load_config([str(ROOT / "config.yaml"), str(ROOT / f"workflow/configs/{name}.yaml")])
 
 
-def test_the_three_presets_are_there() -> None:
-    assert {"sdss", "lamost", "paper"} <= set(PRESETS)
+def test_the_presets_are_there() -> None:
+    assert {"sdss", "lamost", "desi", "paper"} <= set(PRESETS)
 
 
-@pytest.mark.parametrize("name", ["sdss", "lamost", "paper"])
+@pytest.mark.parametrize("name", ["sdss", "lamost", "desi", "paper"])
 def test_a_preset_runs_on_real_data_under_its_own_name(name: str) -> None:
     config = preset(name)
     assert config.run == name
@@ -30,7 +30,7 @@ def test_a_preset_runs_on_real_data_under_its_own_name(name: str) -> None:
     assert set(config.surveys.active) == keys
     own = yaml.safe_load((ROOT / f"workflow/configs/{name}.yaml").read_text())
     # Files merge: a survey that is not named would stay the demo's simulated one.
-    assert set(own["surveys"]) == {"sdss", "lamost", "files"}
+    assert set(own["surveys"]) == {"sdss", "lamost", "files"} | keys
     assert config.model.pretrained
     assert config.render[0].size == 224
     # The demo's small network must not shine through.
@@ -50,3 +50,16 @@ def test_the_paper_preset_is_the_papers() -> None:
     assert len(config.shard_names()) == 400
     assert config.model.backbone == "vit_base_patch16_224.dino"
     assert config.render[0].mode == "overlap"
+
+
+def test_sdss_to_desi_and_back_lies_over_simulated_and_real_runs() -> None:
+    folder = ROOT / "workflow/configs"
+    over = [str(folder / f"{name}.yaml") for name in ("desi", "sdss", "transfer-desi")]
+    demo = [str(ROOT / "config.yaml")]
+    simulated = '{"surveys": {"desi": {"base_url": "simulated:"}}}'
+    for sources, is_simulated in ((demo + over, False), ([*demo, over[-1], simulated], True)):
+        config = load_config(sources)
+        assert config.is_simulated is is_simulated
+        assert {"sdss", "desi"} <= set(config.surveys.active)
+        trained = [experiment.data["train_surveys"] for experiment in config.experiments]
+        assert trained == [["sdss"], ["desi"]]

@@ -54,8 +54,8 @@ def with_values(**over: object) -> dict[str, object]:
             ["two different sets of plots", "stacked-64", "render.name"],
         ),
         (
-            {"experiments": [{"name": "x", "data": {"train_surveys": ["desi"]}}]},
-            ["experiments.x.data.train_surveys", "desi", "lamost"],
+            {"experiments": [{"name": "x", "data": {"train_surveys": ["gaia"]}}]},
+            ["experiments.x.data.train_surveys", "gaia", "desi"],
         ),
     ],
 )

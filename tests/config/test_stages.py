@@ -23,6 +23,7 @@ SELECT = {"box": {"ra": [0, 10], "dec": [0, 10]}, "cone": {"ra": 5.0, "dec": 5.0
 SURVEYS: dict[str, Any] = {
     "sdss": {"select": SELECT},
     "lamost": {"select": SELECT},
+    "desi": {"base_url": "simulated:", "select": SELECT},
     "files": {"base_url": "file:///spectra", "select": SELECT},
 }
 CONFIG = validate(
@@ -58,7 +59,7 @@ RERUN: dict[str, set[str]] = {
         f"surveys.{name}": {f"survey {name}", "catalog", "download", "evaluate", "figures"}
         for name in SURVEYS
     },
-    "simulated": {"survey sdss", "survey lamost", "download"},
+    "simulated": {"survey sdss", "survey lamost", "survey desi", "download"},
     # All that looks whether what it reads was dealt by these.
     "split": {"catalog", "download", *PLOTS},
     "split.seed": {*ALL_SURVEYS, "catalog", "download", *PLOTS, "evaluate"},

@@ -39,10 +39,10 @@ class Camera(NamedTuple):
 def recognise(source: FitsSource) -> str | None:
     """See Reader."""
     hdus = hdus_by_name(source)
-    held = cameras_in(hdus)
-    if not held:
+    if not hdus.keys() & {f"{camera}_FLUX" for camera in CAMERAS}:
         return None
-    rows = source.get(hdus[f"{held[0]}_FLUX"], "NAXIS2")
+    check_cameras(hdus)
+    rows = source.get(hdus["B_FLUX"], "NAXIS2")
     if isinstance(rows, int) and rows > 1:
         raise SpectrumError(
             f"a DESI file of {rows} spectra: give the file itself to `specvit predict`, which "
@@ -57,10 +57,15 @@ def hdus_by_name(source: FitsSource) -> dict[str, int]:
     return {name: hdu for name, hdu in names if isinstance(name, str)}
 
 
-def cameras_in(names: Container[str]) -> list[str]:
-    """The cameras of which flux, its error and wavelengths are among these names of HDUs."""
-    parts = ("WAVELENGTH", "FLUX", "IVAR")
-    return [c for c in CAMERAS if all(f"{c}_{part}" in names for part in parts)]
+def check_cameras(names: Container[str]) -> None:
+    """Raise SpectrumError where wavelength, flux or ivar of a camera is not among these HDUs.
+
+    A file that was cut off between two HDUs is whole but for the cameras behind.
+    """
+    wanted = [f"{camera}_{part}" for camera in CAMERAS for part in ("WAVELENGTH", "FLUX", "IVAR")]
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise SpectrumError(f"a DESI file without {', '.join(missing)}")
 
 
 def header(source: FitsSource, layout: str, row: int = 0) -> Header:
@@ -96,7 +101,7 @@ def identity(source: FitsSource, layout: str, row: int = 0) -> str:
 def read(source: FitsSource, layout: str, row: int = 0) -> Spectrum:
     """Read the cameras and join them; a pixel is good where finite, ivar > 0 and mask = 0."""
     hdus = hdus_by_name(source)
-    wavelength, flux, ivar = join([_camera(source, hdus, name) for name in cameras_in(hdus)])
+    wavelength, flux, ivar = join([_camera(source, hdus, name) for name in CAMERAS])
     return build(header(source, layout), np.log10(wavelength), flux, ivar, masked=None)
 
 

@@ -28,7 +28,7 @@ from specvit.spectrum.fits_write import (
     table,
     table_header,
 )
-from specvit.surveys.desi.coadd import CAMERAS, cameras_in
+from specvit.surveys.desi.coadd import CAMERAS, check_cameras
 
 # The first extension of every file of this layout that is known.
 FIRST = frozenset(
@@ -56,11 +56,31 @@ def is_coadd(path: Path) -> bool:
         return False
 
 
+def _check_whole(path: Path) -> None:
+    """Raise SpectrumError where the file ends before its headers say.
+
+    Astropy passes over HDUs that are cut off: a spectrum would lose cameras without a word.
+    """
+    size, end = path.stat().st_size, 0
+    try:
+        with path.open("rb") as stream:
+            while (found := next_header(stream, path)) is not None:
+                cards, length = found
+                begin, data = end + length, cards.data_bytes()
+                end = begin + blocks(data)
+                if begin + data > size:
+                    raise SpectrumError(f"truncated: {size} bytes, the headers announce {end}")
+                stream.seek(end)
+    except (DataError, UnusualFitsError) as error:
+        raise SpectrumError(f"broken FITS: {error}") from error
+
+
 @contextmanager
 def open_coadd(path: Path) -> Iterator[Coadd]:
     """Open a coadd. Raises SpectrumError where it is none or broken."""
     from astropy.io import fits
 
+    _check_whole(path)
     with as_spectrum_error():
         hdus = fits.open(path, memmap=False)
     try:
@@ -76,9 +96,7 @@ class Coadd:
         with as_spectrum_error():
             self._hdus = {hdu.name: hdu for hdu in hdus}
             self._primary = hdus[0].header
-        self._cameras = cameras_in(self._hdus)
-        if not self._cameras:
-            raise SpectrumError("no DESI coadd: no camera with wavelength, flux and ivar")
+        check_cameras(self._hdus)
         self._fibermap = None
         if "FIBERMAP" in self._hdus:
             with as_spectrum_error():
@@ -91,10 +109,10 @@ class Coadd:
     def _check_rows(self) -> None:
         with as_spectrum_error():
             shapes = {name: self._hdus[name].shape for name in self._images}
-        self.rows = shapes[f"{self._cameras[0]}_FLUX"][0]
+        self.rows = shapes["B_FLUX"][0]
         if self._fibermap is not None and len(self._fibermap) != self.rows:
             raise SpectrumError(f"FIBERMAP of {len(self._fibermap)} rows, spectra of {self.rows}")
-        for camera in self._cameras:
+        for camera in CAMERAS:
             wanted = (self.rows, *self._hdus[f"{camera}_WAVELENGTH"].shape)
             for name in (name for name in self._images if name.startswith(camera)):
                 if shapes[name] != wanted:
@@ -103,7 +121,7 @@ class Coadd:
     @property
     def _images(self) -> list[str]:
         """Names of the images with a row a spectrum."""
-        names = (f"{camera}_{part}" for camera in self._cameras for part in PARTS)
+        names = (f"{camera}_{part}" for camera in CAMERAS for part in PARTS)
         return [name for name in names if name in self._hdus]
 
     @property
@@ -119,7 +137,7 @@ class Coadd:
         if self._fibermap is not None:
             one = self._fibermap[row : row + 1]
             pieces.append(table(table_header(COLUMNS, 1, "FIBERMAP"), one))
-        for camera in self._cameras:
+        for camera in CAMERAS:
             pieces.append(self._wavelengths[camera])
             for name in (name for name in self._images if name.startswith(camera)):
                 with as_spectrum_error():
@@ -145,7 +163,7 @@ class Coadd:
     @cached_property
     def _wavelengths(self) -> dict[str, bytes]:
         """The extensions with wavelengths, which all rows share."""
-        names = {camera: f"{camera}_WAVELENGTH" for camera in self._cameras}
+        names = {camera: f"{camera}_WAVELENGTH" for camera in CAMERAS}
         with as_spectrum_error():
             return {
                 camera: image(name, self._hdus[name].data.astype(">f8"), "Angstrom")
