@@ -106,6 +106,12 @@ def test_cuts(tmp_path: Path) -> None:
     assert names(path, surveys=["sv3"]) == [fourth]
     assert names(path, programs=["dark"]) == [second, third]
     assert names(path, min_snr=0.0) == [second, third, fourth]  # of sky there is no estimate
+    # Sky is the class of nothing, where it is asked for, whatever redrock made of it.
+    over = {"classes": ["GALAXY", "NONE"], "zwarning_zero": True, "science_only": True}
+    catalogue, selection = selected(path, **over)
+    frame = finished(catalogue, selection.columns)
+    assert frame["class"].tolist() == ["NONE", "GALAXY"]
+    assert frame["z"].isna().tolist() == [True, False]
     listed = tmp_path / "ids"
     listed.write_text(f"{TARGETS[1]}\n{third}\n")
     assert names(path, ids=str(listed)) == [second, third, fourth]

@@ -41,7 +41,8 @@ class DesiSelect(Select):
     primary_only: bool = False
     """Keep only the best spectrum of each object (ZCAT_PRIMARY)."""
     science_only: bool = True
-    """Keep only science targets (OBJTYPE = TGT), no sky and no broken positioners."""
+    """Keep only science targets (OBJTYPE = TGT), no broken positioners, and sky (OBJTYPE = SKY)
+    only where classes names NONE."""
     surveys: tuple[Literal["cmx", "main", "special", "sv1", "sv2", "sv3"], ...] | None = Field(
         None, min_length=1
     )

@@ -69,7 +69,7 @@ class DesiCatalogue(SurveyCatalogue):
         self.settings = settings
         select = settings.select
         asked = {
-            "OBJTYPE": select.science_only,
+            "OBJTYPE": select.science_only or select.takes_nothing,
             "ZWARN": select.zwarning_zero,
             "ZCAT_PRIMARY": select.primary_only,
         }
@@ -98,7 +98,8 @@ class DesiCatalogue(SurveyCatalogue):
             for name in ("OBJTYPE", "ZWARN", "ZCAT_PRIMARY"):
                 if name in piece:
                     columns[name.lower()] = piece[name]
-            yield labelled(columns, piece["SPECTYPE"], piece["SUBTYPE"])
+            nothing = piece["OBJTYPE"] == b"SKY" if self.settings.select.takes_nothing else None
+            yield labelled(columns, piece["SPECTYPE"], piece["SUBTYPE"], nothing)
 
     def own_cuts(self) -> list[Cut]:
         """Targets, parts of the survey, programmes, OBJTYPE, ZCAT_PRIMARY, ZWARN."""
@@ -109,11 +110,11 @@ class DesiCatalogue(SurveyCatalogue):
             if wanted is not None:
                 cuts.append(_one_of(column, wanted))
         if select.science_only:
-            cuts.append(Cut("science target", lambda columns: columns["objtype"] == b"TGT"))
+            cuts.append(Cut("science target", lambda c: c["objtype"] == b"TGT", of_objects=True))
         if select.primary_only:
-            cuts.append(Cut("ZCAT_PRIMARY", lambda columns: columns["zcat_primary"] == b"T"))
+            cuts.append(Cut("ZCAT_PRIMARY", lambda c: c["zcat_primary"] == b"T", of_objects=True))
         if select.zwarning_zero:
-            cuts.append(Cut("ZWARN = 0", lambda columns: columns["zwarn"] == 0))
+            cuts.append(Cut("ZWARN = 0", lambda c: c["zwarn"] == 0, of_objects=True))
         return cuts
 
     def find(self, columns: Columns, wanted: frozenset[str]) -> Found:
