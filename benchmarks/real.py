@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from benchmarks.real_systems import Bench
 
 CONFIGS = ("config.yaml", "workflow/configs/own.yaml")
-BASELINES = ("svm", "random_forest", "knn", "template", "cnn1d")
+BASELINES = (
+    *("svm", "random_forest", "knn", "template", "cnn1d"),
+    *("specformer", "specformer_knn", "specformer_tuned"),
+)
 
 
 @click.command("real")
@@ -111,19 +114,23 @@ def command(
 def _run(bench: Bench, todo: list[tuple[str, str]], jobs: int, minutes: float | None) -> None:
     """Run what is to be done, some trainings beside one another; one that fails stops no other."""
     from benchmarks.real_systems import run_job
+    from specvit.config.baselines import registered
     from specvit.logs import setup_logging
 
     end = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
+    starts = {name for name, one in registered().items() if one.after is not None}
     failed = []
     with ProcessPoolExecutor(
         jobs, mp_context=get_context("spawn"), initializer=setup_logging
     ) as pool:
-        futures = {pool.submit(run_job, bench, *job, end): job for job in todo}
-        for future in as_completed(futures):
-            job = futures[future]
-            error = future.exception()
-            click.echo(f"{job[0]}, fold {job[1]}: {error or 'done'}", err=True)
-            failed += [job] if error else []
+        for later in (False, True):  # what starts from another baseline, when that is there
+            some = [job for job in todo if (job[0] in starts) is later]
+            futures = {pool.submit(run_job, bench, *job, end): job for job in some}
+            for future in as_completed(futures):
+                job = futures[future]
+                error = future.exception()
+                click.echo(f"{job[0]}, fold {job[1]}: {error or 'done'}", err=True)
+                failed += [job] if error else []
     if failed:
         click.echo(f"{len(failed)} of {len(todo)} failed: run the same command again", err=True)
 

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from specvit.config import Config
+from specvit.config.baselines import registered
 from specvit.errors import DataError
 from specvit.io import read_json, write_json
 from specvit.paths import RunPaths
@@ -170,6 +171,9 @@ def _stages(paths: RunPaths, expected: Mapping[str, Any]) -> Iterable[tuple[str,
         is_network = model in expected["networks"]
         sources = plots[expected["networks"][model]] if is_network else first
         summary = paths.model_dir(model) / "training.json"
+        before = registered()[model].after if model in registered() else None
+        if before is not None:
+            sources = [*sources, paths.model_dir(before) / "training.json"]
         yield f"{'train' if is_network else 'baseline'} {model}", {summary: sources}
         for split in ("test", "val"):
             predictions[paths.predictions(model, split)] = [summary] if is_network else sources

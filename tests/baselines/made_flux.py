@@ -92,6 +92,8 @@ def configuration(folder: Path, **changes: Any) -> dict[str, Any]:
         "components": 16,
         "random_forest": {"trees": 20},
         "cnn1d": {"epochs": 2},
+        "specformer": {"width": 16, "depth": 1, "heads": 2, "epochs": 2},
+        "specformer_tuned": {"epochs": 2},
     }
     values: dict[str, Any] = {
         "run": "made",

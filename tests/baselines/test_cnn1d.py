@@ -10,7 +10,7 @@ from made_flux import GRID, as_rows, make
 from specvit.baselines.baseline import Setup
 from specvit.baselines.cnn1d import Cnn1d
 from specvit.baselines.features import normalise
-from specvit.baselines.network import Description
+from specvit.baselines.network import Description, Network
 from specvit.baselines.rows import labels_of
 from specvit.config.baselines import Cnn1dSettings
 from specvit.config.data import Grid
@@ -87,7 +87,7 @@ def test_mean_and_scale_of_pixels_are_those_of_train(fitted):
 def test_places_lie_in_log_wavelength_and_cover_it_once():
     tasks = tasks_of(["redshift"])
     stats = LabelStats(mean={"redshift": 0.0}, std={"redshift": 1.0})
-    network = Description(tasks, Grid(), RedshiftBins(), stats).network()
+    network = Network(Description(tasks, Grid(), RedshiftBins(), stats))
     layout = network.heads["redshift"].correlation.layout
     bins = Bins.of(RedshiftBins())
     assert network.trunk(torch.zeros(1, 2, Grid().pixels)).shape[2] == layout.columns

@@ -69,7 +69,7 @@ RERUN: dict[str, set[str]] = {
     "data": {"train", "predict", *ALL_BASELINES},
     "data.train_fraction": {"train", "predict", *ALL_BASELINES, "evaluate", "figures"},
     "model": {"train"},
-    "model.redshift": {"train", "baseline cnn1d"},
+    "model.redshift": {"train", "baseline cnn1d", "baseline specformer_tuned"},
     "train": {"train"},
     "train.seeds": {"evaluate", "figures"},  # those that are there already stay
     "baselines.models": {"evaluate", "figures"},

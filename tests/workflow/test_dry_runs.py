@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from specvit.config.baselines import registered
+
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.workflow
@@ -59,10 +61,10 @@ def test_every_seed_is_a_job_and_nothing_is_drawn_for_it(workflow) -> None:
 
 
 def test_every_kind_of_baseline_and_survey_has_a_rule(workflow, tmp_path) -> None:
-    models = ["svm", "random_forest", "knn", "cnn1d", "template"]
+    models = list(registered())
     surveys = {"sdss": None, "files": {"base_url": tmp_path.as_uri()}}
     planned = workflow.planned(over={"baselines": {"models": models}, "surveys": surveys})
-    assert (planned["baseline_skops"], planned["baseline_safetensors_json"]) == (3, 2)
+    assert (planned["baseline_skops"], planned["baseline_safetensors_json"]) == (5, 3)
     assert (planned["survey"], planned["survey_of_files"]) == (1, 1)
 
 

@@ -7,6 +7,7 @@ for FILES, MODELS in baselines_by_files().items():
         input:
             summary=str(PATHS.shards_summary(CFG.render[0].label)),
             shards=shard_files(CFG.render[0].label, *SPLITS),
+            before=baseline_before,
         output:
             **baseline_outputs(FILES),
         log:

@@ -179,6 +179,13 @@ def baseline_outputs(files):
     }
 
 
+def baseline_before(wildcards):
+    """The model that a baseline starts from; nothing for most."""
+    before = registered()[wildcards.model].after
+    files = [] if before is None else [*registered()[before].files, "training.json"]
+    return [f"{ROOT}/models/{before}/{name}" for name in files]
+
+
 def baselines_by_files():
     """The run's baselines by the files in which their models are kept."""
     found = {}

@@ -32,6 +32,8 @@ class Setup(Generic[S]):
     """Of its parallel parts; results do not depend on it."""
     gpu: bool = False
     """Whether a GPU may be used, where the baseline can."""
+    before: Path | None = None
+    """Folder of the fitted baseline that its Registration says comes before it."""
     read: Mapping[str, Any] = field(default_factory=dict)
     """What else its Registration says that it reads, by dotted key."""
 

@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,11 +35,52 @@ class Labelled:
     """Of the train rows."""
 
 
-class Classical(ABC):
-    """Scaler and principal components, then one fitted state a task."""
+class Features(Protocol):
+    """What turns flux into the few numbers that are learned from."""
 
-    def __init__(self, features: State, states: dict[str, State]) -> None:
+    @property
+    def state(self) -> State:
+        """What is saved of it."""
+
+    def transform(self, flux: NDArray[np.float16]) -> NDArray[np.float32]:
+        """Features (n, features) of flux (n, pixels)."""
+
+
+@dataclass(frozen=True)
+class Components:
+    """Scaler and principal components."""
+
+    state: State
+
+    def transform(self, flux: NDArray[np.float16]) -> NDArray[np.float32]:
+        """See Features."""
+        return transform(self.state, flux)
+
+
+class Classical(ABC):
+    """Features (principal components unless a subclass says otherwise), then a state a task."""
+
+    def __init__(self, features: Features, states: dict[str, State]) -> None:
         self.features, self.states = features, states
+
+    @classmethod
+    def fit_features(
+        cls, train: Rows, val: Rows, setup: Setup[Any]
+    ) -> tuple[Features, dict[str, Any]]:
+        """Features fitted on all of train, and what training.json says of them."""
+        state = fit_features(train.flux, setup.read["baselines.components"], setup.seed)
+        pca = state["pca"]
+        return Components(state), {
+            "flux": f"{FILLING}; {SCALING}; standardised by pixel",
+            "components": int(pca.n_components_),
+            "explained_variance": float(pca.explained_variance_ratio_.sum()),
+            "pca_spectra": int(pca.n_samples_),
+        }
+
+    @classmethod
+    def features_of(cls, state: State) -> Features:
+        """Features that were saved. Raises KeyError where the state lacks something."""
+        return Components(state)
 
     @property
     def tasks(self) -> list[Task]:
@@ -61,17 +102,10 @@ class Classical(ABC):
     def fit(cls, train: Rows, val: Rows, setup: Setup[Any]) -> tuple[Self, dict[str, Any]]:
         """Fit the features on all of train, then each task on its labelled rows."""
         start = time.monotonic()
-        features = fit_features(train.flux, setup.read["baselines.components"], setup.seed)
-        X, X_val = transform(features, train.flux), transform(features, val.flux)
-        pca = features["pca"]
+        features, told = cls.fit_features(train, val, setup)
+        X, X_val = features.transform(train.flux), features.transform(val.flux)
         summary: dict[str, Any] = {
-            "features": {
-                "flux": f"{FILLING}; {SCALING}; standardised by pixel",
-                "components": int(pca.n_components_),
-                "explained_variance": float(pca.explained_variance_ratio_.sum()),
-                "pca_spectra": int(pca.n_samples_),
-                "seconds": time.monotonic() - start,
-            },
+            "features": {**told, "seconds": time.monotonic() - start},
             "tasks": [task.name for task in setup.tasks],
         }
         states: dict[str, State] = {}
@@ -90,21 +124,21 @@ class Classical(ABC):
 
     def predict(self, flux: NDArray[np.float16]) -> dict[str, Distribution]:
         """Predict every task."""
-        X = transform(self.features, flux)
+        X = self.features.transform(flux)
         return {
             task.name: self.predict_task(task, self.states[task.name], X) for task in self.tasks
         }
 
     def save(self, folder: Path) -> None:
         """Write `model.skops`."""
-        save_skops(folder / SKOPS, {"features": self.features, "tasks": self.states})
+        save_skops(folder / SKOPS, {"features": self.features.state, "tasks": self.states})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
         state = load_skops(folder / SKOPS)
         try:
-            return cls(state["features"], state["tasks"])
+            return cls(cls.features_of(state["features"]), state["tasks"])
         except KeyError as error:
             raise DataError(f"{folder / SKOPS} does not hold a baseline: no {error}") from error
 

@@ -8,11 +8,13 @@ is, takes the part of the pooled token.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from specvit.config.data import Grid
@@ -29,60 +31,6 @@ WIDTH = LAYERS[-1][0]  # of what the heads read, at each place and pooled
 DROPOUT = 0.2
 
 
-class Network(nn.Module):
-    """Convolutions and heads; input (n, 2, pixels), output one tensor a task."""
-
-    def __init__(self, tasks: list[Task], grid: Grid, bins: Bins, stats: LabelStats) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        channels, places = 2, grid.pixels
-        for out, kernel, stride in LAYERS:
-            layers += [
-                nn.Conv1d(channels, out, kernel, stride, padding=kernel // 2, bias=False),
-                nn.BatchNorm1d(out),
-                nn.ReLU(),
-            ]
-            channels, places = out, (places - 1) // stride + 1
-        self.trunk = nn.Sequential(*layers)
-        self.pool = nn.Sequential(
-            *(nn.Conv1d(WIDTH, 32, 1), nn.ReLU(), nn.Flatten(), nn.Dropout(DROPOUT)),
-            *(nn.Linear(32 * places, WIDTH), nn.ReLU(), nn.Dropout(DROPOUT)),
-        )
-        layout = _layout(grid, places, bins)
-        self.heads = nn.ModuleDict(
-            {task.name: cast(nn.Module, _head(task, layout, bins, stats)) for task in tasks}
-        )
-
-    def head(self, task: Task) -> Head:
-        """The head of a task."""
-        return cast(Head, self.heads[task.name])
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Raw outputs of each head."""
-        places = self.trunk(x)
-        pooled = self.pool(places)
-        return {name: head(pooled, places.transpose(1, 2)) for name, head in self.heads.items()}
-
-
-def _layout(grid: Grid, places: int, bins: Bins) -> TokenLayout:
-    """Say where the places lie in log-wavelength: one row of stretches of equal width, in order."""
-    span = math.log(grid.wave_max / grid.wave_min) / bins.width  # in bins of ln(1+z)
-    parts = math.ceil(span / places)  # no finer than the bins
-    edges = np.linspace(0, span, places * parts + 1)
-    cell = np.arange(math.ceil(span))
-    overlap = np.minimum(edges[1:, None], cell + 1) - np.maximum(edges[:-1, None], cell)
-    cells = torch.from_numpy(np.clip(overlap, 0, None)).float()
-    return TokenLayout(1, places, 1, parts, torch.ones(1, 1, 1), cells)
-
-
-def _head(task: Task, layout: TokenLayout, bins: Bins, stats: LabelStats) -> Head:
-    if task.kind == "classification":
-        return ClassificationHead(task, WIDTH, stats.counts[task.name])
-    if task.kind == "redshift":
-        return RedshiftHead(task, WIDTH, layout, bins)
-    return RegressionHead(task, WIDTH, stats.mean[task.name], stats.std[task.name])
-
-
 @dataclass(frozen=True)
 class Description:
     """What a network is built from."""
@@ -91,10 +39,6 @@ class Description:
     grid: Grid
     redshift: RedshiftBins
     stats: LabelStats
-
-    def network(self) -> Network:
-        """Build a network with new weights."""
-        return Network(self.tasks, self.grid, Bins.of(self.redshift), self.stats)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -115,3 +59,75 @@ class Description:
             RedshiftBins.model_validate(values["redshift"]),
             LabelStats.from_dict(values["label_stats"]),
         )
+
+
+class Headed(nn.Module, ABC):
+    """A network on flux under the ViT's heads."""
+
+    def add_heads(self, description: Description, width: int, edges: NDArray[np.float64]) -> None:
+        """Add heads for places side by side between these edges in ln(Angstrom), (places + 1,)."""
+        bins = Bins.of(description.redshift)
+        layout, stats = layout_of(edges, bins), description.stats
+        heads = {task.name: _head(task, width, layout, bins, stats) for task in description.tasks}
+        self.heads = nn.ModuleDict(cast(dict[str, nn.Module], heads))
+
+    @abstractmethod
+    def tokens(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the heads read: (n, width) pooled, and (n, places, width)."""
+
+    def head(self, task: Task) -> Head:
+        """The head of a task."""
+        return cast(Head, self.heads[task.name])
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Raw outputs of each head."""
+        pooled, places = self.tokens(x)
+        return {name: head(pooled, places) for name, head in self.heads.items()}
+
+
+class Network(Headed):
+    """Convolutions and heads; input (n, 2, pixels), output one tensor a task."""
+
+    def __init__(self, description: Description) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels, places = 2, description.grid.pixels
+        for out, kernel, stride in LAYERS:
+            layers += [
+                nn.Conv1d(channels, out, kernel, stride, padding=kernel // 2, bias=False),
+                nn.BatchNorm1d(out),
+                nn.ReLU(),
+            ]
+            channels, places = out, (places - 1) // stride + 1
+        self.trunk = nn.Sequential(*layers)
+        self.pool = nn.Sequential(
+            *(nn.Conv1d(WIDTH, 32, 1), nn.ReLU(), nn.Flatten(), nn.Dropout(DROPOUT)),
+            *(nn.Linear(32 * places, WIDTH), nn.ReLU(), nn.Dropout(DROPOUT)),
+        )
+        first, last = np.log([description.grid.wave_min, description.grid.wave_max])
+        self.add_heads(description, WIDTH, np.linspace(first, last, places + 1))
+
+    def tokens(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """See Headed."""
+        places = self.trunk(x)
+        return self.pool(places), places.transpose(1, 2)
+
+
+def layout_of(edges: NDArray[np.float64], bins: Bins) -> TokenLayout:
+    """Layout of places side by side between these edges in ln(Angstrom), (places + 1,)."""
+    places = len(edges) - 1
+    edges = (edges - edges[0]) / bins.width  # in bins of ln(1+z)
+    parts = math.ceil(np.diff(edges).max())  # no finer than the bins
+    edges = np.interp(np.arange(places * parts + 1) / parts, np.arange(places + 1), edges)
+    cell = np.arange(math.ceil(edges[-1]))
+    overlap = np.minimum(edges[1:, None], cell + 1) - np.maximum(edges[:-1, None], cell)
+    cells = torch.from_numpy(np.clip(overlap, 0, None)).float()
+    return TokenLayout(1, places, 1, parts, torch.ones(1, 1, 1), cells)
+
+
+def _head(task: Task, width: int, layout: TokenLayout, bins: Bins, stats: LabelStats) -> Head:
+    if task.kind == "classification":
+        return ClassificationHead(task, width, stats.counts[task.name])
+    if task.kind == "redshift":
+        return RedshiftHead(task, width, layout, bins)
+    return RegressionHead(task, width, stats.mean[task.name], stats.std[task.name])

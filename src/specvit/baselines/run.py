@@ -67,6 +67,7 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
         config.split.seed,
         available_threads(),
         gpu=config.train.gpus > 0,
+        before=_before(config, name),
         read={key: attrgetter(key)(config) for key in registered()[name].reads},
     )
     read_s = time.monotonic() - start
@@ -76,7 +77,10 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
     fit_s = time.monotonic() - start
     folder = config.paths.model_dir(name)
     model.save(folder)
-    trained = _trained(name, setup, plan, [plots, config.data.model_dump(mode="json")])
+    known_by = [plots, config.data.model_dump(mode="json")]
+    if setup.before is not None:
+        known_by.append(read_json(setup.before / SUMMARY)[WEIGHTS_HASH])
+    trained = _trained(name, setup, plan, known_by)
     counts = {"train": len(train), "val": len(val)}
     del train, val
 
@@ -123,6 +127,16 @@ def _trained(name: str, setup: Setup[Any], plan: Plan, read: list[Any]) -> str:
     return stable_hash([name, dict(plan.values), setup.seed, tasks, settings, read])
 
 
+def _before(config: Config, name: str) -> Path | None:
+    """Folder of the baseline that comes before this one. Raises DataError where it is not whole."""
+    after = registered()[name].after
+    if after is None:
+        return None
+    folder = config.paths.model_dir(after)
+    check_files(folder, after)
+    return folder
+
+
 def baseline_class(name: str) -> type[Baseline]:
     """The class of a baseline of this name."""
     # Imported when asked for: only cnn1d needs torch, which takes seconds to load.
@@ -130,10 +144,13 @@ def baseline_class(name: str) -> type[Baseline]:
 
 
 def load_baseline(folder: Path, name: str) -> Baseline:
-    """Load a trained baseline.
+    """Load a trained baseline; DataError where it is not whole."""
+    check_files(folder, name)
+    return baseline_class(name).load(folder)
 
-    Raises DataError where a file of it is missing, or is not the one that training.json records.
-    """
+
+def check_files(folder: Path, name: str) -> None:
+    """Raise DataError where a file of a trained baseline is missing or not the one recorded."""
     summary = folder / SUMMARY
     told = read_json(summary)
     recorded = told.get("files") if isinstance(told, dict) else None
@@ -143,7 +160,6 @@ def load_baseline(folder: Path, name: str) -> Baseline:
             raise DataError(f"{path} does not exist: train the baseline first")
         if not isinstance(recorded, dict) or recorded.get(file) != sha256_file(path):
             raise DataError(f"{path} is not the file that {summary} records: train it again")
-    return baseline_class(name).load(folder)
 
 
 def predict_shards(

@@ -17,7 +17,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, create_model, field_validator
+from pydantic import Field, create_model, field_validator, model_validator
 
 from specvit.config.base import Section
 from specvit.registry import brought
@@ -45,6 +45,8 @@ class Registration:
     """Whether it can use a GPU: its job asks for one where `train.gpus` is not 0."""
     reads: tuple[str, ...] = ()
     """Keys that it reads beside its own, dotted, as `model.redshift`; `Setup.read` has them."""
+    after: str | None = None
+    """Another baseline, from whose model its fit starts; `Setup.before` is that one's folder."""
 
 
 Positive = Annotated[float, Field(gt=0)]
@@ -84,6 +86,37 @@ class Cnn1dSettings(Section):
     """Passes over the train split; the one with the lowest val loss is kept."""
 
 
+class SpecformerSettings(Section):
+    """AstroCLIP's spectrum encoder, pretrained on the train split and frozen; an MLP on it.
+
+    Small enough for processors; the published size is width 768, depth 6 and 6 heads.
+    """
+
+    width: int = Field(96, ge=8, le=4096)
+    """Width of its tokens."""
+    depth: int = Field(3, ge=1, le=100)
+    """Number of its layers."""
+    heads: int = Field(3, ge=1, le=100)
+    """Attention heads of a layer; they divide width."""
+    epochs: int = Field(10, ge=1, le=10_000)
+    """Passes over the train split while pretraining; none with weights."""
+    weights: str | None = None
+    """The published checkpoint (specformer.ckpt, or safetensors), in place of pretraining."""
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> SpecformerSettings:
+        if self.width % self.heads:
+            raise ValueError(f"heads = {self.heads} does not divide width = {self.width}")
+        return self
+
+
+class SpecformerTunedSettings(Section):
+    """The pretrained encoder under the network's heads, all of it trained on."""
+
+    epochs: int = Field(10, ge=1, le=10_000)
+    """Passes over the train split; the one with the lowest val loss is kept."""
+
+
 class TemplateSettings(Section):
     """Comparison with eigen-templates at every redshift."""
 
@@ -113,6 +146,24 @@ BUILT_IN = (
         *("template", "Templates", "#6b7280", _ARRAYS, TemplateSettings),
         f"{_HERE}.template:Template",
     ),
+    Registration(
+        *("specformer", "SpecFormer, MLP", "#2166ac", _SKOPS, SpecformerSettings),
+        f"{_HERE}.specformer.frozen:Specformer",
+        gpu=True,
+    ),
+    Registration(
+        *("specformer_knn", "SpecFormer, k-NN", "#8073ac", _SKOPS, KnnSettings),
+        f"{_HERE}.specformer.frozen:SpecformerKnn",
+        gpu=True,
+        after="specformer",
+    ),
+    Registration(
+        *("specformer_tuned", "SpecFormer, fine-tuned", "#35978f", _ARRAYS),
+        *(SpecformerTunedSettings, f"{_HERE}.specformer.tuned:SpecformerTuned"),
+        gpu=True,
+        reads=("model.redshift",),
+        after="specformer",
+    ),
 )
 
 
@@ -136,6 +187,10 @@ class _Baselines(Section):
     def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) != len(value):
             raise ValueError("names each baseline at most once")
+        for at, name in enumerate(value):
+            before = registered()[name].after
+            if before is not None and before not in value[:at]:
+                raise ValueError(f"{name} starts from {before}: name {before} before it")
         return value
 
     def of(self, name: str) -> Any:

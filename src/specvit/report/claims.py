@@ -22,6 +22,7 @@ from specvit.report.table import Cell, Entry, Number
 from specvit.report.verdicts import VIT
 
 Verdict = Literal["yes", "no", "undecided", "not tested"]
+NOT_RUN = "not part of this run"
 
 
 class _Claim(Section):
@@ -38,13 +39,18 @@ class Above(_Claim):
     metric: str
 
 
-class AtLeast(_Claim):
-    """The network's metric in a task reaches a bar; other metrics stand beside it."""
+class Comparable(_Claim):
+    """The network's metric in a task is not behind another system's by more than a margin.
 
-    check: Literal["at_least"]
+    `systems` are that system's ways of use, of which each is held against the network; the other
+    metrics, and the other models, stand beside.
+    """
+
+    check: Literal["comparable"]
     task: str
     metric: str
-    bar: float
+    systems: tuple[str, ...]
+    margin: float = Field(ge=0)
     beside: tuple[str, ...] = ()
 
 
@@ -62,7 +68,7 @@ class Paper(Section):
     url: str
     baselines: tuple[str, ...]
     """The models that its network is compared with."""
-    claims: tuple[Annotated[Above | AtLeast | NotBehind, Field(discriminator="check")], ...]
+    claims: tuple[Annotated[Above | Comparable | NotBehind, Field(discriminator="check")], ...]
 
     @field_validator("claims")
     @classmethod
@@ -121,8 +127,8 @@ def check_claims(paper: Paper, metrics: dict[str, Any]) -> list[Checked]:
         match claim:
             case Above():
                 columns, rows = _above(claim, paper.baselines, metrics)
-            case AtLeast():
-                columns, rows = _at_least(claim, paper.baselines, metrics)
+            case Comparable():
+                columns, rows = _comparable(claim, paper.baselines, metrics)
             case NotBehind():
                 columns, rows = _not_behind(claim, paper.baselines, metrics)
         checked.append(Checked(claim.statement, claim.rule, columns, tuple(rows)))
@@ -145,7 +151,7 @@ def _above(claim: Above, baselines: tuple[str, ...], metrics: dict[str, Any]) ->
         for other in baselines:
             label = f"{model_name(other)}, {name}"
             if other not in entry["models"]:
-                rows.append(ClaimRow((label, "not part of this run", "–")))
+                rows.append(ClaimRow((label, NOT_RUN, "–")))
                 continue
             theirs = Number(metric, overall(metrics, task, other)[metric])
             difference = entry["differences"][other]["all"]["all"][metric]
@@ -154,16 +160,27 @@ def _above(claim: Above, baselines: tuple[str, ...], metrics: dict[str, Any]) ->
     return ("Model and task", METRICS[metric].title, "ViT − model"), rows
 
 
-def _at_least(claim: AtLeast, baselines: tuple[str, ...], metrics: dict[str, Any]) -> Table:
+def _comparable(claim: Comparable, baselines: tuple[str, ...], metrics: dict[str, Any]) -> Table:
     shown = (claim.metric, *claim.beside)
     rows: list[ClaimRow] = []
-    for model in (VIT, *baselines):
-        if _has(metrics, claim.task) and model in metrics["tasks"][claim.task]["models"]:
-            values = overall(metrics, claim.task, model)
-            numbers = [Number(metric, values[metric]) for metric in shown]
-            verdict = _bar_verdict(values[claim.metric], claim.bar) if model == VIT else None
-            rows.append(ClaimRow((model_name(model), *numbers), verdict))
-    return ("Model", *(METRICS[metric].title for metric in shown)), rows
+    if not _has(metrics, claim.task):
+        return ("Model",), rows
+    entry = metrics["tasks"][claim.task]
+    for model in (VIT, *baselines, *claim.systems):
+        if model not in entry["models"]:
+            rows.append(ClaimRow((model_name(model), NOT_RUN, *["–"] * len(shown))))
+            continue
+        values = overall(metrics, claim.task, model)
+        numbers = [Number(metric, values[metric]) for metric in shown]
+        if model == VIT:
+            rows.append(ClaimRow((model_name(model), *numbers, "–")))
+            continue
+        difference = entry["differences"][model]["all"]["all"][claim.metric]
+        verdict = _within(difference, claim.margin) if model in claim.systems else None
+        gap = Number(claim.metric, difference)
+        rows.append(ClaimRow((model_name(model), *numbers, gap), verdict))
+    titles = [METRICS[metric].title for metric in shown]
+    return ("Model", *titles, f"{titles[0]}: ViT − model"), rows
 
 
 def _not_behind(claim: NotBehind, baselines: tuple[str, ...], metrics: dict[str, Any]) -> Table:
@@ -213,7 +230,10 @@ def _sign_verdict(sign: int) -> Verdict:
     return "yes" if sign > 0 else "no" if sign < 0 else "undecided"
 
 
-def _bar_verdict(entry: Entry, bar: float) -> Verdict:
-    if entry["lo"] is None:
+def _within(difference: Entry, margin: float) -> Verdict:
+    """Whether a difference, ViT − model in a metric to be high, is no further below 0 than this."""
+    if difference["lo"] is None:
         return "undecided"
-    return "yes" if entry["lo"] >= bar else "no" if entry["hi"] < bar else "undecided"
+    if difference["lo"] >= -margin:
+        return "yes"
+    return "no" if difference["hi"] < -margin else "undecided"

@@ -1,0 +1,106 @@
+"""The encoder: a transformer over tokens of flux, of the published one's parts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from specvit.baselines.specformer.windows import TOKEN, Windows
+from specvit.config.data import Grid
+
+PUBLISHED_POSITIONS = 800  # of which DESI's spectra use 778
+# This module's names by those of AstroCLIP, for a layer (blocks.N there, layers.N here).
+NAMES = {
+    "layernorm1": "norm1",
+    "attention.attention": "self_attn.in_proj",
+    "attention.projection": "self_attn.out_proj",
+    "layernorm2": "norm2",
+    "mlp.encoder": "linear1",
+    "mlp.decoder": "linear2",
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Size of an encoder, and what it reads."""
+
+    width: int
+    depth: int
+    heads: int
+    windows: Windows
+
+    @property
+    def positions(self) -> int:
+        """Length of the position embedding."""
+        return PUBLISHED_POSITIONS if self.windows.published else 1 + self.windows.count
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        grid = self.windows.grid.model_dump(mode="json")
+        return asdict(self) | {"windows": {"grid": grid, "published": self.windows.published}}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Shape:
+        """Read what `as_dict` gave."""
+        windows = values["windows"]
+        seen = Windows(Grid.model_validate(windows["grid"]), windows["published"])
+        return cls(**{**values, "windows": seen})
+
+
+class Encoder(nn.Module):
+    """Layers with the norm first, four times as wide inside, without dropout, as published."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        width = shape.width
+        self.data_embed = nn.Linear(TOKEN, width)
+        self.position_embed = nn.Embedding(shape.positions, width)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                *(width, shape.heads, 4 * width, 0.0, "gelu"), batch_first=True, norm_first=True
+            )
+            for _ in range(shape.depth)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, TOKEN)
+        for layer in (self.data_embed, self.position_embed):
+            nn.init.normal_(layer.weight, std=1 / math.sqrt(width))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """What is made of each token: (n, tokens, width) of (n, tokens, TOKEN)."""
+        x = self.data_embed(tokens) + self.position_embed.weight[: tokens.shape[1]]
+        for layer in self.layers:
+            x = layer(x)
+        return self.norm(x)  # type: ignore[no-any-return]
+
+    def reconstruct(self, tokens: Tensor) -> Tensor:
+        """The tokens as they were before some were masked, (n, tokens, TOKEN)."""
+        return self.head(self(tokens))  # type: ignore[no-any-return]
+
+
+def encoder_of(shape: Shape, weights: Mapping[str, NDArray[Any]]) -> Encoder:
+    """The encoder with these weights. Raises RuntimeError where they do not fit."""
+    with torch.device("meta"):  # what would be drawn at random is thrown away
+        encoder = Encoder(shape)
+    arrays = {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
+    encoder.load_state_dict(arrays, assign=True)
+    return encoder
+
+
+def to_published(name: str) -> str:
+    """AstroCLIP's name of one of this module's weights."""
+    name = name.replace("in_proj_", "in_proj.")
+    for theirs, ours in NAMES.items():
+        name = name.replace(f".{ours}.", f".{theirs}.")
+    return (
+        name.replace("layers.", "blocks.", 1)
+        if name.startswith("layers.")
+        else ("final_layernorm" + name.removeprefix("norm") if name.startswith("norm.") else name)
+    )
