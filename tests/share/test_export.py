@@ -51,7 +51,10 @@ def metrics_of() -> dict[str, object]:
     groups = {
         task.name: {"all": {"all": dict.fromkeys(HEADLINE[task.kind], entry)}} for task in TASKS
     }
-    found = {name: {"models": {"vit": {"groups": all_of}}} for name, all_of in groups.items()}
+    found = {
+        task.name: {"labels": task.labels, "models": {"vit": {"groups": groups[task.name]}}}
+        for task in TASKS
+    }
     return {"simulated": True, "test": {"spectra": 563}, "tasks": found}
 
 
