@@ -17,6 +17,7 @@ from sky_helpers import GENERAL, SETTINGS, SPECOBJ, STELLAR, lamost_path, sdss_p
 
 from specvit.config.surveys import Simulated
 from specvit.errors import SpectrumError
+from specvit.surveys.desi import CATALOGUE, coadd_path
 from specvit.surveys.lamost import LamostSettings
 from specvit.surveys.read import read_header, read_spectrum
 from specvit.surveys.simulated import SimulatedSky
@@ -29,7 +30,16 @@ def some_paths(sky: SimulatedSky) -> list[str]:
     sdss = sky.universe.sdss[sky.universe.sdss["fate"] == INTACT][::25]
     lamost = sky.universe.lamost[sky.universe.lamost["fate"] == INTACT][::25]
     paths = [sdss_path(row) for row in sdss] + [lamost_path(row) for row in lamost]
-    return [*paths, SPECOBJ, GENERAL, STELLAR]
+    return [*paths, *desi_paths(sky), SPECOBJ, GENERAL, STELLAR]
+
+
+def desi_paths(sky: SimulatedSky) -> list[str]:
+    """The catalogue, and coadds of both programmes."""
+    rows = sky.desi.rows[sky.desi.rows["fate"] == INTACT]
+    rows = np.concatenate([rows[rows["program"] == name][:2] for name in ("bright", "dark")])
+    names = ("survey", "program", "healpix")
+    coadds = {coadd_path(*(row[name].item() for name in names)) for row in rows}
+    return [CATALOGUE, *sorted(coadds)]
 
 
 OTHER_PROCESS = """

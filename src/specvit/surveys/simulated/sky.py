@@ -88,13 +88,13 @@ class SimulatedSky:
             return summary
         if (found := self._sdss5.find(path)) is not None:
             return self._serve_sdss5(*found, path)
-        if (data := self._desi.read(path)) is not None:
+        if (data := self.desi.read(path)) is not None:
             return data
         raise FileNotFoundError(f"the simulated sky has nothing at {path}")
 
     @cached_property
-    def _desi(self) -> DesiFiles:
-        """Drawn when it is asked for: most runs do not."""
+    def desi(self) -> DesiFiles:
+        """DESI's files; its rows are drawn when it is asked for, since most runs do not."""
         return DesiFiles(self.settings, self.universe, self._model)
 
     def _serve_sdss(self, match: re.Match[str], path: str) -> bytes:
