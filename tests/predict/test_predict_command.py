@@ -173,3 +173,18 @@ def test_a_model_that_is_not_whole_is_a_sentence(spectra: Path, tmp_path: Path) 
     (broken / "calibration.json").unlink()
     with pytest.raises(DataError, match="device 'abacus' cannot be used"):
         predict("--model", broken, "--device", "abacus", spectra)
+
+
+def test_every_row_of_real_desi_coadds(folder: Path, real_desi: Path, tmp_path: Path) -> None:
+    many = real_desi / "quasarnp_test_coadd.fits"
+    one = real_desi / "coadd-special-dark-27247.fits"
+    out = tmp_path / "out.parquet"
+    assert predict("--model", folder, "-o", out, many, one).exit_code == 0
+    table = rows(out)
+    assert list(table["path"]) == [*(f"{many}/row {row}" for row in range(25)), str(one)]
+    assert table["reason"].dropna().str.contains("no data").all()  # fibers that saw nothing
+    good = table[table["reason"].isna()]
+    assert len(good) > 20
+    assert (good["survey"] == "desi").all()
+    assert table["id"][25] == "39089837499744649"
+    assert 0.5 < table["snr"][25] < 1.2  # its SCORES say 0.69, 0.83 and 0.78 by camera
