@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,16 @@ def test_sdss_to_desi_and_back_lies_over_simulated_and_real_runs() -> None:
         assert {"sdss", "desi"} <= set(config.surveys.active)
         trained = [experiment.data["train_surveys"] for experiment in config.experiments]
         assert trained == [["sdss"], ["desi"]]
+
+
+def test_the_published_recipe_changes_into_ours_one_step_at_a_time() -> None:
+    config = preset("published")
+    networks = [config.variant(name) for name in config.network_names]
+    told = {
+        name: (one.render[0].mode, one.model.redshift_head, one.train.lr)
+        for name, one in zip(config.network_names, networks, strict=True)
+    }
+    assert told["published"] == ("line", "mse", 1e-5)
+    steps = ["published", "published-stacked", "published-bins", "published-correlation", "vit"]
+    for before, after in pairwise(steps):
+        assert sum(a != b for a, b in zip(told[before], told[after], strict=True)) == 1

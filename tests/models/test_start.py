@@ -57,6 +57,18 @@ def test_backbone_and_every_head_that_fits_are_taken(tmp_path: Path) -> None:
     assert model.stats.mean == {"redshift": 1.0, "feh": -0.5}
 
 
+def test_a_redshift_head_of_another_kind_is_left_and_one_number_keeps_its_unit(
+    tmp_path: Path,
+) -> None:
+    save_model(tmp_path, build("redshift", redshift_head="mse"))
+    other = start_from(build("redshift"), tmp_path)
+    assert other.left == {"redshift": "the other has another (redshift_head: mse)"}
+    same = build("redshift", redshift_head="mse")
+    same.heads["redshift"].mean = 0.2
+    assert start_from(same, tmp_path).taken == ("backbone", "redshift")
+    assert same.heads["redshift"].mean == 1.0
+
+
 @torch.no_grad()
 def test_a_redshift_head_of_other_bins_is_left(tmp_path: Path) -> None:
     save_model(tmp_path, build("class", "redshift"))

@@ -425,3 +425,18 @@ def test_what_cannot_be_trained_is_a_sentence(configure: Configure, tmp_path: Pa
             train(configure("other", **over))
     config = configure("odd", train={"batch_size": 9})
     assert run_ranks(2, lambda: train(config)) == [TrainingError.exit_code] * 2
+
+
+@pytest.mark.parametrize("head", ["mse", "pooled"])
+def test_a_network_trains_with_each_redshift_head(configure: Configure, head: str) -> None:
+    config = configure(model={"redshift_head": head}, train={"epochs": 2, "lr": 1e-3})
+    train(config)
+    losses = [epoch["train_loss"] for epoch in log_of(config, "epoch")]
+    assert losses[1] < losses[0]
+    model = load_model(config.paths.model_dir("vit"))
+    size = config.render[0].size
+    pictures = torch.randint(0, 256, (3, 1, size, size), dtype=torch.uint8)
+    found = model.decode(model(pictures))
+    assert (found["redshift_lo"] <= found["redshift_pred"]).all()
+    assert (found["redshift_pred"] <= found["redshift_hi"]).all()
+    assert ("redshift_second" in model.second_peaks(model(pictures))) == (head == "pooled")

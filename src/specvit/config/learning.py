@@ -63,6 +63,10 @@ class Model(Section):
     """Stochastic depth rate of the last block (rising linearly from 0)."""
     redshift: RedshiftBins = RedshiftBins()
     """The redshift head."""
+    redshift_head: Literal["correlation", "pooled", "mse"] = "correlation"
+    """How the redshift head answers: a probability over the bins, by learned cross-correlation of
+    all patches; the same from the pooled token alone; or one number from that token, by mean
+    squared error (which no line of `redshift` concerns, and `specvit explain` leaves out)."""
 
     @model_validator(mode="after")
     def _weights_used(self) -> Model:

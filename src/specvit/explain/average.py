@@ -134,7 +134,7 @@ def _add(found: Average, network: SpecViT, batch: list[Spectrum | SpectrumError]
     redshifts = columns.get("redshift_pred", np.zeros(len(drawn)))
     found.counts.update(map(str, labels))
     edges = stretch_edges(network.render, network.grid)
-    for task in (task for task in explained(network.tasks) if task.name != "stellar_type"):
+    for task in (task for task in explained(network) if task.name != "stellar_type"):
         relevance = along_wavelength(network, drawn, task, chosen_of(task, columns))["gradient"]
         for label, windows, z in zip(labels, in_windows(relevance, edges), redshifts, strict=True):
             found.add(str(label), task.name, windows, float(z))

@@ -94,4 +94,4 @@ def explain_one(network: SpecViT, spectrum: Spectrum, answer: Mapping[str, Any])
 
 def tasks_to_explain(network: SpecViT, answer: Mapping[str, Any]) -> list[Task]:
     """What a spectrum was asked and has an answer to: no stellar type of what is no star."""
-    return [task for task in explained(network.tasks) if answer.get(task.column) is not None]
+    return [task for task in explained(network) if answer.get(task.column) is not None]

@@ -44,7 +44,7 @@ def explain_failures(
     observed range does.
     """
     rows: list[tuple[str, str, float, float, list[float]]] = []
-    tasks = explained(network.tasks) if network.render.frame == "observed" else []
+    tasks = explained(network) if network.render.frame == "observed" else []
     for task in tasks:
         failures = labelled(predictions, task).iloc[worst(predictions, task, MOST)]
         failures = failures[failures[f"{task.name}_pred"].notna()]

@@ -54,7 +54,7 @@ def _of_one(
     picture = pictures_of(network, [spectrum])
     outputs, columns = answers(network, picture)
     at_random = [rng.choice(usable, count, replace=False) for _ in range(DRAWS)]
-    for task in explained(network.tasks):
+    for task in explained(network):
         chosen = chosen_of(task, columns)
         before = odds(network, task, outputs, chosen)
         found = along_wavelength(network, [spectrum], task, chosen)

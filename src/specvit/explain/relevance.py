@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from specvit.errors import DataError
 from specvit.models import SpecViT
-from specvit.models.heads import RedshiftHead
+from specvit.models.heads import RedshiftHead, RegressionHead
 from specvit.models.redshift import log_density
 from specvit.tasks import Task
 
@@ -20,9 +20,10 @@ STEPS = 16
 """Points on the way from a baseline to a picture."""
 
 
-def explained(tasks: list[Task]) -> list[Task]:
+def explained(network: SpecViT) -> list[Task]:
     """The tasks whose answers can be explained: what is a choice, of a label or of a peak."""
-    return [task for task in tasks if task.kind in ("classification", "redshift")]
+    heads = network.heads
+    return [t for t in network.tasks if not isinstance(heads[t.name], RegressionHead)]
 
 
 def log_odds(network: SpecViT, task: Task, output: Tensor, chosen: Tensor) -> Tensor:

@@ -98,17 +98,21 @@ class RedshiftHead(nn.Module):
     The pooled token says how probable a redshift is for such an object, the patches say where its
     lines are; the weights add, as logarithms of a prior and a likelihood. The prior is linear
     between knots PRIOR_BINS apart: finer, it could know the very redshift of each spectrum of the
-    train split by heart, and be as sure of every other.
+    train split by heart, and be as sure of every other. Without a layout of the patches the pooled
+    token says all, and has a weight for each bin.
     """
 
-    def __init__(self, task: Task, width: int, layout: TokenLayout, bins: Bins) -> None:
+    def __init__(self, task: Task, width: int, layout: TokenLayout | None, bins: Bins) -> None:
         super().__init__()
         self.task, self.bins = task, bins
-        self.prior = small_linear(width, torch.zeros(math.ceil(bins.count / PRIOR_BINS)))
-        self.correlation = TemplateCorrelation(width, layout, bins)
+        knots = bins.count if layout is None else math.ceil(bins.count / PRIOR_BINS)
+        self.prior = small_linear(width, torch.zeros(knots))
+        self.correlation = None if layout is None else TemplateCorrelation(width, layout, bins)
 
     def forward(self, pooled: Tensor, patches: Tensor) -> Tensor:
         """Weights of the bins."""
+        if self.correlation is None:
+            return self.prior(pooled)  # type: ignore[no-any-return]
         knots = self.prior(pooled)[:, None, :]
         prior = functional.interpolate(knots, self.bins.count, mode="linear")[:, 0]
         return prior + self.correlation(patches)  # type: ignore[no-any-return]
@@ -190,6 +194,21 @@ class RegressionHead(nn.Module):
         return columns
 
 
+class ValueHead(RegressionHead):
+    """One number by mean squared error, in standard units of the train split.
+
+    That is a Gaussian of that split's own width, whatever the spectrum: calibration on val gives it
+    the width of the errors.
+    """
+
+    def __init__(self, task: Task, width: int, mean: float, std: float) -> None:
+        super().__init__(task, width, mean, std)
+        self.linear = small_linear(width, torch.zeros(1))
+
+    def _moments(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        return output[:, 0], torch.ones_like(output[:, 0])
+
+
 def create_head(
     task: Task,
     width: int,
@@ -200,7 +219,10 @@ def create_head(
     """Create the head of a task, for tokens of this width from patches (height, width) of plots."""
     if task.kind == "classification":
         return ClassificationHead(task, width, stats.counts[task.name])
-    if task.kind == "redshift":
+    if task.kind == "redshift" and model.redshift_head != "mse":
         bins = Bins.of(model.redshift)
-        return RedshiftHead(task, width, TokenLayout.of(*plots, bins), bins)
+        correlated = model.redshift_head == "correlation"
+        return RedshiftHead(task, width, TokenLayout.of(*plots, bins) if correlated else None, bins)
+    if task.kind == "redshift":
+        return ValueHead(task, width, stats.mean[task.name], stats.std[task.name])
     return RegressionHead(task, width, stats.mean[task.name], stats.std[task.name])

@@ -10,6 +10,7 @@ from specvit.config.learning import Model
 from specvit.errors import ConfigError
 from specvit.find_model import model_folder
 from specvit.io import sha256_file
+from specvit.models.heads import RegressionHead
 from specvit.models.store import WEIGHTS, load_model
 from specvit.models.vit import SpecViT
 from specvit.plot import render_hash
@@ -60,7 +61,7 @@ def start_from(model: SpecViT, name: str | Path) -> Start:
         if reason is not None:
             left[task.name] = reason
             continue
-        if task.kind == "regression":
+        if isinstance(model.heads[task.name], RegressionHead):
             _take_units(model, source, task.name)
         model.heads[task.name].load_state_dict(source.heads[task.name].state_dict())
         taken.append(task.name)
@@ -89,6 +90,8 @@ def _unfit(task: Task, settings: Model, source: SpecViT) -> str | None:
     """Why the head of a task cannot be taken; None where it can."""
     if task.name not in source.heads:
         return "the other has none"
+    if task.kind == "redshift" and settings.redshift_head != source.settings.redshift_head:
+        return f"the other has another (redshift_head: {source.settings.redshift_head})"
     if task.kind == "redshift" and settings.redshift != source.settings.redshift:
         return f"the other has other bins ({source.settings.redshift!r})"
     return None

@@ -95,7 +95,7 @@ def _without_fourier(model: SpecViT) -> SpecViT:
     """A copy that convolves: onnxruntime's Fourier transform is right to three digits only."""
     model = copy.deepcopy(model)
     for head in model.heads.values():
-        if isinstance(head, RedshiftHead):
+        if isinstance(head, RedshiftHead) and head.correlation is not None:
             convolve = partial(_convolve, head.correlation)
             head.correlation.correlate = convolve  # type: ignore[method-assign]
     return model
