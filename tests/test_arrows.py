@@ -11,7 +11,7 @@ PACKAGE = SOURCES / "specvit"
 # From the bottom to the top. A module that stands apart from its package is named with it.
 ORDER = (
     *("errors", "tasks", "paths", "logs", "locks", "machine", "io", "tar", "workflow"),
-    *("registry", "config", "plan", "predictions", "metrics", "spectrum", "surveys"),
+    *("registry", "config", "find_model", "plan", "predictions", "metrics", "spectrum", "surveys"),
     *("tables", "run_folder"),
     # A catalogue's rows say what is downloaded; the survey's own catalogue is downloaded first.
     *("catalog.schema", "catalog.rows", "download", "catalog"),
