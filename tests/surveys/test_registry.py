@@ -122,7 +122,7 @@ def test_a_package_that_cannot_be_used_is_named(
 
 def test_without_packages_there_are_the_surveys_of_specvit() -> None:
     assert tuple(collections()) == BUILT_IN
-    assert tuple(surveys()) == ("sdss", "lamost")
+    assert tuple(surveys()) == ("sdss", "lamost", "desi")
     with pytest.raises(DataError, match="no survey here is called 'toy'"):
         survey_named("toy")
 
