@@ -8,6 +8,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -20,7 +21,9 @@ from specvit.config import merge, validate
 from specvit.config.data import Grid, Render
 from specvit.errors import DataError
 from specvit.plot import draw
+from specvit.plot.axes import picture_svg, row_ends
 from specvit.plot.gallery import gallery_items
+from specvit.plot.modes import panel_count
 from specvit.shards import ShardJob, make_shards, write_summary
 from specvit.surveys.read import read_spectrum
 from specvit.tar import read_members
@@ -172,3 +175,29 @@ def test_gallery_says_simulated(run: Path) -> None:
     page = (run / "gallery.html").read_text()
     assert "(simulated data)</title>" in page
     assert "<strong>Simulated data.</strong>" in page
+
+
+@pytest.mark.parametrize("mode", ["line", "overlap", "stacked", "map"])
+def test_the_large_picture_has_its_wavelengths_where_the_curve_has_them(mode: str) -> None:
+    render, grid = Render(mode=mode, size=64, rows=4), Grid(wave_min=4000, wave_max=8000)
+    svg = ElementTree.fromstring(
+        picture_svg(b"png", render, grid).replace("<svg", '<svg xmlns:h="h"', 1)
+    )
+    rows = panel_count(render)
+    for text in svg.iter("text"):
+        x, wave = float(text.get("x", "nan")), float(text.text or "nan")
+        at = np.log(wave / 4000) / np.log(2) * rows
+        if mode in ("stacked", "map"):
+            row = int(float(text.get("y", "nan")) // (512 / rows))
+            assert at == pytest.approx(row + (x > 0), abs=1e-3)
+        else:
+            row = round(float(text.get("y", "nan")) - 512) // 18 - 1
+            assert x / 512 + row == pytest.approx(at, abs=1e-3)
+    assert len(list(svg.iter("text"))) >= 2 * rows
+
+
+def test_rows_that_are_read_backwards_have_their_ends_exchanged() -> None:
+    grid = Grid(wave_min=4000, wave_max=8000)
+    ends = row_ends(Render(mode="map", size=64, rows=2, boustrophedon=True), grid)
+    middle = 4000 * 2**0.5
+    np.testing.assert_allclose(ends, [[4000, middle], [8000, middle]])

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from jinja2 import Template
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
 from specvit.config import load_config, load_stage
 from specvit.config.baselines import registered
+from specvit.config.reporting import FIGURES
+from specvit.errors import ConfigError
 from specvit.report import style as looks
 from specvit.report.figures import Material, build, compose, draw_panel
-from specvit.report.names import FIGURES, figure_names, train_fractions
+from specvit.report.names import figure_names, train_fractions
 from specvit.report.style import COLUMN_MM, PAGE_MM, PNG_DPI, file_bytes, style
 from specvit.report.svg import inline_svg
 
@@ -51,6 +53,40 @@ def test_names_follow_tasks_and_experiments():
     assert some[-1] == "experiments"
     assert named(experiments=[{"name": "a", "data": {"train_fraction": 0.1}}])[-1] == "scaling"
     assert set(named()) < set(FIGURES)
+
+
+def test_figures_can_be_chosen_but_none_that_the_run_lacks():
+    assert named(report={"figures": ["pit", "learning"]}) == ["learning", "pit"]
+    assert named(report={"figures": []}) == []
+    with pytest.raises(ConfigError, match=r"figures\.0 = \"pet\": .*'pit', .* or 'scaling'"):
+        named(report={"figures": ["pet"]})
+    with pytest.raises(ConfigError, match=r"to show in scaling; it has learning, confusion"):
+        named(report={"figures": ["pit", "scaling"]})
+
+
+@pytest.mark.parametrize(
+    ("sheet", "told"),
+    [
+        ("font.size: large\n", r"style = .*sheet\.mplstyle: .*large"),
+        ("font.syze: 8  # one\nlines.linewdth: 1\n", r"no setting font\.syze, lines\.linewdth"),
+        (None, r"sheet\.mplstyle: No such file"),
+    ],
+)
+def test_a_style_sheet_that_is_not_right_is_a_sentence(tmp_path, sheet, told):
+    path = tmp_path / "sheet.mplstyle"
+    if sheet is not None:
+        path.write_text(sheet)
+    with pytest.raises(ConfigError, match=told), style(str(path)):
+        pass
+
+
+def test_a_style_sheet_and_a_width_change_the_figure(tmp_path, run):
+    path = tmp_path / "sheet.mplstyle"
+    path.write_text('# mine\nfont.size: 9\naxes.facecolor: "#eeeeee"\n')
+    with style(str(path)):
+        canvas = compose(next(build(Material.read(run.config))), simulated=True, page_mm=120)
+    assert canvas.get_figwidth() == pytest.approx(120 / 25.4)
+    assert {to_hex(ax.get_facecolor()) for ax in canvas.axes} == {"#eeeeee"}
 
 
 def test_only_networks_with_less_data_are_on_the_scaling_curve():

@@ -194,6 +194,11 @@ def baselines_by_files():
     return found
 
 
+def style_sheets():
+    """The style sheet of the figures, if any: it lies here, whatever the results are stored in."""
+    return [] if CFG.report.style is None else [local(CFG.report.style)]
+
+
 def all_predictions():
     return [
         path for model in CFG.model_names for path in prediction_files(model).values()

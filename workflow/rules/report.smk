@@ -3,6 +3,7 @@ rule figures:
         predictions=all_predictions(),
         metrics=rules.evaluate.output.metrics,
         logs=[f"{ROOT}/models/{network}/log.jsonl" for network in CFG.network_names],
+        style=style_sheets(),
     output:
         figures=[
             report(

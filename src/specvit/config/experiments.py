@@ -40,3 +40,10 @@ class Experiment(Section):
     """Keys of `train` that differ."""
     data: dict[str, Any] = {}
     """Keys of `data` that differ."""
+
+    @property
+    def is_of_scaling(self) -> bool:
+        """Whether its network differs from the run's own in the share of train alone."""
+        return set(self.data) == {"train_fraction"} and not (
+            self.render or self.model or self.train
+        )

@@ -15,11 +15,11 @@ from specvit.config.data import Download, Grid, Render, Split
 from specvit.config.experiments import Data, Experiment
 from specvit.config.layers import below
 from specvit.config.learning import Model, Train, monitors
-from specvit.config.reporting import Evaluate, Report
+from specvit.config.reporting import FIGURES, Evaluate, Report
 from specvit.config.surveys import Simulated, Surveys
 from specvit.errors import ConfigError
 from specvit.paths import RUN_DIR, SPLITS, RunPaths, shard_name
-from specvit.tasks import Task, tasks_of
+from specvit.tasks import TASKS, Task, tasks_of
 
 TaskName = Literal["class", "stellar_type", "redshift", "teff", "logg", "feh"]
 
@@ -121,6 +121,23 @@ class Config(Section):
             raise ValueError("names each task at most once")
         return value
 
+    @property
+    def possible_figures(self) -> list[str]:
+        """The figures that this run has something to show in, in the order of the report."""
+        kinds = {TASKS[name].kind for name in self.tasks}
+        needs = {
+            "confusion_class": "class" in self.tasks,
+            "confusion_stellar_type": "stellar_type" in self.tasks,
+            "redshift_scatter": "redshift" in self.tasks,
+            "redshift_residuals": "redshift" in self.tasks,
+            "parameter_scatter": "regression" in kinds,
+            "reliability": "classification" in kinds,
+            "pit": bool(kinds & {"redshift", "regression"}),
+            "experiments": bool(self.experiments),
+            "scaling": any(experiment.is_of_scaling for experiment in self.experiments),
+        }
+        return [name for name in FIGURES if needs.get(name, True)]
+
     @model_validator(mode="after")
     def _possible(self) -> Config:
         self.surveys.check_labels(self.tasks)
@@ -141,6 +158,12 @@ class Config(Section):
                 "render.frame = 'rest' moves a plot by the true redshift, which can be read off it "
                 f"(where the data end), and with it the class: use frame: observed or drop "
                 f"{' and '.join(told)} from tasks"
+            )
+        lacking = [n for n in self.report.figures or () if n not in self.possible_figures]
+        if lacking:
+            raise ValueError(
+                f"report.figures: this run has nothing to show in {', '.join(lacking)}; it has "
+                f"{', '.join(self.possible_figures)}"
             )
         by_label: dict[str, Render] = {}
         for render in renders:

@@ -34,7 +34,10 @@ STAGE_KEYS: dict[str, tuple[str, ...]] = {
     "predict": ("split", "grid", "render", "data"),
     "baselines": ("tasks", "split", "grid", "render", "data", "baselines"),
     "evaluate": (*COMPARED, "split.seed", "evaluate"),
-    "figures": (*COMPARED, "report.formats"),
+    "figures": (
+        *COMPARED,
+        *(f"report.{key}" for key in ("figures", "formats", "width_mm", "style")),
+    ),
     "report": tuple(name for name in Config.model_fields if name not in ALWAYS),
 }
 

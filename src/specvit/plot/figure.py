@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from specvit.config.data import Grid, Render
 from specvit.io import atomic_path
-from specvit.plot.modes import Picture, panel_count, panel_tops
-
-ROUND = (100.0, 200.0, 250.0, 500.0, 1000.0, 2000.0)  # Angstrom between ticks
-TICKS = 6
+from specvit.plot.axes import row_ends, ticks
+from specvit.plot.modes import Picture, panel_tops
 
 
 def write_figure(path: Path, picture: Picture, render: Render, grid: Grid, title: str) -> None:
@@ -25,17 +21,16 @@ def write_figure(path: Path, picture: Picture, render: Render, grid: Grid, title
     size = render.size
     axes.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=(0, size, size, 0))
     axes.set_title(title, fontsize=10)
-    edges = np.geomspace(grid.wave_min, grid.wave_max, panel_count(render) + 1)
+    ends = row_ends(render, grid)
     if render.mode == "line":
-        step = next((s for s in ROUND if (edges[-1] - edges[0]) / s <= TICKS), ROUND[-1])
-        waves = np.arange(np.ceil(edges[0] / step) * step, edges[-1], step)
-        axes.set_xticks(np.log(waves / edges[0]) / np.log(edges[1] / edges[0]) * size)
-        axes.set_xticklabels([f"{wave:g}" for wave in waves])
+        at = ticks(*ends[0])
+        axes.set_xticks([size * place for place in at.values()])
+        axes.set_xticklabels([f"{wave:g}" for wave in at])
         axes.set_xlabel(f"vacuum wavelength, {render.frame} frame [Å]")
         axes.set_yticks([])
     elif render.mode == "overlap":
         names = ("red", "green", "blue")
-        parts = [f"{n} {a:.0f}-{b:.0f}" for n, a, b in zip(names, edges, edges[1:], strict=False)]
+        parts = [f"{n} {a:.0f}-{b:.0f}" for n, (a, b) in zip(names, ends, strict=True)]
         axes.set_xticks([])
         axes.set_yticks([])
         axes.set_xlabel(f"vacuum wavelength, {render.frame} frame [Å]: {', '.join(parts)}")
@@ -43,7 +38,7 @@ def write_figure(path: Path, picture: Picture, render: Render, grid: Grid, title
         every = -(-render.rows // 16)
         axes.set_xticks([])
         axes.set_yticks(panel_tops(render)[::every])
-        axes.set_yticklabels([f"{wave:.0f}" for wave in edges[:-1:every]])
+        axes.set_yticklabels([f"{wave:.0f}" for wave in ends[::every, 0]])
         axes.set_ylabel(f"vacuum wavelength at the row's first column, {render.frame} frame [Å]")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -14,6 +14,7 @@ from specvit.config.data import Render
 from specvit.io import read_json, write_text
 from specvit.paths import EXAMPLE_SHARDS
 from specvit.plot import render_hash
+from specvit.plot.axes import picture_svg
 from specvit.shards.index import Index, place_columns, read_index
 from specvit.tasks import ALL_CLASSES
 
@@ -78,6 +79,9 @@ def write_gallery(config: Config, renders: Iterable[Render]) -> None:
 def _part(config: Config, render: Render) -> dict[str, Any]:
     index = read_json(config.paths.shards_summary(render.label))
     items = gallery_items(config, render)
+    # The one that has least noise shows best what is drawn.
+    best = max(items, key=lambda item: item["snr"] or 0.0, default=None)
+    with_axes = picture_svg(best["png"], render, config.grid) if best else ""
     for item in items:
         item["source"] = "data:image/png;base64," + base64.b64encode(item.pop("png")).decode()
     return {
@@ -88,6 +92,8 @@ def _part(config: Config, render: Render) -> dict[str, Any]:
             for name in ALL_CLASSES
             if any(item["class"] == name for item in items)
         ],
+        "with_axes": with_axes,
+        "grey": render.channels == 1,
         "about": _about(index["render"], index["grid"]),
     }
 

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from specvit.config.models import MAIN_NETWORK, Config
-from specvit.config.reporting import Format
+from specvit.config.reporting import FIGURES, Format
 from specvit.errors import DataError
 from specvit.evaluate import Predictions, read_all
 from specvit.io import atomic_open, read_json
@@ -28,7 +28,6 @@ from specvit.plan import KEY, Plan
 from specvit.report import panels
 from specvit.report.learning import WATCHED, LearningLog, learning_logs
 from specvit.report.names import (
-    FIGURES,
     TASK_NAMES,
     UNITS,
     figure_names,
@@ -37,6 +36,7 @@ from specvit.report.names import (
 )
 from specvit.report.style import (
     COLUMN_MM,
+    GUTTER_MM,
     INK,
     MM,
     PAGE_MM,
@@ -426,12 +426,12 @@ def _scaling(material: Material) -> Figure:
     )
 
 
-def compose(figure: Figure, simulated: bool) -> Canvas:
-    """The figure for print, one A&A column or page wide, panels lettered."""
+def compose(figure: Figure, simulated: bool, page_mm: float = PAGE_MM) -> Canvas:
+    """The figure for print, as wide as the page or one of its two columns, panels lettered."""
     count = len(figure.panels)
     columns = min(figure.columns, count)
     rows = math.ceil(count / columns)
-    width = (COLUMN_MM if count == 1 else PAGE_MM) * MM
+    width = ((page_mm - GUTTER_MM) / 2 if count == 1 else page_mm) * MM
     each = width / columns
     canvas = Canvas(figsize=(width, each * figure.aspect * rows + 0.16), layout="constrained")
     axes = canvas.subplots(rows, columns, squeeze=False).ravel()
@@ -472,16 +472,16 @@ def write_figures(config: Config) -> None:
 
     Those of an earlier configuration that this one does not have are removed.
     """
-    material = Material.read(config)
+    report, material = config.report, Material.read(config)
     names = figure_names(config)
-    with progress("figures", len(names), "figures") as ticker, style():
+    with progress("figures", len(names), "figures") as ticker, style(report.style):
         for figure in build(material):
-            canvas = compose(figure, material.metrics["simulated"])
-            for kind in config.report.formats:
+            canvas = compose(figure, material.metrics["simulated"], report.width_mm)
+            for kind in report.formats:
                 with atomic_open(config.paths.figures / f"{figure.name}.{kind}") as handle:
                     handle.write(file_bytes(canvas, kind))
             ticker.advance()
-    made = {f"{name}.{kind}" for name in names for kind in config.report.formats}
+    made = {f"{name}.{kind}" for name in names for kind in report.formats}
     for path in sorted(config.paths.figures.iterdir()):
         if path.stem in FIGURES and path.suffix[1:] in FORMATS and path.name not in made:
             path.unlink()

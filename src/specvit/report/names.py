@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from specvit.config.baselines import registered
 from specvit.config.models import MAIN_NETWORK, Config
-from specvit.tasks import TASKS
 
 TASK_NAMES = {
     "class": "class",
@@ -20,21 +19,6 @@ TASK_NAMES = {
 
 UNITS = {"teff": " [K]", "logg": " [dex(cm s⁻²)]", "feh": " [dex]"}
 
-# Figures drawn from predictions, metrics and training logs, in the order of the report.
-FIGURES = (
-    "learning",
-    "confusion_class",
-    "confusion_stellar_type",
-    "accuracy_snr",
-    "redshift_scatter",
-    "redshift_residuals",
-    "parameter_scatter",
-    "reliability",
-    "pit",
-    "risk_coverage",
-    "experiments",
-    "scaling",
-)
 # Also needs the plots themselves, so it is made with the report.
 OVERVIEW = "overview"
 
@@ -51,8 +35,7 @@ def train_fractions(config: Config) -> dict[str, float]:
     """Share of the train split's objects, for networks that differ from the ViT in nothing else."""
     found = {MAIN_NETWORK: config.data.train_fraction}
     for experiment in config.experiments:
-        others = (experiment.render, experiment.model, experiment.train)
-        if set(experiment.data) == {"train_fraction"} and not any(others):
+        if experiment.is_of_scaling:
             found[experiment.name] = float(experiment.data["train_fraction"])
     return found
 
@@ -71,25 +54,6 @@ def benchmark_names(config: Config) -> list[str]:
 
 
 def figure_names(config: Config) -> list[str]:
-    """Names (without ending) of the figures that `specvit figures` writes for this configuration.
-
-    A figure that this run has nothing to show in (no redshift task, no experiments) is left out.
-    """
-    kinds = {TASKS[name].kind for name in config.tasks}
-    classified = "classification" in kinds
-    measured = kinds & {"redshift", "regression"}
-    wanted = {
-        "learning": True,
-        "confusion_class": "class" in config.tasks,
-        "confusion_stellar_type": "stellar_type" in config.tasks,
-        "accuracy_snr": True,
-        "redshift_scatter": "redshift" in config.tasks,
-        "redshift_residuals": "redshift" in config.tasks,
-        "parameter_scatter": "regression" in kinds,
-        "reliability": classified,
-        "pit": bool(measured),
-        "risk_coverage": True,
-        "experiments": bool(config.experiments),
-        "scaling": len(train_fractions(config)) > 1,
-    }
-    return [name for name in FIGURES if wanted[name]]
+    """Names (without ending) of the figures that `specvit figures` writes."""
+    found, only = config.possible_figures, config.report.figures
+    return [name for name in found if only is None or name in only]

@@ -70,6 +70,6 @@ def _pictures(canvas: Canvas, shown: Sequence[Example]) -> None:
             ax.set_yticks([])
             ax.spines[:].set_visible(True)
             ax.spines[:].set_color(GRID)
-            ax.set_xlabel(example.short, fontsize=4.2, labelpad=1.5)
+            ax.set_xlabel(example.numbers, fontsize=4.2, labelpad=1.5)
             if column == 0:
                 ax.set_ylabel(name, fontsize=6)

@@ -23,20 +23,20 @@ class Example:
     label: str
     """Object class."""
     subclass: str
-    short: str
+    numbers: str
     """Redshift and signal-to-noise ratio."""
     picture: bytes
 
-    @property
-    def detail(self) -> str:
-        """Subclass, redshift and signal-to-noise ratio."""
-        return ", ".join(part for part in (self.subclass, self.short) if part)
+    snr: float
 
 
 def examples(config: Config, label: str) -> list[Example]:
     """Plots of each class of one set, from low to high signal-to-noise ratio."""
     items = gallery_items(config, config.renders[label])
-    return [Example(i["class"], i["subclass"] or "", _numbers(i), i["png"]) for i in items]
+    return [
+        Example(i["class"], i["subclass"] or "", _numbers(i), i["png"], i["snr"] or 0.0)
+        for i in items
+    ]
 
 
 def _numbers(item: Mapping[str, Any]) -> str:

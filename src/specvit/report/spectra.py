@@ -82,7 +82,7 @@ def _relevance(ax: Axes, relevance: Relevance) -> None:
     ax.stairs(relevance.share / np.diff(relevance.edges), relevance.edges, fill=True, color=FILL)
     ax.set_ylim(bottom=0)
     ax.set_yticks([])
-    ax.set_ylabel("Relevance", rotation=0, ha="right", va="center", labelpad=4)
+    ax.set_ylabel("Relevance", rotation=0, ha="right", va="center", labelpad=4, fontsize=6.5)
     ax.grid(False)
 
 

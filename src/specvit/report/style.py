@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import matplotlib as mpl
@@ -12,10 +14,12 @@ from matplotlib.figure import Figure
 
 from specvit.config.baselines import registered
 from specvit.config.models import MAIN_NETWORK
+from specvit.errors import ConfigError, on_one_line
 
-# Astronomy & Astrophysics: width of one column and of the page.
-COLUMN_MM = 88.0
+# Astronomy & Astrophysics: width of the page, and what is between its two columns.
 PAGE_MM = 180.0
+GUTTER_MM = 4.0
+COLUMN_MM = (PAGE_MM - GUTTER_MM) / 2
 MM = 1 / 25.4
 PNG_DPI = 300
 
@@ -72,12 +76,34 @@ RC: dict[str, Any] = {
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """Draw with these settings, whatever the user's own matplotlib settings are."""
+def style(sheet: str | None = None) -> Iterator[None]:
+    """Draw with these settings, whatever the user's own matplotlib settings are.
+
+    Over them those of a style sheet. Raises ConfigError where it cannot be read.
+    """
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(cast(Any, RC))
+        mpl.rcParams.update(cast(Any, {} if sheet is None else read_sheet(sheet)))
         yield
+
+
+def read_sheet(path: str) -> dict[str, Any]:
+    """The settings of a matplotlib style sheet. Raises ConfigError for one that is not right."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        settings = mpl.rc_params_from_file(path, fail_on_error=True, use_default_template=False)
+    except OSError as error:
+        raise ConfigError(f"report.style = {path}: {error.strerror}") from error
+    except ValueError as error:  # also of bytes that are no text
+        raise ConfigError(f"report.style = {path}: {on_one_line(error)}") from error
+    named = {line.partition(":")[0].strip() for line in lines if line.partition("#")[0].strip()}
+    unknown = sorted(named - set(settings))
+    if unknown:
+        raise ConfigError(f"report.style = {path}: matplotlib has no setting {', '.join(unknown)}")
+    if settings.get("text.usetex") and shutil.which("latex") is None:
+        raise ConfigError(f"report.style = {path}: text.usetex needs latex, which is not here")
+    return {str(key): value for key, value in settings.items()}
 
 
 def model_look(model: str, models: list[str]) -> dict[str, Any]:

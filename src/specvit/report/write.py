@@ -19,6 +19,7 @@ from specvit.io import atomic_open, read_parquet, write_text
 from specvit.logs import get_logger, progress
 from specvit.metrics.definitions import METRICS, RANKING, headline
 from specvit.paths import SPLITS
+from specvit.plot.axes import picture_svg, told_scales
 from specvit.report import provenance, tables
 from specvit.report.claims import Paper, check_claims
 from specvit.report.failures import Failure, worst_failures
@@ -31,13 +32,12 @@ from specvit.report.overview import draw_overview
 from specvit.report.pictures import Drawn, examples, read_drawn
 from specvit.report.results import overall, task_names
 from specvit.report.spectra import draw_failure
-from specvit.report.style import file_bytes, style
+from specvit.report.style import CLASS_COLOURS, file_bytes, style
 from specvit.report.svg import inline_svg
 from specvit.report.table import Number, Table
 from specvit.report.title import title_of
 from specvit.report.verdicts import verdicts
 from specvit.status import expected_of, leftover_sentence, leftovers
-from specvit.tasks import ALL_CLASSES
 
 LOG = get_logger(__name__)
 
@@ -78,7 +78,8 @@ def write_report(config: Config, paper: Paper | None = None) -> None:
             "paper": paper,
             "claims": check_claims(paper, material.metrics) if paper else [],
         }
-        context |= {"gallery": pictures}
+        context |= {"class_colours": CLASS_COLOURS}
+        context |= {"gallery": pictures, "failures_grey": pictures[0]["grey"]}
         context |= _sections(config, material, figures)
         if paper is None:
             context["contents"].remove(("paper", "By the paper"))
@@ -265,24 +266,21 @@ def _trained_on(summaries: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str
 def _gallery(config: Config) -> list[dict[str, Any]]:
     parts = []
     for label, render in config.renders.items():
-        title = f"Plots: {label}"
-        channels = "grey" if render.channels == 1 else "RGB"
+        grey = render.channels == 1
         caption = (
-            f"Mode {render.mode}, {render.size} x {render.size} pixels, {channels}, at the pixels "
-            f"the model sees; test spectra of each class from low to high signal-to-noise ratio. "
-            f"{config.grid.wave_min:g} to {config.grid.wave_max:g} Å (vacuum, "
-            f"{render.frame} frame), even in log wavelength."
+            f"Mode {render.mode}, {render.size} x {render.size} pixels, {'grey' if grey else 'RGB'}"
+            f", {config.grid.wave_min:g} to {config.grid.wave_max:g} Å, even in log wavelength. "
+            "Below, test spectra of each class from low to high signal-to-noise ratio, at the "
+            "pixels the model sees."
         )
+        if grey:
+            caption += " On a light page dark and light are exchanged: models see it on black."
         found = examples(config, label)
-        by_class = [[e for e in found if e.label == name] for name in ALL_CLASSES]
-        parts.append(
-            {
-                "title": title,
-                "caption": caption,
-                "examples": found,
-                "classes": [group for group in by_class if group],
-            }
-        )
+        part = {"title": f"Plots: {label}", "caption": caption, "examples": found, "grey": grey}
+        # The one that has least noise shows best what is drawn.
+        best = max(found, key=lambda example: example.snr, default=None)
+        svg = picture_svg(best.picture, render, config.grid) if best else ""
+        parts.append({**part, "example": best, "with_axes": svg, "scales": told_scales(render)})
     return parts
 
 
