@@ -78,7 +78,7 @@ RERUN: dict[str, set[str]] = {
     "evaluate": {"evaluate"},
     "report.title": set(),
     "report.examples": {"gallery"},
-    "report.formats": {"figures"},
+    **{f"report.{key}": {"figures"} for key in ("figures", "formats", "width_mm", "style")},
 }
 HOW_ONLY = {
     *("download", "train.workers", "train.gpus", "train.ranks", "train.checkpoint_minutes"),
