@@ -23,6 +23,7 @@ from specvit.report.figures import Material, build, compose, draw_panel
 from specvit.report.names import figure_names, train_fractions
 from specvit.report.style import COLUMN_MM, PAGE_MM, PNG_DPI, file_bytes, style
 from specvit.report.svg import inline_svg
+from specvit.tasks import NONE
 
 SURVEYS = {"sdss": {"base_url": "simulated:"}}
 
@@ -219,9 +220,10 @@ def test_no_colour_means_a_class_and_a_model():
         hue, _, saturation = colorsys.rgb_to_hls(*to_rgb(colour))
         assert saturation < 0.15 or 0.15 < hue < 0.8, colour
     assert len(set(cold)) == len(cold)
-    for colour in looks.CLASS_COLOURS.values():
+    for label, colour in looks.CLASS_COLOURS.items():
+        assert colour not in cold
         hue, _, saturation = colorsys.rgb_to_hls(*to_rgb(colour))
-        assert saturation > 0.4, colour
+        assert saturation > 0.4 or label == NONE, colour
         assert hue < 0.13 or hue > 0.87, colour
     lights = sorted(luminance(colour) for colour in looks.CLASS_COLOURS.values())
     assert min(np.diff(lights)) > 0.1, "told apart without hue"

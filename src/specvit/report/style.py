@@ -28,7 +28,7 @@ GRID = "#d5dae0"
 PAPER = "#fefefe"  # the inside of open symbols
 
 # Classes are warm, models cold, so that no colour of one figure means both.
-CLASS_COLOURS = {"STAR": "#e69f00", "GALAXY": "#d1495b", "QSO": "#7d2248", "NONE": "#8c8c8c"}
+CLASS_COLOURS = {"STAR": "#e69f00", "GALAXY": "#d1495b", "QSO": "#7d2248", "NONE": "#c0c0c0"}
 VIT_COLOUR = "#0072b2"
 SPARE_COLOURS = ("#7a5195", "#3d7a80", "#8da0cb", "#6f8f2f", "#2f4b66")
 CLASS_MARKERS = {"STAR": "*", "GALAXY": "o", "QSO": "D", "NONE": "s"}
