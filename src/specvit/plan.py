@@ -8,6 +8,7 @@ under another one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from specvit.io import UNREADABLE, sha256_file, stable_hash
 KEY = "plan"
 """Where files hold it: the metadata of a parquet file, a key of a JSON file."""
 SELECTION = "selection"
-"""Stands for the rows that were dealt: what the surveys' tables held."""
+"""Stands for the rows that were dealt: the surveys' tables, and which rows went by file."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,15 @@ class Plan:
     values: Mapping[str, Any]
 
     @classmethod
-    def dealt(cls, split: Split, tables: Iterable[Path]) -> Plan:
-        """The plan by which the rows of these survey tables are dealt."""
-        selection = stable_hash([sha256_file(table) for table in tables])
+    def dealt(cls, split: Split, tables: Iterable[Path], by_file: bytes = b"") -> Plan:
+        """The plan by which the rows of these survey tables are dealt.
+
+        `by_file` has a bit for each row that goes with the others of its file.
+        """
+        parts = [sha256_file(table) for table in tables]
+        if any(by_file):
+            parts.append(hashlib.sha256(by_file).hexdigest())
+        selection = stable_hash(parts)
         return cls({**_settings(split), SELECTION: selection})
 
     @classmethod

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specvit.catalog.split import check_filled, shard_codes, split_codes
+from specvit.catalog.together import ALONE, Files, dealt
 from specvit.config.data import ShardCounts, Split
 from specvit.errors import DataError
 from specvit.paths import SPLITS
+from specvit.surveys.survey import Shared
 
 SETTINGS = Split(val_fraction=0.15, test_fraction=0.25, shards=ShardCounts(train=5, val=2, test=3))
 
@@ -80,8 +82,42 @@ def test_empty_splits_and_shards_are_refused(
 ) -> None:
     counts = dict(zip(SPLITS, map(np.array, (train, val, test)), strict=True))
     with pytest.raises(DataError, match=words):
-        check_filled(counts)
+        check_filled(counts, {name: int(rows.sum()) for name, rows in counts.items()})
 
 
 def test_filled_shards_pass() -> None:
-    check_filled(dict(zip(SPLITS, map(np.array, ([5, 5], [1], [2])), strict=True)))
+    counts = dict(zip(SPLITS, map(np.array, ([5, 5], [1], [2])), strict=True))
+    check_filled(counts, dict.fromkeys(SPLITS, 1))
+
+
+def test_few_files_fill_few_shards() -> None:
+    counts = dict(zip(SPLITS, map(np.array, ([900, 0, 700], [90], [90])), strict=True))
+    words = "1600 spectra of the train split, 17 with those of a file as one, .* at most 2,"
+    with pytest.raises(DataError, match=words):
+        check_filled(counts, {"train": 17, "val": 9, "test": 9})
+
+
+def test_rows_of_a_file_go_together_where_a_split_has_enough_of_them() -> None:
+    """Files of 60 and 20 rows, worth it from 30 on, and rows without a file."""
+
+    def shared(path: str) -> Shared | None:
+        return Shared(path[:4], 30) if path.startswith("big") else Shared(path[:6], 30)
+
+    paths = [f"big{n // 60}/{n}" for n in range(600)] + [f"small{n // 20}/{n}" for n in range(200)]
+    files = Files()
+    own = files.numbers(paths, shared)
+    alone = np.full(100, ALONE, np.int32)
+    split = np.zeros(900, np.int8)
+    split[20:60] = 1  # of the first, the first split has too few
+    file = files.worthwhile(np.concatenate([own, alone]), split)
+    assert (file[:20] == ALONE).all()
+    assert (file[20:600] == own[20:600]).all()
+    assert (file[600:] == ALONE).all()
+    names = [f"s{n}" for n in range(900)]
+    keys = list(files.keys(file, names))
+    assert keys[:20] + keys[600:] == names[:20] + names[600:]
+    shards = shard_codes(1, keys, split, SETTINGS)
+    assert all(len(set(shards[start : start + 60])) == 1 for start in range(60, 600, 60))
+    # Rows that are alone go where they went before there were files.
+    assert (shards[600:] == shard_codes(1, names, split, SETTINGS)[600:]).all()
+    assert dealt(file, split) == {SPLITS[0]: 20 + 9 + 300, SPLITS[1]: 1, SPLITS[2]: 0}

@@ -17,12 +17,14 @@ from specvit.catalog.group import components, first_of, sky_pairs
 from specvit.catalog.schema import CATALOG_SCHEMA, SURVEY_SCHEMA
 from specvit.catalog.split import check_filled, shard_codes, split_codes
 from specvit.catalog.stats import Counts, stats_csv
+from specvit.catalog.together import ALONE, Files, dealt
 from specvit.config import Config
 from specvit.errors import DataError
 from specvit.io import PARQUET, UNREADABLE, VERIFIED, atomic_path, write_text
 from specvit.logs import get_logger, progress
 from specvit.paths import SPLITS, shard_name
 from specvit.plan import Plan
+from specvit.registry import surveys
 
 ROWS_A_PIECE = 100_000
 
@@ -38,6 +40,8 @@ class Deal:
     first: NDArray[np.int64]
     """For each row, the first row of the same object."""
     split: NDArray[np.int8]
+    file: NDArray[np.int32]
+    """Which rows are dealt as one, since their spectra are in one file; ALONE for the others."""
     shard: NDArray[np.int32]
     ids: pa.Array
 
@@ -53,13 +57,14 @@ def build_catalog(config: Config) -> Counts:
     """
     deal = deal_rows(config)
     counts = _count_shards(deal, config)
-    check_filled(counts)
+    check_filled(counts, dealt(deal.file, deal.split))
     with progress("catalogue", len(deal.first)) as tick, atomic_path(config.paths.catalog) as path:
         tally = Counts()
         sizes = [int(n) for split in SPLITS for n in counts[split]]
         tables = _counted(config, deal, tally)
-        surveys = (config.paths.survey_table(key) for key in config.surveys.active)
-        schema = CATALOG_SCHEMA.with_metadata(Plan.dealt(config.split, surveys).metadata)
+        selected = (config.paths.survey_table(key) for key in config.surveys.active)
+        plan = Plan.dealt(config.split, selected, np.packbits(deal.file != ALONE).tobytes())
+        schema = CATALOG_SCHEMA.with_metadata(plan.metadata)
         with pq.ParquetWriter(path, schema, **PARQUET) as writer:
             for table in by_shard(tables, sizes, config.shard_names(), config.paths.root):
                 writer.write_table(table)
@@ -73,18 +78,21 @@ def build_catalog(config: Config) -> Counts:
 def deal_rows(config: Config) -> Deal:
     """Read what grouping needs of the survey tables, and decide object, split and shard."""
     keys = list(config.surveys.active)  # in naming order, which is the registry's
-    parts = [_Rows.read(config, key) for key in keys]
+    files = Files()
+    parts = [_Rows.read(config, key, files) for key in keys]
     starts = np.cumsum([0, *(len(part.ids) for part in parts)]).tolist()
     own = [part.own_pairs() + start for part, start in zip(parts, starts[:-1], strict=True)]
     ra, dec = (np.concatenate([getattr(part, name) for part in parts]) for name in ("ra", "dec"))
     ids = pa.concat_arrays([part.ids for part in parts])
+    file = np.concatenate([part.file for part in parts])
     del parts
     pairs = np.concatenate([*own, sky_pairs(ra, dec, config.split.match_arcsec)])
     first = first_of(components(len(ids), pairs))
     named, places = np.unique(first, return_inverse=True)
     split = split_codes(config.split.seed, _texts(ids.take(pa.array(named))), config.split)[places]
-    shard = shard_codes(config.split.seed, _texts(ids), split, config.split)
-    return Deal(dict(zip(keys, starts[:-1], strict=True)), first, split, shard, ids)
+    file = files.worthwhile(file, split)
+    shard = shard_codes(config.split.seed, files.keys(file, _texts(ids)), split, config.split)
+    return Deal(dict(zip(keys, starts[:-1], strict=True)), first, split, file, shard, ids)
 
 
 @dataclass
@@ -98,20 +106,31 @@ class _Rows:
     """Rows that repeat the object of another row, which their object_id names."""
     named: pa.Array
     """That row's spectrum_id, for each row of `again`."""
+    file: NDArray[np.int32]
+    """The file that a row shares with others."""
 
     @classmethod
-    def read(cls, config: Config, key: str) -> _Rows:
+    def read(cls, config: Config, key: str, files: Files) -> _Rows:
         """Read a survey table in pieces; DataError where it is missing, broken or out of order."""
         path = config.paths.survey_table(key)
+        survey = surveys().get(key)
+        shared = None if survey is None else survey.shared(config.surveys.active[key])
         parts: list[tuple[pa.Array, pa.Array, pa.Array, pa.Array, pa.Array]] = []
+        numbers: list[NDArray[np.int32]] = []
         row = 0
         try:
             with pq.ParquetFile(path, **VERIFIED) as file:
                 columns = ["spectrum_id", "object_id", "ra", "dec"]
-                for batch in file.iter_batches(ROWS_A_PIECE, columns=columns):
+                asked = columns if shared is None else [*columns, "path"]
+                for batch in file.iter_batches(ROWS_A_PIECE, columns=asked):
                     ids, objects, ra, dec = (batch.column(name) for name in columns)
                     again = np.flatnonzero(np.asarray(pc.not_equal(ids, objects)))
                     parts.append((ids, ra, dec, pa.array(again + row), objects.take(again)))
+                    numbers.append(
+                        np.full(len(batch), ALONE, np.int32)
+                        if shared is None
+                        else files.numbers(batch.column("path").to_pylist(), shared)
+                    )
                     row += len(batch)
         except FileNotFoundError as error:
             raise DataError(f"{path} is missing: run `specvit survey --survey {key}`") from error
@@ -123,7 +142,7 @@ class _Rows:
         if pc.any(pc.greater_equal(ids[:-1], ids[1:])).as_py():
             raise DataError(f"{path} is not ordered by spectrum_id: run `specvit survey` again")
         ra, dec = (np.asarray(values.fill_null(np.nan)) for values in (ra, dec))
-        return cls(ids, ra, dec, np.asarray(again), named)
+        return cls(ids, ra, dec, np.asarray(again), named, np.concatenate(numbers))
 
     def own_pairs(self) -> NDArray[np.int64]:
         """Pairs of rows that the survey itself takes for one object, shape (m, 2)."""

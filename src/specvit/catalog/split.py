@@ -30,18 +30,22 @@ def split_codes(seed: int, object_ids: Iterable[str], settings: Split) -> NDArra
 
 
 def shard_codes(
-    seed: int, spectrum_ids: Iterable[str], splits: NDArray[np.int8], settings: Split
+    seed: int, keys: Iterable[str], splits: NDArray[np.int8], settings: Split
 ) -> NDArray[np.int32]:
-    """Number of the shard within its split for each spectrum, from a hash of (seed, spectrum_id).
+    """Number of the shard within its split for each spectrum, from a hash of (seed, key).
 
-    Spectra of one split are dealt at random, so that each shard is a fair sample.
+    The key is its spectrum_id, or the path of a file that spectra are to be fetched in together.
+    So what a split has is dealt at random, and each shard is a fair sample of it.
     """
     counts = np.array([settings.shards.of(name) for name in SPLITS], np.uint64)
-    return (hashes(seed, "shard", spectrum_ids) % counts[splits]).astype(np.int32)
+    return (hashes(seed, "shard", keys) % counts[splits]).astype(np.int32)
 
 
-def check_filled(counts: dict[str, NDArray[np.int64]]) -> None:
-    """Raise DataError where a split or a shard would be empty; `counts`: rows of each shard."""
+def check_filled(counts: dict[str, NDArray[np.int64]], dealt: dict[str, int]) -> None:
+    """Raise DataError where a split or a shard would be empty.
+
+    `counts` are the rows of each shard, `dealt` what a split had to deal: rows or files.
+    """
     total = sum(int(rows.sum()) for rows in counts.values())
     for name, rows in counts.items():
         filled = int(rows.sum())
@@ -54,8 +58,9 @@ def check_filled(counts: dict[str, NDArray[np.int64]]) -> None:
             )
         if not rows.all():
             empty = shard_name(name, int(np.flatnonzero(rows == 0)[0]))
+            files = f", {dealt[name]} with those of a file as one," * (dealt[name] < filled)
             raise DataError(
-                f"shard {empty} would be empty: {filled} spectra of the {name} split are dealt to "
-                f"{len(rows)} shards; set split.shards.{name} to at most "
-                f"{max(filled // MIN_FILL, 1)}, or select more"
+                f"shard {empty} would be empty: {filled} spectra of the {name} split{files} are "
+                f"dealt to {len(rows)} shards; set split.shards.{name} to at most "
+                f"{max(dealt[name] // MIN_FILL, 1)}, or select more"
             )

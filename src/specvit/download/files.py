@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -87,8 +87,10 @@ class Sent:
 class Part:
     """The file as far as it has arrived, `.<name>.part`, and what the server said of it."""
 
-    def __init__(self, destination: Path, url: str) -> None:
-        self.destination, self.url = destination, url
+    def __init__(
+        self, destination: Path, url: str, enough: Callable[[Path], bool] = lambda _: False
+    ) -> None:
+        self.destination, self.url, self._enough = destination, url, enough
         self.sent = Sent()
         self.path = destination.with_name(f".{destination.name}.part")
         self._notes = self.path.with_name(f"{self.path.name}.json")
@@ -143,6 +145,11 @@ class Part:
             os.ftruncate(self._file, 0)
             raise CorruptError(found)
 
+    @property
+    def is_enough(self) -> bool:
+        """Whether what is still missing of the file is not needed."""
+        return self._enough(self.path)
+
     def finish(self) -> None:
         """Give the whole file its name."""
         os.fsync(self._file)
@@ -188,7 +195,7 @@ async def bring(host: HttpHost, part: Part, attempts: int, most: int | None = No
 async def _continue(host: HttpHost, part: Part, most: int | None) -> None:
     """One request for what is still missing."""
     notes, size = part.notes, part.size
-    if size and notes.get("length") == size:
+    if size and (notes.get("length") == size or (notes and part.is_enough)):
         return  # killed between the last byte and the renaming
     headers = {}
     if size and notes.get("validator"):
@@ -207,6 +214,8 @@ async def _continue(host: HttpHost, part: Part, most: int | None) -> None:
                 if part.size - len(chunk) < SHOWN <= part.size:
                     part.check()
                 advance(len(chunk))
+                if part.is_enough:
+                    return
     if total is not None and part.size != total:
         raise AgainError(f"{part.size} of {total} bytes arrived", Blame.FILE)
     if part.size == 0:

@@ -5,6 +5,7 @@ What a survey offers beside single requests (rsync, Globus, tars of whole nights
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -14,7 +15,7 @@ from specvit.config.models import Config
 from specvit.errors import DataError
 from specvit.io import UNREADABLE, VERIFIED, write_text
 from specvit.registry import surveys
-from specvit.surveys.survey import Listing
+from specvit.surveys.survey import Listing, Shared
 
 
 def write_list(config: Config, path: Path, form: str | None = None) -> str:
@@ -64,4 +65,13 @@ def _wanted(config: Config, key: str) -> tuple[str, list[str]]:
     releases = rows["release"].unique().to_pylist()
     if len(releases) != 1:
         raise DataError(f"the catalogue has no spectra of one release of {key}: {releases}")
-    return releases[0], sorted(set(rows["path"].to_pylist()))
+    sharing = surveys()[key].shared(config.surveys.active[key])
+    return releases[0], sorted(_listed(rows["path"].to_pylist(), sharing))
+
+
+def _listed(paths: Iterable[str], sharing: Callable[[str], Shared | None] | None) -> set[str]:
+    """The rows' own files; what they share in place of them, where a single row is worth it."""
+    if sharing is None:
+        return set(paths)
+    pairs = ((path, sharing(path)) for path in paths)
+    return {file.path if file and file.worth == 1 else path for path, file in pairs}

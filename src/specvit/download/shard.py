@@ -7,7 +7,7 @@ import hashlib
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from specvit.config.models import Config
 from specvit.download.archive import EarlierArchive, write_archive
 from specvit.download.journal import Journal, open_journal
 from specvit.download.ledger import BATCH_ROWS, STATUSES, Entry, Fetched, Wanted, ledger_table
-from specvit.download.shared import FILES_AT_A_TIME, by_file, cut_all
+from specvit.download.shared import FILES_AT_A_TIME, Sharing, by_file, cut_all, worthwhile
 from specvit.download.sources import Source, open_source
 from specvit.errors import DataError, DownloadError
 from specvit.io import write_parquet
@@ -55,6 +55,7 @@ def download_shard(config: Config, shard: str, retry_missing: bool = False) -> p
     plan = Plan.of_parquet(paths.catalog)
     plan.check_settings(config.split, paths.catalog)
     sources = _open_sources(config, table)
+    sharing = _sharing(config, sources)
     working = paths.spectra(shard).with_name(f".{shard}.parts")
     scratch = paths.spectra(shard).with_name(f".{shard}.files")
     with (
@@ -62,7 +63,7 @@ def download_shard(config: Config, shard: str, retry_missing: bool = False) -> p
         open_journal(working) as journal,
         closing(EarlierArchive(paths.spectra(shard), paths.ledger(shard))) as earlier,
     ):
-        job = _Job(table, sources, journal, earlier, scratch, retry_missing)
+        job = _Job(table, sources, sharing, journal, earlier, scratch, retry_missing)
         job.run(shard)
         ledger = ledger_table(job.in_order())
         _judge(config, shard, ledger)
@@ -103,6 +104,13 @@ def _open_sources(config: Config, table: pa.Table) -> dict[str, Source]:
     return sources
 
 
+def _sharing(config: Config, sources: Iterable[str]) -> dict[str, Sharing]:
+    """How rows of a source share files, where they do."""
+    known = [name for name in sources if name in surveys()]
+    found = {name: surveys()[name].shared(config.surveys.active[name]) for name in known}
+    return {name: sharing for name, sharing in found.items() if sharing is not None}
+
+
 class _Job:
     """The rows of a shard and what is known of each."""
 
@@ -110,12 +118,13 @@ class _Job:
         self,
         table: pa.Table,
         sources: dict[str, Source],
+        sharing: dict[str, Sharing],
         journal: Journal,
         earlier: EarlierArchive,
         scratch: Path,
         retry_missing: bool,
     ) -> None:
-        self._table, self._sources = table, sources
+        self._table, self._sources, self._sharing = table, sources, sharing
         self._journal, self._earlier, self._scratch = journal, earlier, scratch
         # Rows that are known: None where the journal has the entry, else that of the earlier tar.
         self._known: dict[str, Entry | None] = {}
@@ -138,10 +147,12 @@ class _Job:
 
     def _is_of(self, row: Wanted, entry: Entry) -> bool:
         """Whether the entry is of this row from this source, not of another mirror or sky."""
-        source = self._sources[row.source]
+        source, sharing = self._sources[row.source], self._sharing.get(row.source)
+        file = None if sharing is None else sharing(row.path)
+        paths = [*source.paths(row), *([] if file is None else [file.path])]
         # A folder may have either of a file and its gzipped copy.
         return entry.url.removesuffix(".gz") in {
-            source.url(path).removesuffix(".gz") for path in source.paths(row)
+            source.url(path).removesuffix(".gz") for path in paths
         }
 
     def run(self, shard: str) -> None:
@@ -169,16 +180,23 @@ class _Job:
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
             for name in self._sources:
                 source = await stack.enter_async_context(self._sources[name])
-                survey = surveys().get(name)
-                if survey is not None and survey.shares_files:
-                    self._scratch.mkdir(parents=True, exist_ok=True)
-                    files = by_file(self._unknown(name, "path"))
-                    for _ in range(FILES_AT_A_TIME):
-                        group.create_task(cut_all(source, files, self._scratch, keep))
-                    continue
-                waiting = self._unknown(name, "spectrum_id")
-                for _ in range(source.rows_in_flight):
-                    group.create_task(_work(source, waiting, keep))
+                group.create_task(self._fetch_from(source, name, keep))
+
+    async def _fetch_from(
+        self, source: Source, name: str, keep: Callable[[Wanted, Fetched], None]
+    ) -> None:
+        """Files that rows share, where they are worth it; then, one by one, what is left."""
+        if (sharing := self._sharing.get(name)) is not None:
+            chosen = worthwhile(self._unknown(name, "path"), sharing)
+            files = by_file(self._unknown(name, "path"), sharing, chosen)
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            async with asyncio.TaskGroup() as group:
+                for _ in range(FILES_AT_A_TIME):
+                    group.create_task(cut_all(source, files, self._scratch, keep))
+        waiting = self._unknown(name, "spectrum_id")
+        async with asyncio.TaskGroup() as group:
+            for _ in range(source.rows_in_flight):
+                group.create_task(_work(source, waiting, keep))
 
     def _unknown(self, name: str, order: str) -> Iterator[Wanted]:
         """Rows of a source that are still to be fetched, in the order of a column."""

@@ -53,8 +53,8 @@ class Source(Protocol):
         """Bring back a checked spectrum, or the reason why there is none."""
         ...
 
-    async def bring(self, row: Wanted, place: Path) -> Path | Fetched:
-        """The file that holds a row among others, at `place` or in place; or why there is none."""
+    async def bring(self, path: str, survey: str, place: Path) -> Path | Fetched:
+        """A file that rows share, at `place` or in place; or why there is none."""
         ...
 
     async def __aenter__(self) -> Source: ...
@@ -109,33 +109,34 @@ class HttpSource:
             except NotThereError as error:
                 absent = absent or str(error)
             except (AgainError, RefusedError) as error:
-                return self._without(row, "failed", error, sent)
+                return self._without(row.path, "failed", error, sent)
             except CorruptError as error:
-                return self._without(row, "corrupt", error, sent)
+                return self._without(row.path, "corrupt", error, sent)
             else:
                 self._host.gate.delivered()
                 return Fetched(self.url(path), "ok", sent.requests, data)
-        return self._without(row, "missing", NotThereError(absent), sent)
+        return self._without(row.path, "missing", NotThereError(absent), sent)
 
-    async def bring(self, row: Wanted, place: Path) -> Path | Fetched:
+    async def bring(self, path: str, survey: str, place: Path) -> Path | Fetched:
         """See Source. Goes on where an earlier job left off."""
-        with Part(place, self.url(row.path)) as part:
+        enough = survey_named(survey).is_enough
+        with Part(place, self.url(path), enough) as part:
             try:
                 await bring(self._host, part, self._settings.attempts, MOST_SHARED)
             except NotThereError as error:
-                return self._without(row, "missing", error, part.sent)
+                return self._without(path, "missing", error, part.sent)
             except (AgainError, RefusedError) as error:
-                return self._without(row, "failed", error, part.sent)
+                return self._without(path, "failed", error, part.sent)
             except CorruptError as error:
-                return self._without(row, "corrupt", error, part.sent)
+                return self._without(path, "corrupt", error, part.sent)
         self._host.gate.delivered()
         return place
 
-    def _without(self, row: Wanted, status: Status, error: Exception, sent: Sent) -> Fetched:
+    def _without(self, path: str, status: Status, error: Exception, sent: Sent) -> Fetched:
         reason = without_token(str(error), self._token)
         if isinstance(error, CorruptError | RefusedError):
             self._host.gate.useless(reason)
-        return Fetched(self.url(row.path), status, sent.requests, reason=reason)
+        return Fetched(self.url(path), status, sent.requests, reason=reason)
 
     async def _ask(self, row: Wanted, url: str, sent: Sent) -> bytes:
         """Ask until the spectrum is there or its attempts are used up."""
@@ -204,12 +205,11 @@ class FolderSource:
             return Fetched(url, "ok", attempts, data)
         return Fetched(self.url(row.path), "missing", attempts, reason="no such file")
 
-    async def bring(self, row: Wanted, place: Path) -> Path | Fetched:
+    async def bring(self, path: str, survey: str, place: Path) -> Path | Fetched:
         """See Source. Read in place, so a network file system gives no more than what is cut."""
-        for path in self.paths(row):
-            if (file := from_text(path, self._root)).is_file():
-                return file
-        return Fetched(self.url(row.path), "missing", 0, reason="no such file")
+        if (file := from_text(path, self._root)).is_file():
+            return file
+        return Fetched(self.url(path), "missing", 0, reason="no such file")
 
 
 class SimulatedSource:
@@ -258,12 +258,12 @@ class SimulatedSource:
                 return Fetched(url, "ok", attempts, data)
         return Fetched(self.url(row.path), "missing", attempts, reason=reason)
 
-    async def bring(self, row: Wanted, place: Path) -> Path | Fetched:
+    async def bring(self, path: str, survey: str, place: Path) -> Path | Fetched:
         """See Source."""
         try:
-            data = self._sky.read(row.path)
+            data = self._sky.read(path)
         except FileNotFoundError:
-            return Fetched(self.url(row.path), "missing", 1, reason="HTTP 404 Not Found")
+            return Fetched(self.url(path), "missing", 1, reason="HTTP 404 Not Found")
         with disk_full_says(place.parent, "the spectra before it are kept"):
             place.write_bytes(data)
         return place

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import stat
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -111,6 +112,22 @@ def next_header(stream: BinaryIO, path: Path) -> tuple[Cards, int] | None:
                 check_header(header)
                 return Cards(header), len(text)
     raise DataError(f"{path} has a header without an end")
+
+
+def extents(path: Path, most: int | None = None) -> Iterator[tuple[Cards, int]]:
+    """Header of each HDU (of the first `most`) and the byte behind its data, there or not.
+
+    Ends where the file does. Raises DataError or UnusualFitsError where it is broken.
+    """
+    with path.open("rb") as stream:
+        for _ in itertools.count() if most is None else range(most):
+            found = next_header(stream, path)
+            if found is None:
+                return
+            cards, _ = found
+            data = cards.data_bytes()
+            yield cards, stream.tell() + data
+            _skip(stream, blocks(data))
 
 
 class FitsTable:

@@ -44,6 +44,16 @@ class Located(Protocol):
 
 
 @dataclass(frozen=True)
+class Shared:
+    """A file that many rows have their spectra in."""
+
+    path: str
+    """Below the base URL."""
+    worth: int = 1
+    """It is fetched where so many of its rows are wanted, else each row's own file."""
+
+
+@dataclass(frozen=True)
 class Listing:
     """What a list for bulk transfer is made of."""
 
@@ -112,9 +122,6 @@ class Survey(Collection[S]):
 
     transfer_forms: ClassVar[tuple[str, ...]] = ("urls",)
     """What `specvit download --write-list` can write for it, the best first."""
-    shares_files: ClassVar[bool] = False
-    """Whether rows of the catalogue share files: `download` then fetches a file once for all its
-    rows of a shard, and keeps what `open_shared` cuts out of it."""
 
     @property
     @abstractmethod
@@ -128,6 +135,18 @@ class Survey(Collection[S]):
     def locations(self, row: Located) -> list[str]:
         """Paths below the base URL in the order to try: the row's, then documented alternatives."""
         return [row.path]
+
+    def shared(self, settings: S) -> Callable[[str], Shared | None] | None:
+        """From a row's path to the file that it shares with other rows; None where none does.
+
+        Rows of a split that are worth their file are dealt to one shard, whose job fetches the file
+        once, and keeps what `open_shared` cuts out of it.
+        """
+        return None
+
+    def is_enough(self, part: Path) -> bool:
+        """Whether a shared file has arrived as far as `open_shared` reads it."""
+        return False
 
     def open_shared(self, path: Path) -> AbstractContextManager[Many] | None:
         """Open a file of many spectra; None, after a quick look, where it is none of this survey's.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from specvit.config.select import STELLAR_LABELS, Select, SurveySettings
-from specvit.surveys.survey import Fetch, Many, Reader, Survey
+from specvit.surveys.survey import Fetch, Many, Reader, Shared, Survey
 
 if TYPE_CHECKING:
     from specvit.surveys.desi.catalogue import DesiCatalogue
@@ -75,7 +76,6 @@ class Desi(Survey[DesiSettings]):
     name = "desi"
     title = "DESI"
     settings = DesiSettings
-    shares_files = True
 
     def catalogue(self, settings: DesiSettings, fetch: Fetch) -> DesiCatalogue:
         """Open the redshift catalogue of all healpix coadds."""
@@ -89,6 +89,10 @@ class Desi(Survey[DesiSettings]):
         from specvit.surveys.desi import coadd
 
         return coadd
+
+    def shared(self, settings: DesiSettings) -> Callable[[str], Shared | None]:
+        """Every row's spectrum is in a coadd, and nowhere else."""
+        return Shared
 
     def open_shared(self, path: Path) -> AbstractContextManager[Many] | None:
         """See Survey."""

@@ -16,8 +16,8 @@ import numpy as np
 
 from specvit.errors import DataError, SpectrumError
 from specvit.spectrum.astropy_fits import as_spectrum_error
-from specvit.spectrum.fits_layout import UnusualFitsError, blocks
-from specvit.spectrum.fits_table import next_header
+from specvit.spectrum.fits_layout import UnusualFitsError
+from specvit.spectrum.fits_table import extents
 from specvit.spectrum.fits_write import (
     Column,
     card,
@@ -45,13 +45,8 @@ def is_coadd(path: Path) -> bool:
     try:
         if not path.is_file():  # a pipe would never end
             return False
-        with path.open("rb") as stream:
-            primary = next_header(stream, path)
-            if primary is None:
-                return False
-            stream.seek(blocks(primary[0].data_bytes()), 1)
-            second = next_header(stream, path)
-            return second is not None and second[0].value("EXTNAME") in FIRST
+        headers = [cards for cards, _ in extents(path, 2)]
+        return len(headers) == 2 and headers[1].value("EXTNAME") in FIRST
     except (OSError, DataError, UnusualFitsError, SpectrumError):
         return False
 
@@ -61,16 +56,11 @@ def _check_whole(path: Path) -> None:
 
     Astropy passes over HDUs that are cut off: a spectrum would lose cameras without a word.
     """
-    size, end = path.stat().st_size, 0
+    size = path.stat().st_size
     try:
-        with path.open("rb") as stream:
-            while (found := next_header(stream, path)) is not None:
-                cards, length = found
-                begin, data = end + length, cards.data_bytes()
-                end = begin + blocks(data)
-                if begin + data > size:
-                    raise SpectrumError(f"truncated: {size} bytes, the headers announce {end}")
-                stream.seek(end)
+        for _, end in extents(path):
+            if end > size:
+                raise SpectrumError(f"truncated: {size} bytes, the headers announce {end}")
     except (DataError, UnusualFitsError) as error:
         raise SpectrumError(f"broken FITS: {error}") from error
 
