@@ -73,6 +73,24 @@ def sdss_file(plate: int, mjd: int, fiber: int, pixels: int = PIXELS) -> bytes:
     return primary + _coadd(f"{plate}-{mjd}-{fiber}", pixels)
 
 
+def plate_file(plate: int, mjd: int, fibers: int = 640, pixels: int = PIXELS) -> bytes:
+    """An spPlate file, whose rows are the spectra of `sdss_file`; six images as in real ones."""
+    flux = b"".join(
+        struct.pack(f">{pixels}f", *_floats(pixels, f"{plate}-{mjd}-{fiber}"))
+        for fiber in range(1, fibers + 1)
+    )
+    ones = struct.pack(">f", 1.0) * (fibers * pixels)
+    size = [("NAXIS", 2), ("NAXIS1", pixels), ("NAXIS2", fibers)]
+    named = [("PLATEID", plate), ("MJD", mjd), ("COEFF0", 3.58), ("COEFF1", 1e-4)]
+    first = _header(("SIMPLE", True), ("BITPIX", -32), *size, *named) + _padded(flux)
+    behind = [(-32, ones), (32, bytes(len(flux))), (32, bytes(len(flux))), (-32, ones), (-32, ones)]
+    return first + b"".join(
+        _header(("XTENSION", "IMAGE"), ("BITPIX", bits), *size, ("PCOUNT", 0), ("GCOUNT", 1))
+        + _padded(data)
+        for bits, data in behind
+    )
+
+
 def sdss5_file(field: int, mjd: int, catalogid: int, pixels: int = PIXELS) -> bytes:
     """A lite file of SDSS DR19: identity in the catalogue row behind the coadd."""
     primary = _header(("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0))

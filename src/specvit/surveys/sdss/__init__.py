@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
 from specvit.config.select import Select, StellarSettings
-from specvit.surveys.sdss.paths import RELEASES, alternatives
-from specvit.surveys.survey import Fetch, Listing, Located, Reader, Survey
+from specvit.surveys.sdss.paths import RELEASES, alternatives, plate_of
+from specvit.surveys.survey import Fetch, Listing, Located, Many, Reader, Shared, Survey
 
 if TYPE_CHECKING:
     from specvit.surveys.sdss.catalogue import SdssCatalogue
 
 PAGE = "https://dr17.sdss.org/optical/spectrum/view?plateid={plate}&mjd={mjd}&fiberid={fiber}"
 RSYNC = "rsync://dtn.sdss.org"  # its modules are the releases
+# Of a plate's fibers: flux, ivar and mask of all are as many bytes as the lite files of a quarter,
+# 27 % of the SDSS spectrographs' fibers (172 kB each) and 25 % of BOSS's (219 kB).
+WORTH_A_PLATE = 0.3
 
 
 class SdssSelect(Select):
@@ -44,12 +50,19 @@ class SdssSettings(StellarSettings):
     release: Literal["dr17", "dr18", "dr19", "dr20", "dr20-epoch"] = "dr17"
     """Data release: dr17, or of SDSS-V dr18, dr19, dr20 (a night's exposures together) and
     dr20-epoch (all exposures of an epoch)."""
+    fetch: Literal["auto", "spectrum", "plate"] = "auto"
+    """What is asked for: each spectrum's lite file, the file of its whole plate (DR17), or auto,
+    whichever is fewer bytes for the spectra of a plate that a split has. The plots are the same."""
     select: SdssSelect = SdssSelect()
     """Which rows are taken."""
 
     @model_validator(mode="after")
     def _columns_exist(self) -> SdssSettings:
         release = RELEASES[self.release]
+        if release.has_fields and self.fetch == "plate":
+            raise ValueError(
+                f"fetch: plate: release {self.release} has no plates (auto or spectrum; dr17 has)"
+            )
         if release.has_fields and self.select.science_only:
             raise ValueError("select.science_only: SDSS-V's catalogues have no column TARGETTYPE")
         if release.has_fields and self.select.surveys is not None:
@@ -95,6 +108,31 @@ class Sdss(Survey[SdssSettings]):
     def locations(self, row: Located) -> list[str]:
         """See Survey."""
         return [row.path, *alternatives(row.path)]
+
+    def shared(self, settings: SdssSettings) -> Callable[[str], Shared | None] | None:
+        """A plate's file, where `fetch` has it or so many of its spectra are wanted."""
+        if settings.fetch == "spectrum" or RELEASES[settings.release].has_fields:
+            return None
+
+        def plate(path: str) -> Shared | None:
+            if (found := plate_of(path)) is None:
+                return None
+            file, fibers = found
+            return Shared(file, 1 if settings.fetch == "plate" else int(WORTH_A_PLATE * fibers))
+
+        return plate
+
+    def is_enough(self, part: Path) -> bool:
+        """Half of a plate's file is enough: flux, inverse variance and mask come first."""
+        from specvit.surveys.sdss.plate import is_enough
+
+        return is_enough(part)
+
+    def open_shared(self, path: Path) -> AbstractContextManager[Many] | None:
+        """See Survey."""
+        from specvit.surveys.sdss.plate import is_plate, open_plate
+
+        return open_plate(path) if is_plate(path) else None
 
     def page(self, release: str, identity: str) -> str | None:
         """DR17's page of plate, MJD and fiber; spectra of SDSS-V have none."""

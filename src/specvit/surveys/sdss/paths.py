@@ -98,6 +98,10 @@ MOVED_PLATES = frozenset(
 LEGACY_RUN2D = ("26", "103", "104")
 _SDSS_FILE = re.compile(r"/spec-(?P<plate>\d+)-(?P<mjd>\d+)-\d+\.fits(\.gz)?$")
 _LEGACY = re.compile(r"/redux/(26|103|104)/")
+_LITE = re.compile(
+    r"(?P<redux>dr17/(sdss|eboss)/spectro/redux/[^/]+)/spectra/lite/(?P<folder>\d+)/"
+    r"spec-(?P<plate>\d+-\d+)-\d+\.fits"
+)
 _RUN2D = re.compile(r"(?<=/redux/)(26|104)(?=/)")
 
 
@@ -116,6 +120,18 @@ def alternatives(path: str) -> list[str]:
     if "/lite/" in path:
         found += [_full(one) for one in [path, *found]]
     return [one for one in dict.fromkeys(found) if one != path]
+
+
+def plate_of(path: str) -> tuple[str, int] | None:
+    """Path of the plate's file with the spectrum of a lite file, and the number of its fibers.
+
+    None for a release without plates.
+    """
+    match = _LITE.fullmatch(path)
+    if match is None:
+        return None
+    fibers = 640 if _LEGACY.search(path) else 1000
+    return f"{match['redux']}/{match['folder']}/spPlate-{match['plate']}.fits", fibers
 
 
 def _full(path: str) -> str:

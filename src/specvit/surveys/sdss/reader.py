@@ -26,7 +26,8 @@ def recognise(source: FitsSource) -> str | None:
             return SPSPEC
         if _is_plate(source):
             raise SpectrumError(
-                "an SDSS spPlate file, with the spectra of a whole plate: read its lite files"
+                "an SDSS spPlate file, with the spectra of a whole plate: give the file itself to "
+                "`specvit predict`, which takes each of them"
             )
     names = {source.get(hdu, "EXTNAME") for hdu in range(1, min(source.count, 5))}
     if names & MWM_EXTENSIONS:

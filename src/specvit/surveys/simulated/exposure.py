@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -188,6 +188,26 @@ def switch_off(exposure: Exposure, where: slice | NDArray[np.bool_] = slice(None
     exposure.ivar[where] = 0
     exposure.and_mask[where] |= 1 << NODATA
     exposure.or_mask[where] |= 1 << NODATA
+
+
+def with_data(exposure: Exposure) -> tuple[Exposure, slice]:
+    """Drop the pixels before the first and behind the last with data; also which are kept.
+
+    All of them where none has data.
+    """
+    seen = np.flatnonzero(exposure.ivar > 0)
+    if not len(seen):
+        return exposure, slice(None)
+    kept = slice(int(seen[0]), int(seen[-1]) + 1)
+    first, count = exposure.pixels.first + kept.start, kept.stop - kept.start
+    return Exposure(
+        pixels=replace(exposure.pixels, first=first, count=count),
+        flux=exposure.flux[kept],
+        ivar=exposure.ivar[kept],
+        sky=exposure.sky[kept],
+        and_mask=exposure.and_mask[kept],
+        or_mask=exposure.or_mask[kept],
+    ), kept
 
 
 def calibrate(exposure: Exposure, factor: Floats) -> None:

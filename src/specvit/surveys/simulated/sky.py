@@ -25,6 +25,7 @@ from specvit.surveys.simulated.exposure import (
     rounded,
     switch_off,
     veiled,
+    with_data,
 )
 from specvit.surveys.simulated.instrument import BOSS, LAMOST, SDSS
 from specvit.surveys.simulated.lamost_artefacts import calibration, damage_pixels, through_air
@@ -38,6 +39,7 @@ from specvit.surveys.simulated.observations import (
     draw_universe,
     reduced_early,
 )
+from specvit.surveys.simulated.plate_files import plate_file
 from specvit.surveys.simulated.sdss5_files import Sdss5Files
 from specvit.surveys.simulated.sdss_files import SdssFiles
 from specvit.surveys.simulated.seeds import Floats, generator
@@ -84,6 +86,8 @@ class SimulatedSky:
             return self._serve_sdss(match, path)
         if match := _LAMOST_SPECTRUM.fullmatch(path):
             return self._serve_lamost(int(match["obsid"]), match["release"])
+        if (plate := plate_file(path, self.universe, self._sdss_arrays)) is not None:
+            return plate
         if (summary := self._sdss5.summary(path)) is not None:
             return summary
         if (found := self._sdss5.find(path)) is not None:
@@ -158,6 +162,9 @@ class SimulatedSky:
 
     def _sdss_arrays(self, number: int, boss: bool = False) -> tuple[Exposure, dict[str, Array]]:
         exposure, model = self.sdss_exposure(number, boss)
+        # As in real files: a plate has a grid, and each spectrum ends where it has data.
+        exposure, kept = with_data(exposure)
+        model = model[kept]
         arrays = {"flux": exposure.flux, "ivar": exposure.ivar, "model": model, "sky": exposure.sky}
         return exposure, {name: rounded(values) for name, values in arrays.items()}
 
