@@ -189,7 +189,8 @@ class _Job:
         if (sharing := self._sharing.get(name)) is not None:
             chosen = worthwhile(self._unknown(name, "path"), sharing)
             files = by_file(self._unknown(name, "path"), sharing, chosen)
-            self._scratch.mkdir(parents=True, exist_ok=True)
+            if chosen:
+                self._scratch.mkdir(parents=True, exist_ok=True)
             async with asyncio.TaskGroup() as group:
                 for _ in range(FILES_AT_A_TIME):
                     group.create_task(cut_all(source, files, self._scratch, keep))
