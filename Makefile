@@ -57,7 +57,8 @@ lint: setup
 # Pins every package, transitive ones too, for every platform; no index address is written.
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate \
-		--no-header --extra slurm --extra s3 --extra onnx --group dev pyproject.toml -o requirements.lock --upgrade
+		--no-header --extra slurm --extra s3 --extra onnx --extra publish --group dev pyproject.toml \
+		-o requirements.lock --upgrade
 
 # Versions of the conda environments, after `make lock && make setup`.
 envs: setup

@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "figures": "Draw the figures from the predictions.",
     "report": "Write the report.",
     "export": "Write a trained model as others can use it.",
+    "publish": "Write a run's spectra and predictions as others can read them.",
     "weights": "Fetch a backbone's published weights.",
     "status": "Show how far a run is.",
     "unlock": "Remove Snakemake's lock if the run that made it is dead.",

@@ -230,9 +230,11 @@ def test_a_push_makes_a_private_repository_and_uploads(
     assert hub.push(tmp_path, "me/model") == "https://hub.example/me/model"
     (_, token), (_, made), (_, uploaded) = Api.calls
     assert token == {"token": "hf_secret"}
-    assert made == {"repo": "me/model", "private": True, "exist_ok": True}
+    assert made == {"repo": "me/model", "private": True, "exist_ok": True, "repo_type": "model"}
     assert (uploaded["repo_id"], uploaded["folder_path"]) == ("me/model", tmp_path)
     assert "hf_secret" not in json.dumps(uploaded, default=str)
+    assert hub.push(tmp_path, "me/data", "dataset") == "https://hub.example/datasets/me/data"
+    assert {call[1]["repo_type"] for call in Api.calls[-2:]} == {"dataset"}
 
 
 def test_a_push_that_cannot_be_is_a_sentence(
