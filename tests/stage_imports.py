@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "src"
 # Imported only where somebody installed it and asks for it: each has an extra of its own ...
-OPTIONAL = {"wandb", "onnxruntime", "onnxscript"}
+OPTIONAL = {"hats", "onnxruntime", "onnxscript", "wandb"}
 # ... or hands in its objects.
 BROUGHT = {"specutils"}
 # Behind methods for people at a notebook, which no stage calls.
