@@ -85,7 +85,14 @@ class Run:
         self.settings: dict[str, Any] = {
             "run": "test",
             "results_dir": str(folder),
-            "surveys": {survey: {"base_url": base_url} for survey in surveys},
+            # Single files, but where a test asks for plates.
+            "surveys": {
+                survey: {
+                    "base_url": base_url,
+                    **({"fetch": "spectrum"} if survey == "sdss" else {}),
+                }
+                for survey in surveys
+            },
             "download": {"timeout_s": 5.0, **download},
             "split": {"shards": {"train": 1, "val": 1, "test": 1}},
         }
