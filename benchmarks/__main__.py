@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, str] = {
     "scale": "Cost of the data stages in finished runs, and at survey size.",
     "sky": "The simulated sky beside real spectra: lines, colours, gaps and noise.",
     "real": "Networks and baselines on real spectra, same folds.",
+    "explore": "The page of the test spectra in a browser: first paint, filters.",
     "faithful": "Whether networks rest on what explain says that they look at.",
     "novelty": "Which score finds spectra unlike those of training.",
     "transfer": "Pretrained weights and none, on a folder of real stars.",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,6 +30,8 @@ QUANTILE = 0.99
 """Share of val below the threshold."""
 FEW = 20
 """Training spectra, or spectra of val, from which it can be said what is unlike them."""
+NEIGHBOURS = 3
+"""Nearest training spectra that are kept of each test spectrum."""
 TINY = 1e-12
 NONE = ""  # the class of a spectrum without one
 COLUMNS = ("spectrum_id", "class", "z")
@@ -81,11 +84,51 @@ class Novelty:
 
         Columns: `spectrum_id`, `class`, `z`, `distance` (Mahalanobis).
         """
-        offsets = (self.embeddings.astype(np.float64) - embedding) @ self.whitening
-        distance = np.linalg.norm(offsets, axis=1)
-        order = np.argsort(distance, kind="stable")[:count]
-        found = self.rows.iloc[order].reset_index(drop=True)
-        return found.assign(distance=distance[order])
+        (order,), (distance,) = self._neighbours(embedding[None], count)
+        return self.rows.iloc[order].reset_index(drop=True).assign(distance=distance)
+
+    def describe(self, embeddings: Floats, count: int = NEIGHBOURS) -> pd.DataFrame:
+        """Columns of `specvit.embedding_map` but the name, one row an embedding (n, d)."""
+        x, y = ((embeddings - self._kept.mean(axis=0)) @ self._directions.T).T
+        order, distance = self._neighbours(embeddings, count)
+        nearest = self.rows["spectrum_id"].to_numpy()[order]
+        return pd.DataFrame(
+            {
+                "x": x,
+                "y": y,
+                "novelty": self.score(embeddings),
+                "nearest": list(nearest),
+                "distance": list(distance),
+            }
+        )
+
+    @cached_property
+    def _kept(self) -> Floats:
+        return self.embeddings.astype(np.float64)
+
+    @cached_property
+    def _white(self) -> Floats:
+        return self._kept @ self.whitening
+
+    @cached_property
+    def _directions(self) -> Floats:
+        """The two directions in which training spectra differ most, (2, d): principal components.
+
+        A direction's sign is free: its largest part is made positive.
+        """
+        _, _, rows = np.linalg.svd(self._kept - self._kept.mean(axis=0), full_matrices=False)
+        two = np.zeros((2, rows.shape[1]))
+        two[: len(rows)] = rows[:2]
+        largest = np.take_along_axis(two, np.abs(two).argmax(axis=1)[:, None], axis=1)
+        return np.where(largest < 0, -two, two)
+
+    def _neighbours(self, embeddings: Floats, count: int) -> tuple[NDArray[np.int64], Floats]:
+        """Rows of the nearest kept spectra and Mahalanobis distances to them, both (n, count)."""
+        from scipy.spatial.distance import cdist
+
+        distance = cdist(embeddings @ self.whitening, self._white)
+        order = np.argsort(distance, axis=1, kind="stable")[:, :count]
+        return order, np.take_along_axis(distance, order, axis=1)
 
     def write(self, path: Path) -> None:
         """Write it as safetensors; the same values give the same bytes."""

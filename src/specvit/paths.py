@@ -119,6 +119,10 @@ class RunPaths:
         """Where a network looked in the test spectra that it got wrong and was most sure of."""
         return self.root / "predictions" / "relevance" / f"{network}.parquet"
 
+    def embedding_map(self, network: str) -> Path:
+        """Where the test spectra lie in a network's embedding, and what is nearest to each."""
+        return self.root / "predictions" / "map" / f"{network}.parquet"
+
     # evaluation
     @property
     def metrics(self) -> Path:
@@ -139,3 +143,8 @@ class RunPaths:
     def report(self) -> Path:
         """One self-contained page."""
         return self.root / "report.html"
+
+    @property
+    def explorer(self) -> Path:
+        """The test spectra in a browser: one self-contained page."""
+        return self.root / "explore.html"

@@ -104,8 +104,9 @@ def leftovers(root: Path, expected: dict[str, Any]) -> list[str]:
         "shards": expected["renders"],
         **{f"shards/{render}": [*shards, "shards"] for render in expected["renders"]},
         "models": models,
-        "predictions": [*models, "val", "relevance"],
+        "predictions": [*models, "val", "relevance", "map"],
         "predictions/relevance": list(expected["networks"]),
+        "predictions/map": list(expected["networks"]),
         "predictions/val": models,
     }
     found = []

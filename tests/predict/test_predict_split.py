@@ -13,6 +13,7 @@ from specvit.catalog.schema import CATALOG_SCHEMA
 from specvit.commands.predict_split import command
 from specvit.config.data import Grid, Render, ShardCounts, Split
 from specvit.config.learning import Model, RedshiftBins
+from specvit.embedding_map import read_map
 from specvit.errors import DataError
 from specvit.explain.answer import gradient, pictures_of
 from specvit.explain.axis import stretch_edges
@@ -21,6 +22,8 @@ from specvit.explain.kept import read_relevance
 from specvit.explain.mask import in_windows, only_continuum
 from specvit.io import read_json
 from specvit.models import LabelStats, build_model, save_model
+from specvit.models.precision import full_float32
+from specvit.novelty import Novelty
 from specvit.plan import Plan
 from specvit.plot import render_hash
 from specvit.predict.split import check_plots, predict_split
@@ -208,6 +211,29 @@ def test_relevance_is_kept_for_the_failures_that_the_report_shows(run, model):
     share = gradient(model.eval(), seen, smooth, TASKS[0], torch.tensor([label]))
     wanted = in_windows(share, stretch_edges(RENDER, Grid()))[0]
     assert found[name, "class"].share == pytest.approx(wanted, abs=1e-3)
+
+
+def test_the_map_has_every_spectrum_and_what_the_model_finds_near(run, model):
+    folder, options = run
+    CliRunner().invoke(command, options, catch_exceptions=False)
+    weights = read_json(folder / "models/vit/model.json")[WEIGHTS_HASH]
+    found = read_map(folder / "predictions" / "map" / "vit.parquet", PLAN, weights)
+    assert found["spectrum_id"].tolist() == [f"spec-{i:04d}" for i in range(17)]
+    seen = torch.from_numpy(np.stack([picture(i) for i in range(17)]))[:, None]
+    with torch.inference_mode(), full_float32():
+        embeddings = model.eval().embedding(*model.tokens(seen)).double().numpy()
+    novelty = Novelty.read(folder / "models" / "vit", weights)
+    for row, embedding in zip(found.itertuples(), embeddings, strict=True):
+        near = novelty.nearest(embedding, 3)
+        np.testing.assert_allclose(row.distance, near["distance"], rtol=1e-3)
+    np.testing.assert_allclose(found["novelty"], novelty.score(embeddings), rtol=1e-3)
+    # Principal components: no direction has more variance than the first, none with it in common.
+    places = novelty.describe(novelty.embeddings.astype(float))[["x", "y"]].to_numpy()
+    kept = novelty.embeddings.astype(float)
+    most = np.linalg.eigvalsh(np.cov(kept.T, bias=True))[::-1]
+    np.testing.assert_allclose(np.cov(places.T, bias=True), np.diag(most[:2]), atol=1e-6 * most[0])
+    with pytest.raises(DataError, match=r"map/vit\.parquet is of other weights"):
+        read_map(folder / "predictions" / "map" / "vit.parquet", PLAN, "others")
 
 
 def test_no_relevance_is_kept_for_networks_whose_failures_are_not_shown(run, model):

@@ -23,6 +23,7 @@ from shard_runs import write_shard
 from specvit.catalog.schema import CATALOG_SCHEMA, as_table
 from specvit.cli import main
 from specvit.config import Config, load_config
+from specvit.embedding_map import write_map
 from specvit.explain.kept import SCHEMA, write_relevance
 from specvit.io import read_json, write_json, write_parquet, write_text
 from specvit.metrics.answers import labelled, worst
@@ -102,8 +103,10 @@ class MadeRun:
                 made_by = weights_of(model) if model in config.network_names else None
                 write_predictions(path, frame, tasks_of(config.tasks), self.plan, made_by)
                 if made_by and split == "test":
-                    kept = relevance(frame, tasks_of(config.tasks))
-                    write_relevance(config.paths.relevance(model), kept, self.plan, made_by)
+                    found = relevance(frame, tasks_of(config.tasks))
+                    write_relevance(config.paths.relevance(model), found, self.plan, made_by)
+                    placed = places(frame, catalog)
+                    write_map(config.paths.embedding_map(model), placed, self.plan, made_by)
         self._cuts(config, catalog)
         self._summaries(config, catalog[~catalog["spectrum_id"].isin([*lost, *dropped])])
         return config
@@ -261,6 +264,21 @@ def relevance(frame: pd.DataFrame, tasks: list[Task]) -> pd.DataFrame:
         for name in labelled(frame, task)["spectrum_id"].iloc[worst(frame, task, EXPLAINED)]
     ]
     return pd.DataFrame(rows, columns=SCHEMA.names)
+
+
+def places(frame: pd.DataFrame, catalog: pd.DataFrame) -> pd.DataFrame:
+    """A made-up embedding: redshift and S/N; the first training spectra are nearest to all."""
+    near = catalog.loc[catalog["split"] == "train", "spectrum_id"].head(3).tolist()
+    return pd.DataFrame(
+        {
+            "spectrum_id": frame["spectrum_id"],
+            "x": np.log1p(frame["z"]),
+            "y": np.log(frame["snr"].fillna(1)),
+            "novelty": 0.5,
+            "nearest": [near] * len(frame),
+            "distance": [np.arange(1.0, 1 + len(near))] * len(frame),
+        }
+    )
 
 
 def answers(

@@ -69,6 +69,7 @@ rule report:
         logs=rules.figures.input.logs,
         predictions=all_predictions(),
         relevance=str(PATHS.relevance("vit")),
+        map=str(PATHS.embedding_map("vit")),
         metrics=rules.evaluate.output.metrics,
         figures=rules.figures.output.figures,
         benchmarks=benchmarks(),
@@ -80,6 +81,9 @@ rule report:
             f"{PATHS.figures}/overview.png",
             caption="../report/overview.rst",
             category="Report",
+        ),
+        explorer=report(
+            str(PATHS.explorer), caption="../report/explore.rst", category="Report"
         ),
     log:
         log_of("report"),

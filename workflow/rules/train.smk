@@ -60,6 +60,7 @@ rule predict:
         **prediction_files("{model}"),
         novelty=str(PATHS.novelty("{model}")),
         relevance=str(PATHS.relevance("{model}")),
+        map=str(PATHS.embedding_map("{model}")),
     log:
         log_of("predict/{model}"),
     benchmark:

@@ -25,18 +25,20 @@ from specvit.commands.options import config_option
 def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> None:
     """Predict a split with the trained ViT.
 
-    With test, write where it looked when it was wrong and sure, too, for the report:
-    predictions/relevance/<model>.parquet. With val, what its training spectra are like:
-    models/<model>/novelty.safetensors.
+    With test, write for the report where it looked when it was wrong and sure, too, and where the
+    spectra lie in its embedding: predictions/relevance/<model>.parquet and predictions/map/. With
+    val, what its training spectra are like: models/<model>/novelty.safetensors.
     """
     from specvit.config import load_stage
     from specvit.locks import writing
 
     config = load_stage(sources, "predict", model=name)
 
+    import pandas as pd
     import torch
 
     from specvit.config.models import MAIN_NETWORK
+    from specvit.embedding_map import SCHEMA, write_map
     from specvit.explain.failures import explain_failures
     from specvit.explain.kept import write_relevance
     from specvit.io import read_json
@@ -68,17 +70,9 @@ def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> Non
         return shards, plan
 
     how: dict[str, Any] = {"device": device, "workers": config.train.workers}
+    weights = told[WEIGHTS_HASH]
+    found = {split: shards_of(split) for split in splits}
     with writing(config.paths, f"predictions/{name}"):
-        for split in splits:
-            shards, plan = shards_of(split)
-            frame = predict_split(model, shards, split, **how)
-            path = config.paths.predictions(name, split)
-            write_predictions(path, frame, model.tasks, plan, told[WEIGHTS_HASH])
-            if split == "test":
-                # No rows for the other networks: the report does not show their failures.
-                shown = frame if name == MAIN_NETWORK else frame.iloc[:0]
-                relevance = explain_failures(model, shards, shown)
-                write_relevance(config.paths.relevance(name), relevance, plan, told[WEIGHTS_HASH])
         if "val" in splits:
             (train, rows), (val, _) = (
                 embed_shards(
@@ -86,5 +80,21 @@ def command(sources: tuple[str, ...], name: str, splits: tuple[str, ...]) -> Non
                 )
                 for split in ("train", "val")
             )
-            novelty = Novelty.fit(train, rows, val, told[WEIGHTS_HASH])
+            novelty = Novelty.fit(train, rows, val, weights)
             novelty.write(config.paths.novelty(name))
+        # The same in the map of the test split, whether it was fitted now or before.
+        known = Novelty.read(config.paths.model_dir(name), weights)
+        describe = None if known is None else known.describe
+        for split, (shards, plan) in found.items():
+            frame = predict_split(
+                model, shards, split, describe=describe if split == "test" else None, **how
+            )
+            path = config.paths.predictions(name, split)
+            write_predictions(path, frame, model.tasks, plan, weights)
+            if split == "test":
+                # No rows for the other networks: the report does not show their failures.
+                shown = frame if name == MAIN_NETWORK else frame.iloc[:0]
+                relevance = explain_failures(model, shards, shown)
+                write_relevance(config.paths.relevance(name), relevance, plan, weights)
+                placed = pd.DataFrame(columns=SCHEMA.names) if describe is None else frame
+                write_map(config.paths.embedding_map(name), placed, plan, weights)

@@ -20,9 +20,11 @@ def command(sources: tuple[str, ...], claims: Path | None) -> None:
     """Write the report.
 
     results/<run>/report.html is one file that asks for nothing else; figures/overview.png beside
-    it shows the run in one picture. Fails where the counts of spectra do not add up.
+    it shows the run in one picture; explore.html is the test split to look through. Fails where the
+    counts of spectra do not add up.
     """
     from specvit.config import load_stage
+    from specvit.explore.write import write_explorer
     from specvit.locks import writing
     from specvit.report.claims import read_paper
     from specvit.report.write import write_report
@@ -31,3 +33,4 @@ def command(sources: tuple[str, ...], claims: Path | None) -> None:
     config = load_stage(sources, "report")
     with writing(config.paths, "report"):
         write_report(config, paper)
+        write_explorer(config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +14,7 @@ from specvit.errors import DataError
 from specvit.logs import progress
 from specvit.models import SpecViT
 from specvit.models.precision import full_float32
+from specvit.novelty import Floats
 from specvit.plot import render_hash
 from specvit.predictions import IDENTITY
 from specvit.shards.index import Index, read_index
@@ -31,13 +32,14 @@ def predict_split(
     device: torch.device | None = None,
     workers: int = 0,
     batch_size: int = BATCH_SIZE,
+    describe: Callable[[Floats], pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
     """Predict every spectrum of these shards once.
 
-    Returns the identity columns and those of each task, as in `specvit.predictions`. The forward
-    pass is in float32. Raises DataError for a sample that cannot be read (a test over the rest
-    would not be the test that other models took) and for one of another split
-    or with other plots than the network was trained on.
+    Returns the identity columns and those of each task, as in `specvit.predictions`, and those that
+    `describe` makes of embeddings (n, width). The forward pass is in float32. Raises DataError for
+    a sample that cannot be read (a test over the rest would not be the test that other models took)
+    and for one of another split or with other plots than the network was trained on.
     """
     device = device or torch.device("cpu")
     model = model.to(device).eval()
@@ -57,12 +59,16 @@ def predict_split(
     ):
         for batch in batches:
             _refuse(batch.bad)
-            outputs = model(batch.pictures.to(device, non_blocking=True))
+            tokens = model.tokens(batch.pictures.to(device, non_blocking=True))
+            outputs = model.outputs(*tokens)
             # What heads do with a distribution is little work, in double precision: not for a GPU.
             cpu = {name: output.cpu() for name, output in outputs.items()}
             answers = pd.DataFrame(model.decode(cpu, batch.labels))
             rows = identity.iloc[batch.samples].reset_index(drop=True)
-            frames.append(pd.concat([rows, answers], axis=1))
+            parts = [rows, answers]
+            if describe is not None:
+                parts.append(describe(model.embedding(*tokens).double().cpu().numpy()))
+            frames.append(pd.concat(parts, axis=1))
             tick.advance(len(rows))
     if not frames:
         raise DataError(f"the shards of the split {split} hold no spectrum")

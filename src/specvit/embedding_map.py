@@ -1,0 +1,51 @@
+"""Where test spectra lie in a network's embedding, kept beside its predictions for the explorer.
+
+`predictions/map/<network>.parquet`, one row a spectrum: `spectrum_id`, `x` and `y` (along the two
+directions in which embeddings of training spectra differ most), `novelty` (above 1: unlike anything
+in training), `nearest` (ids of the nearest training spectra) and `distance` (to each of them).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from specvit.errors import DataError
+from specvit.io import read_parquet, write_parquet
+from specvit.plan import Plan
+from specvit.predictions import WEIGHTS_HASH, weights_of
+
+SCHEMA = pa.schema(
+    [
+        ("spectrum_id", pa.string()),
+        ("x", pa.float32()),
+        ("y", pa.float32()),
+        ("novelty", pa.float32()),
+        ("nearest", pa.list_(pa.string())),
+        ("distance", pa.list_(pa.float32())),
+    ]
+)
+
+
+def write_map(path: Path, frame: pd.DataFrame, plan: Plan, weights: str) -> None:
+    """Write rows with the columns of SCHEMA; `weights` is the SHA-256 of the network's."""
+    ordered = frame[SCHEMA.names].sort_values("spectrum_id", ignore_index=True)
+    table = pa.Table.from_pandas(ordered, SCHEMA, preserve_index=False)
+    write_parquet(path, table, {**plan.metadata, WEIGHTS_HASH: weights})
+
+
+def read_map(path: Path, plan: Plan, weights: str) -> pd.DataFrame:
+    """The rows that `write_map` wrote.
+
+    Raises DataError where the file is missing or broken, of another plan or of other weights.
+    """
+    frame = read_parquet(path, SCHEMA.names)
+    Plan.of_parquet(path).check_same(path, plan, path.parent.parent / path.name)
+    if weights_of(path) != weights:
+        raise DataError(
+            f"{path} is of other weights than the predictions beside it: predict again with "
+            "specvit predict-split"
+        )
+    return frame
