@@ -125,7 +125,9 @@ def made_up(count: int) -> Spectra:
     )
     frame = identity.assign(class_true=identity["class"], redshift_true=identity["z"])
     answers = {name: _answers(frame, rng) for name in ("vit", "svm", "random_forest")}
-    catalog = identity.assign(simulated=True, shard="test-000000", identity=None).set_index("spectrum_id")
+    catalog = identity.assign(simulated=True, shard="test-000000", identity=None).set_index(
+        "spectrum_id"
+    )
     placed = pd.DataFrame(
         {
             "spectrum_id": ids,
@@ -138,7 +140,7 @@ def made_up(count: int) -> Spectra:
     # What noise packs into is more than a plot takes.
     picture = png_bytes((rng.random((64, 64)) * 255).astype(np.uint8))
     drawn = {name: Drawn(picture, flux) for name in ids[:DRAWN]}
-    return Spectra("made up", tasks, answers, catalog, placed, drawn, {}, grid, count)
+    return Spectra("made up", tasks, answers, catalog, placed, drawn, {}, grid, True, count)
 
 
 def _answers(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

@@ -11,20 +11,8 @@ PACKAGE = SOURCES / "specvit"
 # From the bottom to the top. A module that stands apart from its package is named with it.
 ORDER = (
     *("errors", "tasks", "paths", "logs", "locks", "machine", "io", "tar", "workflow"),
-<<<<<<< HEAD
-    *("registry", "config", "find_model", "plan", "predictions", "metrics", "spectrum", "surveys"),
-=======
-    *(
-        "registry",
-        "config",
-        "plan",
-        "predictions",
-        "embedding_map",
-        "metrics",
-        "spectrum",
-        "surveys",
-    ),
->>>>>>> b56dd47 (Look through the test spectra in a browser: explore.html beside the report, from a map of the network's embedding)
+    *("registry", "config", "find_model", "plan", "predictions", "embedding_map", "metrics"),
+    *("spectrum", "surveys"),
     *("tables", "run_folder"),
     # A catalogue's rows say what is downloaded; the survey's own catalogue is downloaded first.
     *("catalog.schema", "catalog.rows", "download", "catalog"),
@@ -40,17 +28,8 @@ ORDER = (
         "predict",
     ),
     "evaluate",
-    *(
-        "preflight",
-        "report.names",
-        "status",
-        "report",
-        "explore",
-        "share",
-        "commands",
-        "cli",
-        "__main__",
-    ),
+    *("preflight", "report.names", "status", "report", "explore", "share"),
+    *("commands", "cli", "__main__"),
 )
 
 # The registry finds surveys by name, at run time, and asks what each of them is.

@@ -89,7 +89,8 @@ def hostile(spectra):
     answers["vit"].loc[0, "subclass"] = HOSTILE
     drawn = {HOSTILE if name == victim else name: one for name, one in spectra.drawn.items()}
     catalog = spectra.catalog.rename(index={victim: HOSTILE})
-    return replace(spectra, run=HOSTILE, answers=answers, drawn=drawn, catalog=catalog)
+    changed = {"answers": answers, "drawn": drawn, "placed": spectra.placed.replace(renamed)}
+    return replace(spectra, run=HOSTILE, catalog=catalog, **changed)
 
 
 def test_names_and_labels_are_never_markup(run):

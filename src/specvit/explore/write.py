@@ -57,6 +57,8 @@ class Spectra:
     """Flux and picture of some."""
     relevance: Mapping[tuple[str, str], Relevance]
     grid: Grid
+    grey: bool
+    """Whether pictures are grey: white on black, which a light page shows the other way round."""
     total: int
     """Test spectra of the run."""
 
@@ -83,7 +85,8 @@ def gather(config: Config) -> Spectra:
     ids = shown["spectrum_id"]
     first = ids.iloc[first_rows(failures(shown, config.asked), ids, DRAWN, seed)]
     wanted = {name: str(catalog.at[name, "shard"]) for name in first}
-    found = read_drawn(config, config.render_of(MAIN_NETWORK), wanted)
+    render = config.render_of(MAIN_NETWORK)
+    found = read_drawn(config, render, wanted)
     return Spectra(
         run=config.run,
         tasks=config.asked,
@@ -93,6 +96,7 @@ def gather(config: Config) -> Spectra:
         drawn=within(PICTURE_BYTES, {name: found[name] for name in first if name in found}),
         relevance=read_relevance(config.paths.relevance(MAIN_NETWORK), plan, weights),
         grid=config.grid,
+        grey=config.renders[render].channels == 1,
         total=len(frame),
     )
 
@@ -149,6 +153,7 @@ def data_of(spectra: Spectra) -> dict[str, Any]:
         "neighbours": neighbours,
         "colours": CLASS_COLOURS,
         "lines": {c: [[name, WAVELENGTHS[name]] for name in names] for c, names in LINES.items()},
+        "grey": spectra.grey,
         "waves": pack.numbers(waves),
     }
 

@@ -140,13 +140,15 @@ function element(name, text, className) {
   return made;
 }
 function sort() {
-  const keys = new Float64Array(count), sign = falling ? -1 : 1;
-  for (const i of order) keys[i] = heads[sortBy].key(i);
-  // What has no value stands last, whichever way it goes.
-  order.sort((a, b) => {
-    const missing = Number.isNaN(keys[a]) - Number.isNaN(keys[b]);
-    return missing || sign * (keys[a] - keys[b]) || a - b;
-  });
+  if (sortBy || falling) {
+    const keys = new Float64Array(count), sign = falling ? -1 : 1;
+    for (let i = 0; i < count; i++) keys[i] = kept[i] ? heads[sortBy].key(i) : 0;
+    // What has no value stands last, whichever way it goes.
+    order.sort((a, b) => {
+      const missing = Number.isNaN(keys[a]) - Number.isNaN(keys[b]);
+      return missing || sign * (keys[a] - keys[b]) || a - b;
+    });
+  } else order.sort();
   table.setAttribute("aria-rowcount", order.length + 1);
   [...table.tHead.rows[0].cells].forEach((cell, k) => {
     cell.setAttribute("aria-sort", k !== sortBy ? "none" : falling ? "descending" : "ascending");
@@ -163,8 +165,8 @@ function gap(rows) {
   return row;
 }
 function showRows() {
-  const first = Math.max(0, Math.floor(list.scrollTop / ROW) - 6);
-  const last = Math.min(order.length, first + Math.ceil(list.clientHeight / ROW) + 12);
+  const first = Math.max(0, Math.floor(list.scrollTop / ROW) - 2);
+  const last = Math.min(order.length, first + Math.ceil(list.clientHeight / ROW) + 4);
   const rows = [gap(first)];
   for (let at = first; at < last; at++) {
     const i = order[at], row = element("tr");
@@ -212,14 +214,14 @@ const views = [
   classes && { title: "Confidence against S/N", x: axes.snr, y: axes.sure },
   { title: "S/N against redshift", x: axes.z, y: axes.snr },
 ].filter(Boolean);
-const canvas = $("map"), paint = canvas.getContext("2d");
+const canvas = $("map"), paint = canvas.getContext("2d", { willReadFrequently: true });
 const names = columns.class.labels, pointX = new Float32Array(count), pointY = new Float32Array(count);
 const SHAPES = { STAR: "star", QSO: "diamond", NONE: "square" };
 
 function sprite(name, wrong, pale) {
   const ratio = window.devicePixelRatio || 1, size = 12, made = document.createElement("canvas");
   made.width = made.height = Math.ceil(size * ratio);
-  const on = made.getContext("2d"), shape = SHAPES[name], r = 3.4;
+  const on = made.getContext("2d", { willReadFrequently: true }), shape = SHAPES[name], r = 3.4;
   on.scale(ratio, ratio);
   on.translate(size / 2, size / 2);
   on.beginPath();
@@ -238,7 +240,27 @@ function sprite(name, wrong, pale) {
   if (wrong && !pale) { on.lineWidth = 1.4; on.strokeStyle = "#1b1f24"; on.stroke(); }
   return made;
 }
-let sprites = null;
+// Ten thousand marks are stamped into the pixels themselves: to draw images takes ten times as long.
+function stamp(made) {
+  const { data: pixels, width } = made.getContext("2d").getImageData(0, 0, made.width, made.height), parts = [];
+  for (let k = 0; k < pixels.length; k += 4) {
+    if (!pixels[k + 3]) continue;
+    const at = k / 4;
+    parts.push((at % width) - (width >> 1), Math.floor(at / width) - (width >> 1), pixels[k], pixels[k + 1], pixels[k + 2], pixels[k + 3] / 255);
+  }
+  return Float32Array.from(parts);
+}
+function press(into, width, height, parts, x, y) {
+  for (let k = 0; k < parts.length; k += 6) {
+    const across = x + parts[k], down = y + parts[k + 1];
+    if (across < 0 || across >= width || down < 0 || down >= height) continue;
+    const at = 4 * (down * width + across), a = parts[k + 5];
+    into[at] += (parts[k + 2] - into[at]) * a;
+    into[at + 1] += (parts[k + 3] - into[at + 1]) * a;
+    into[at + 2] += (parts[k + 4] - into[at + 2]) * a;
+  }
+}
+let stamps = null;
 const viewOf = () => views[Number($("view").value)];
 
 function limits(axis) {
@@ -262,18 +284,24 @@ let frame = null;
 function placePoints() {
   const ratio = window.devicePixelRatio || 1, view = viewOf();
   const width = canvas.clientWidth, height = canvas.clientHeight;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
+  canvas.width = Math.max(1, Math.round(width * ratio));
+  canvas.height = Math.max(1, Math.round(height * ratio));
   const x = limits(view.x), y = limits(view.y);
   const across = (v) => PAD + ((x.scale(v) - x.low) / (x.high - x.low)) * (width - PAD - 10);
   const up = (v) => height - PAD + 8 - ((y.scale(v) - y.low) / (y.high - y.low)) * (height - PAD - 2);
   for (let i = 0; i < count; i++) { pointX[i] = across(x.values[i]); pointY[i] = up(y.values[i]); }
   frame = { ratio, width, height, x, y, across, up, view };
-  sprites = [...names, ""].map((name) => [sprite(name, false), sprite(name, true)]);
-  sprites.pale = sprite("", false, true);
+  stamps = [...names, ""].map((name) => [stamp(sprite(name, false)), stamp(sprite(name, true))]);
+  stamps.pale = stamp(sprite("", false, true));
+  drawAxes();
+  frame.empty = paint.getImageData(0, 0, canvas.width, canvas.height);
+  frame.full = new ImageData(canvas.width, canvas.height);
 }
 function drawAxes() {
-  const { width, height, x, y, across, up, view } = frame, base = height - PAD + 8;
+  const { ratio, width, height, x, y, across, up, view } = frame, base = height - PAD + 8;
+  paint.setTransform(ratio, 0, 0, ratio, 0, 0);
+  paint.fillStyle = "#ffffff";
+  paint.fillRect(0, 0, width, height);
   paint.font = "11px system-ui, sans-serif";
   paint.strokeStyle = "#e2dfd7";
   paint.fillStyle = "#5b646e";
@@ -304,19 +332,19 @@ function drawAxes() {
   paint.restore();
 }
 function drawPoints(pick) {
-  const place = columns.class.values, any = model.any;
+  const place = columns.class.values, { full, ratio } = frame;
   for (let i = 0; i < count; i++) {
-    const image = pick(i, place[i] === NULL ? names.length : place[i], any[i]);
-    if (image && pointX[i] === pointX[i] && pointY[i] === pointY[i]) paint.drawImage(image, pointX[i] - 6, pointY[i] - 6, 12, 12);
+    const parts = pick(i, place[i] === NULL ? names.length : place[i], model.any[i]);
+    if (!parts || Number.isNaN(pointX[i] + pointY[i])) continue;
+    press(full.data, full.width, full.height, parts, Math.round(pointX[i] * ratio), Math.round(pointY[i] * ratio));
   }
 }
 function drawMap() {
-  paint.setTransform(frame.ratio, 0, 0, frame.ratio, 0, 0);
-  paint.clearRect(0, 0, frame.width, frame.height);
-  drawAxes();
-  if (order.length < count) drawPoints((i) => !kept[i] && sprites.pale);
-  drawPoints((i, place, wrong) => kept[i] && !wrong && sprites[place][0]);
-  drawPoints((i, place, wrong) => kept[i] && wrong && sprites[place][1]);
+  frame.full.data.set(frame.empty.data);
+  if (order.length < count) drawPoints((i) => !kept[i] && stamps.pale);
+  drawPoints((i, place, wrong) => kept[i] && !wrong && stamps[place][0]);
+  drawPoints((i, place, wrong) => kept[i] && wrong && stamps[place][1]);
+  paint.putImageData(frame.full, 0, 0);
   if (chosen >= 0 && Number.isFinite(pointX[chosen] + pointY[chosen])) {
     paint.strokeStyle = "#0072b2";
     paint.lineWidth = 2.5;
@@ -347,9 +375,9 @@ function hover(event) {
   tip.style.top = `${Math.max(0, pointY[i] + (pointY[i] > frame.height - 110 ? -tip.offsetHeight - 10 : 14))}px`;
 }
 function showLegend() {
-  const parts = names.map((name, k) => {
-    const part = element("span"), mark = sprites[k][0];
-    part.append(mark, name);
+  const parts = names.map((name) => {
+    const part = element("span");
+    part.append(sprite(name, false), name);
     return part;
   });
   const wrong = element("span");
@@ -431,6 +459,7 @@ function detailOf(i) {
   if (one) {
     const image = element("img");
     image.alt = "Plot of the spectrum as the ViT sees it";
+    if (data.grey) image.className = "grey";
     image.src = `data:image/png;base64,${one.picture}`;
     known.append(image);
   }
