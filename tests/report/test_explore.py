@@ -174,9 +174,9 @@ def test_the_map_shows_what_is_below_the_pointer(opened, page):
           const map = document.getElementById("map"), box = map.getBoundingClientRect();
           const columns = Math.floor(box.width / 8), rows = Math.floor(box.height / 8);
           for (let k = 0; k < columns * rows; k++) {
-            const where = {
-              clientX: box.left + 8 * (k % columns), clientY: box.top + 8 * Math.floor(k / columns)
-            };
+            // Whole pixels: those of a click are.
+            const clientX = Math.ceil(box.left) + 8 * (k % columns);
+            const where = { clientX, clientY: Math.ceil(box.top) + 8 * Math.floor(k / columns) };
             map.dispatchEvent(new PointerEvent("pointermove", where));
             if (tip.hidden) continue;
             map.dispatchEvent(new PointerEvent("click", where));
