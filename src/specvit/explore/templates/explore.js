@@ -32,7 +32,9 @@ function label(column, i) {
   return place === NULL ? "" : column.labels[place];
 }
 function number(value, digits) {
-  return Number.isFinite(value) ? value.toFixed(digits).replace("-", "\u2212") : "";
+  if (!Number.isFinite(value)) return "";
+  // Adding 0 turns -0 into 0.
+  return (Number(value.toFixed(digits)) + 0).toFixed(digits).replace("-", "\u2212");
 }
 
 // ---- The chosen model: how wrong and how sure ------------------------------------------------
@@ -93,6 +95,7 @@ function answered() {
 }
 function filter() {
   kept.fill(1);
+  $("tip").hidden = true;
   among("class");
   among("survey");
   within("z", columns.z.values);
