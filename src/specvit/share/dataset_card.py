@@ -69,10 +69,11 @@ def dataset_card(config: Config, rows: Rows, published: Published) -> str:
 def _surveys(published: Published) -> Iterator[tuple[str, str, str, int]]:
     """Title, release, public server and number of spectra of each survey."""
     known = collections()
-    for (survey, release), number in sorted(published.surveys.items(), key=str):
+    for (survey, release, is_simulated), number in sorted(published.surveys.items(), key=str):
         server = known[survey].settings.model_fields["base_url"].default
-        named = server if isinstance(server, str) else "none"
-        yield known[survey].title, release or "not named", named, number
+        named = server if isinstance(server, str) and not is_simulated else "none"
+        title = f"{known[survey].title}{' (simulated)' if is_simulated else ''}"
+        yield title, release or "not named", named, number
 
 
 def _meaning(task: Task) -> str:

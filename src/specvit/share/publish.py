@@ -6,7 +6,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from specvit.config import Config, load_config
@@ -100,10 +99,6 @@ def _write_shard(
             place = table[PLACE].fill_null(NOWHERE).to_numpy()
             published.nowhere += count(histogram, place)
             published.spectra[shard.rpartition("-")[0]] += len(table)
-            published.simulated += _number_true(table["simulated"])
-            whose = zip(*(table[name].to_pylist() for name in ("survey", "release")), strict=True)
+            names = ("survey", "release", "simulated")
+            whose = zip(*(table[name].to_pylist() for name in names), strict=True)
             published.surveys.update(whose)
-
-
-def _number_true(values: pa.ChunkedArray) -> int:
-    return sum(value is True for value in values.to_pylist())

@@ -19,9 +19,8 @@ class Published:
 
     spectra: Counter[str] = field(default_factory=Counter)
     """By split."""
-    simulated: int = 0
-    surveys: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By survey and release."""
+    surveys: Counter[tuple[str, str | None, bool]] = field(default_factory=Counter)
+    """By survey, release and whether they are simulated."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Rows of the catalogue without a spectrum, by reason."""
     nowhere: int = 0
@@ -33,6 +32,11 @@ class Published:
     def total(self) -> int:
         """Spectra of all splits."""
         return self.spectra.total()
+
+    @property
+    def simulated(self) -> int:
+        """Those that are simulated."""
+        return sum(number for (*_, is_simulated), number in self.surveys.items() if is_simulated)
 
     @property
     def kind(self) -> str:
