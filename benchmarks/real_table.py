@@ -24,6 +24,8 @@ TYPES = ("A", "F", "G", "K", "M")
 FAINT = (10.0, 20.0)
 """S/N of the LAMOST stars that the simulated sky's network once lost."""
 OVERALL = "all"
+FEWEST = 10
+"""Spectra of which a figure is given."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def compare(
             "spectra": int(chosen.sum()),
             "objects": len(set(objects[chosen])),
         }
-        if not chosen.any():
+        if chosen.sum() < FEWEST:
             continue
         scores = {name: scores_of(frame, task) for name, frame in systems.items()}
         group = Group("chosen", figure.title, chosen[known])
@@ -164,7 +166,8 @@ def markdown(result: Mapping[str, Any], titles: Mapping[str, str], ours: str) ->
         f"{spectra['all']} spectra of {spectra['objects']} objects ({told}; stars of known type: "
         f"{types}; {spectra['with_redshift']} with a redshift). Brackets: 95 % intervals from "
         f"{SAMPLES:,} bootstrap samples by object. `*`: {titles[ours]} is better, `!`: worse, with "
-        "a paired 95 % interval that leaves out 0. Class and survey are confounded: nearly all "
+        "a paired 95 % interval that leaves out 0. Not shown: figures of fewer than "
+        f"{FEWEST} spectra. Class and survey are confounded: nearly all "
         "galaxies and quasars are SDSS.",
     ]
     return "\n".join(lines) + "\n"
