@@ -7,6 +7,9 @@ min_version("9.10")
 configfile: f"{workflow.basedir}/config.yaml"
 
 
+report: "workflow/report/front.rst"
+
+
 # Built from containers/specvit.def; used with --software-deployment-method apptainer only.
 container: "specvit.sif"
 

@@ -64,6 +64,16 @@ def test_simulated_is_said(finished) -> None:
     assert "simulated" in RunPaths(finished.run_folder).report.read_text().lower()
 
 
+def test_snakemakes_own_report_has_a_front_page_and_says_simulated(finished, tmp_path) -> None:
+    page = tmp_path / "snakemake.html"
+    finished.run("--report", str(page))
+    text = page.read_text()
+    assert "learned from SDSS, LAMOST by a vision transformer" in text
+    assert "svm, random_forest on the same rows" in text
+    # The front page says so, and the caption of each output.
+    assert text.count("The data are <strong>simulated</strong>") > 5
+
+
 def test_real_files_from_catalogue_to_predictions(workflow, real_spectra, real_index) -> None:
     over = {**REAL, "surveys": {**REAL["surveys"], "files": {"base_url": real_spectra.as_uri()}}}
     workflow.run("evaluate", over=over)
