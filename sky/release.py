@@ -1,6 +1,6 @@
 """The network that comes with specvit: from the benchmark's final model to src/specvit/released.
 
-    python sky/release.py results/real
+    python -m sky.release results/real --sky results/sky/models/vit
 
 The benchmark (`python -m benchmarks real SPECTRA... --sky MODEL --only-folds 0,1,2,3,4,final`)
 leaves the network that learned from all folds, and what those of the folds answered to spectra that

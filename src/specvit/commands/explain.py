@@ -15,7 +15,7 @@ specvit explain --model results/demo --by-class -o classes.png results/demo/spec
 
 @click.command("explain", epilog=EPILOG)
 @click.argument("file")
-@click.option("--model", "name", help="A run, a model's folder or a released model.")
+@click.option("--model", "name", help="A run, a model's folder or a released model; default: sky.")
 @click.option(
     *("-o", "--output"),
     type=click.Path(dir_okay=False, path_type=Path),

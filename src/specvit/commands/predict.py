@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 EPILOG = """\b
-specvit predict --model results/demo spec-0266-51602-0001.fits
+specvit predict spec-0266-51602-0001.fits
 specvit predict --model results/demo -o out.csv folder/ "night*/*.fits" more.tar list.csv
 find . -name "*.fits" | specvit predict --model results/demo/models/svm -o out.parquet -
 """
@@ -15,7 +15,7 @@ find . -name "*.fits" | specvit predict --model results/demo/models/svm -o out.p
 
 @click.command("predict", epilog=EPILOG)
 @click.argument("inputs", metavar="FILES...", nargs=-1, required=True)
-@click.option("--model", "name", help="A run, a model's folder or a released model.")
+@click.option("--model", "name", help="A run, a model's folder or a released model; default: sky.")
 @click.option(
     *("-o", "--output"),
     type=click.Path(dir_okay=False, path_type=Path),
