@@ -44,7 +44,7 @@ def test_it_knows_simulated_spectra_that_it_has_never_seen(
     config = validate(
         {
             "results_dir": str(tmp_path),
-            "surveys": dict.fromkeys(("sdss", "lamost"), {"base_url": "simulated:"}),
+            "surveys": {name: {"base_url": "simulated:"} for name in ("sdss", "lamost")},
             "split": {"shards": dict.fromkeys(("train", "val", "test"), 1)},
             "simulated": {"seed": 9, "sdss_spectra": 120, "lamost_spectra": 80},
         }
