@@ -33,7 +33,7 @@ find = PathFinder.find_spec
 def find_others(name, path=None, target=None):
     return None if name.partition(".")[0] in {missing!r} else find(name, path, target)
 
-PathFinder.find_spec = find_others
+PathFinder.find_spec = staticmethod(find_others)  # called on an instance, too
 """
 
 

@@ -73,11 +73,13 @@ def test_sizes_below_none_are_refused(layout: str, key: str) -> None:
         read_spectrum(whole.replace(card[0], less))
 
 
-def test_an_image_has_two_dimensions() -> None:
-    buffer = io.BytesIO()
-    fits.PrimaryHDU(np.ones(7)).writeto(buffer)
-    with pytest.raises(SpectrumError, match=r"no image of two dimensions: \(7,\)"):
-        AstropyFits(buffer.getvalue()).image(0)
+def test_an_image_has_one_or_two_axes() -> None:
+    buffers = [io.BytesIO(), io.BytesIO()]
+    for buffer, shape in zip(buffers, ((7,), (2, 3, 7)), strict=True):
+        fits.PrimaryHDU(np.ones(shape)).writeto(buffer)
+    assert AstropyFits(buffers[0].getvalue()).image(0).shape == (1, 7)
+    with pytest.raises(SpectrumError, match=r"no image of one or two axes: \(2, 3, 7\)"):
+        AstropyFits(buffers[1].getvalue()).image(0)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

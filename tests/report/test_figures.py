@@ -106,11 +106,8 @@ def test_every_declared_figure_is_written_and_has_a_caption(run):
     captions = Path(__file__).resolve().parents[2] / "workflow" / "report"
     for name in (*FIGURES, "overview", "report", "gallery"):
         caption = Template((captions / f"{name}.rst").read_text(encoding="utf-8"))
-        for settings, called in (
-            ('{"base_url": "simulated:"}', True),
-            ('{"simulated": {}}', False),
-        ):
-            job = SimpleNamespace(params=SimpleNamespace(config=settings))
+        for url, called in (("simulated:", True), ("https://host/simulated", False)):
+            job = SimpleNamespace(config={"surveys": {"sdss": {"base_url": url}}})
             assert ("**simulated**" in caption.render(snakemake=job)) == called, name
 
 
