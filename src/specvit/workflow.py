@@ -15,7 +15,7 @@ _INSTALLED = Path(__file__).parent / "pipeline"  # setup.py puts it there
 FILES = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2]
 """The folder that holds `Snakefile`, `config.yaml` and `workflow/`."""
 SNAKEFILE = str(FILES / "Snakefile")
-PRESETS = ("demo", "sdss", "lamost", "desi", "paper")
+PRESETS = ("demo", "own", "sdss", "lamost", "desi", "paper")
 OVER_THE_DEMO = "over config.yaml's"
 """Ends lines of a preset that only take back what the demo sets: alone, it does without them."""
 

@@ -53,13 +53,18 @@ ALL = sorted({(page.name, line) for page in PAGES for line in commands(page)})
 
 
 def parse(group: click.Group, arguments: list[str]) -> None:
-    """Refuse a command that does not exist, or an option that it does not have."""
+    """Refuse a command that does not exist, an option that it does not have, and a wrong choice."""
     parent = click.Context(group, info_name="command")
     command = group.get_command(parent, arguments[0])
     assert command is not None, arguments[0]
     known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
     used = {word.split("=")[0] for word in arguments[1:] if re.match(r"--?[a-z]", word)}
     assert used <= known | {"--help", "-h"}, f"{arguments[0]} has no {used - known}"
+    for option in command.params:
+        if isinstance(option.type, click.Choice):
+            for name in {*option.opts} & {*arguments}:
+                value = arguments[arguments.index(name) + 1]
+                assert value in option.type.choices, f"{name} cannot be {value}"
 
 
 @pytest.mark.parametrize(("page", "line"), ALL, ids=lambda value: value[:60])

@@ -16,7 +16,7 @@ from specvit.workflow import PRESETS
     type=click.Choice(PRESETS),
     default="demo",
     show_default=True,
-    help="The run to begin with: simulated spectra, a survey, or two at the paper's scale.",
+    help="The run to begin with: simulated spectra, your own, a survey, or two as in the paper.",
 )
 def command(folder: Path, preset: str) -> None:
     """Lay down a folder to run the workflow in: a Snakefile and a commented config.yaml."""
