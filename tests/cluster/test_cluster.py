@@ -24,7 +24,8 @@ def test_predictions_and_metrics_are_those_of_a_local_run(eventful, local) -> No
     names = [
         p.relative_to(local.run_folder) for p in local.run_folder.glob("predictions/**/*.parquet")
     ]
-    assert len(names) == 4
+    assert {name.parent.name for name in names} == {"predictions", "val", "map", "relevance"}
+    assert len(names) == 6
     for name in [*names, "metrics.json"]:
         assert sha256_file(eventful.run_folder / name) == sha256_file(local.run_folder / name), name
     assert (eventful.run_folder / "report.html").exists()
