@@ -12,10 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from specvit.errors import DataError
-from specvit.io import read_parquet, write_parquet
 from specvit.plan import Plan
-from specvit.predictions import WEIGHTS_HASH, weights_of
+from specvit.predictions import read_beside, write_beside
 
 SCHEMA = pa.schema(
     [
@@ -32,20 +30,9 @@ SCHEMA = pa.schema(
 def write_map(path: Path, frame: pd.DataFrame, plan: Plan, weights: str) -> None:
     """Write rows with the columns of SCHEMA; `weights` is the SHA-256 of the network's."""
     ordered = frame[SCHEMA.names].sort_values("spectrum_id", ignore_index=True)
-    table = pa.Table.from_pandas(ordered, SCHEMA, preserve_index=False)
-    write_parquet(path, table, {**plan.metadata, WEIGHTS_HASH: weights})
+    write_beside(path, ordered, SCHEMA, plan, weights)
 
 
 def read_map(path: Path, plan: Plan, weights: str) -> pd.DataFrame:
-    """The rows that `write_map` wrote.
-
-    Raises DataError where the file is missing or broken, of another plan or of other weights.
-    """
-    frame = read_parquet(path, SCHEMA.names)
-    Plan.of_parquet(path).check_same(path, plan, path.parent.parent / path.name)
-    if weights_of(path) != weights:
-        raise DataError(
-            f"{path} is of other weights than the predictions beside it: predict again with "
-            "specvit predict-split"
-        )
-    return frame
+    """The rows that `write_map` wrote; raises DataError as `read_beside`."""
+    return read_beside(path, SCHEMA, plan, weights)

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from specvit.errors import DataError
-from specvit.io import UNREADABLE, read_json, write_parquet
+from specvit.io import UNREADABLE, read_json, read_parquet, write_parquet
 from specvit.plan import Plan
 from specvit.tasks import Task
 
@@ -114,6 +115,29 @@ def weights_of(path: Path) -> str:
     except UNREADABLE as error:
         raise DataError(f"{path} is not what it should be: {error}") from error
     return metadata.get(WEIGHTS_HASH.encode(), b"").decode()
+
+
+def write_beside(
+    path: Path, frame: pd.DataFrame, schema: pa.Schema, plan: Plan, weights: str
+) -> None:
+    """Write rows with a schema's columns into predictions/KIND/; `weights` is the network's hash."""
+    table = pa.Table.from_pandas(frame, schema, preserve_index=False)
+    write_parquet(path, table, {**plan.metadata, WEIGHTS_HASH: weights})
+
+
+def read_beside(path: Path, schema: pa.Schema, plan: Plan, weights: str) -> pd.DataFrame:
+    """The rows that `write_beside` wrote.
+
+    Raises DataError where the file is missing or broken, of another plan or of other weights.
+    """
+    frame = read_parquet(path, schema.names)
+    Plan.of_parquet(path).check_same(path, plan, path.parent.parent / path.name)
+    if weights_of(path) != weights:
+        raise DataError(
+            f"{path} is of other weights than the predictions beside it: predict again with "
+            "specvit predict-split"
+        )
+    return frame
 
 
 def check_weights(path: Path, summary: Path) -> None:

@@ -15,10 +15,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from specvit.errors import DataError
-from specvit.io import read_parquet, write_parquet
 from specvit.plan import Plan
-from specvit.predictions import WEIGHTS_HASH, weights_of
+from specvit.predictions import read_beside, write_beside
 
 SCHEMA = pa.schema(
     [
@@ -43,26 +41,15 @@ class Relevance:
 
 def write_relevance(path: Path, frame: pd.DataFrame, plan: Plan, weights: str) -> None:
     """Write rows with the columns of SCHEMA; `weights` is the SHA-256 of the network's."""
-    table = pa.Table.from_pandas(frame, SCHEMA, preserve_index=False)
-    write_parquet(path, table, {**plan.metadata, WEIGHTS_HASH: weights})
+    write_beside(path, frame, SCHEMA, plan, weights)
 
 
 def read_relevance(path: Path, plan: Plan, weights: str) -> dict[tuple[str, str], Relevance]:
-    """By spectrum_id and task, what is kept.
-
-    Raises DataError where the file is missing or broken, of another plan or of other weights.
-    """
-    frame = read_parquet(path, SCHEMA.names)
-    Plan.of_parquet(path).check_same(path, plan, path.parent.parent / path.name)
-    if weights_of(path) != weights:
-        raise DataError(
-            f"{path} is of other weights than the predictions beside it: predict again with "
-            "specvit predict-split"
-        )
+    """By spectrum_id and task, what is kept; raises DataError as `read_beside`."""
     return {
         (row.spectrum_id, row.task): Relevance(
             np.geomspace(row.low, row.high, len(row.relevance) + 1),
             np.asarray(row.relevance, np.float64),
         )
-        for row in frame.itertuples()
+        for row in read_beside(path, SCHEMA, plan, weights).itertuples()
     }
