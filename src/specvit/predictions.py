@@ -120,7 +120,7 @@ def weights_of(path: Path) -> str:
 def write_beside(
     path: Path, frame: pd.DataFrame, schema: pa.Schema, plan: Plan, weights: str
 ) -> None:
-    """Write rows with a schema's columns into predictions/KIND/; `weights` is the network's hash."""
+    """Write rows with a schema's columns to predictions/KIND/; `weights`: the network's hash."""
     table = pa.Table.from_pandas(frame, schema, preserve_index=False)
     write_parquet(path, table, {**plan.metadata, WEIGHTS_HASH: weights})
 

@@ -23,13 +23,12 @@ from specvit.spectrum.fits_write import (
 )
 from specvit.surveys.desi import CATALOGUE, REDUCTION
 from specvit.surveys.simulated.desi_targets import DEPTH, draw_targets, is_there, subtypes
-from specvit.surveys.simulated.exposure import Pixels, add_runs, noise_of, rounded
+from specvit.surveys.simulated.exposure import NOTICE, Pixels, add_runs, noise_of, rounded
 from specvit.surveys.simulated.instrument import DESI
 from specvit.surveys.simulated.objects import CLASS_NAMES, NONE, Structured
 from specvit.surveys.simulated.observations import Universe
 from specvit.surveys.simulated.seeds import Floats, Generator, generator
 
-NOTICE = "SIMULATED: not an observation, made by specvit's simulated sky"
 # First wavelength (A) and number of pixels of each camera, which are 0.8 A wide.
 CAMERAS = {"B": (3600.0, 2751), "R": (5760.0, 2326), "Z": (7520.0, 2881)}
 PIXEL = 0.8

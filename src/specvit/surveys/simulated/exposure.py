@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from specvit.surveys.simulated.instrument import GRID_START, STEP, Sky, Spectrograph, sky_of
 from specvit.surveys.simulated.seeds import Floats, Generator
 
+NOTICE = "SIMULATED: not an observation, made by specvit's simulated sky"
+"""In the header of every file of this sky."""
 BAND_CENTRES = np.array([3551.0, 4686.0, 6166.0, 7480.0, 8932.0])
 _BAND_EDGES = np.array([3000, 3900, 5500, 6900, 8200, 11000])
 

@@ -18,13 +18,12 @@ from specvit.spectrum.fits_write import (
     remark,
     table_header,
 )
-from specvit.surveys.simulated.exposure import Exposure
+from specvit.surveys.simulated.exposure import NOTICE, Exposure
 from specvit.surveys.simulated.objects import CLASS_NAMES, LIGHT_SPEED, STAR, Structured
 from specvit.surveys.simulated.observations import Universe
 from specvit.surveys.simulated.seeds import Floats
 from specvit.surveys.simulated.subclasses import lamost_subclass
 
-NOTICE = "SIMULATED: not an observation, made by specvit's simulated sky"
 MISSING_BODY = b'{"status":404,"message":"spectrum not found (simulated)"}'
 _STORED = 65535  # longest stored block of deflate
 

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specvit.spectrum.fits_write import card, header, image, padded, remark
-from specvit.surveys.simulated.exposure import Exposure
+from specvit.surveys.simulated.exposure import NOTICE, Exposure
 from specvit.surveys.simulated.observations import PROGRAMS, Universe
-from specvit.surveys.simulated.sdss_files import NOTICE
 
 _PLATE = re.compile(
     r"dr17/(?P<tree>sdss|eboss)/spectro/redux/(?P<run2d>[^/]+)/(?P<folder>\d{4,5})/"

@@ -20,13 +20,12 @@ from specvit.spectrum.fits_write import (
     table_header,
     text_field,
 )
-from specvit.surveys.simulated.exposure import Exposure
+from specvit.surveys.simulated.exposure import NOTICE, Exposure
 from specvit.surveys.simulated.lines import SPZLINE
 from specvit.surveys.simulated.objects import CLASS_NAMES, GALAXY, NONE, QSO, Structured
 from specvit.surveys.simulated.observations import MISFILED_PLATE, PROGRAMS, Universe
 from specvit.surveys.simulated.subclasses import sdss_subclass
 
-NOTICE = "SIMULATED: not an observation, made by specvit's simulated sky"
 BLOCK_ROWS = 256
 
 # Columns of specObj that a catalogue of many rows can do without here: vectors and fits of stars.
