@@ -82,8 +82,15 @@ def command(
     Writes real.json and real.md: class, stellar type and redshift, each by survey. Nothing is
     chosen on the fold that it is tested on.
     """
-    from benchmarks.real_data import Prepared, fold_config, prepare, write_fold
-    from benchmarks.real_systems import NETWORKS, Bench, answers_path, start_from_sky
+    from benchmarks.real_data import Prepared, prepare, write_fold
+    from benchmarks.real_systems import (
+        NETWORKS,
+        Bench,
+        answers_path,
+        line_plots,
+        settings_of,
+        start_from_sky,
+    )
     from specvit.config import load_config
 
     config = load_config(sources)
@@ -91,22 +98,23 @@ def command(
     if not prepared.rows_path.exists():
         if not folders:
             raise click.UsageError("name the FOLDERS with real spectra, or --prepared")
-        prepare(folders, out, list(config.renders.values()), config.grid, folds)
+        renders = [*config.renders.values(), line_plots(config)]
+        prepare(folders, out, renders, config.grid, folds)
     if prepare_only:
         return
     # The model's own name for its folder would be of this machine.
     base = config.model_copy(update={"model": config.model.model_copy(update={"init": None})})
     config = (base if sky is None else start_from_sky(base, sky)).settled()
     bench = Bench(prepared, out.resolve(), config, weights, device == "cuda")
-    needs = {"imagenet": weights, "sky": sky, "sky-real": sky}
+    needs = {"imagenet": weights, "published": weights, "sky": sky, "sky-real": sky}
     names = [n for n in (*NETWORKS, *BASELINES) if n not in needs or needs[n] is not None]
     chosen = names if systems is None else systems.split(",")
     wanted = prepared.folds if only_folds is None else only_folds.split(",")
     # By fold, so that each system has some figures when time runs out.
     todo = [(system, fold) for fold in wanted for system in chosen]
     todo = [job for job in todo if not answers_path(out, *job).exists()]
-    for fold in {fold: None for _, fold in todo}:
-        write_fold(prepared, fold_config(config, bench.runs, fold), fold, most)
+    for system, fold in todo:
+        write_fold(prepared, settings_of(bench, system, fold), fold, most)
     _run(bench, todo, jobs, minutes)
     _table(bench, names, [fold for fold in wanted if fold in prepared.folds], apart)
 

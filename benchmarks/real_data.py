@@ -191,14 +191,18 @@ def fewer(rows: pd.DataFrame, split_of: pd.Series, most: int) -> pd.Series:
 
 
 def write_fold(prepared: Prepared, config: Config, fold: str, most: int | None = None) -> None:
-    """Write the shards of a fold's run, once; `config` is that of `fold_config`.
+    """Write the shards of a fold's run, once for each set of plots; `config` has that of the run.
 
     With `most`, no more spectra are learned from (`fewer`). Where there is no test, val stands in
-    its place: every run has one.
+    its place: every run has one. Raises DataError where its plots were not drawn.
     """
     render, paths = config.render[0], config.paths
     if paths.shards_summary(render.label).exists():
         return
+    if not prepared.plots_path(render).exists():
+        raise DataError(
+            f"{prepared.folder} has no plots {render.label}: prepare again, with FOLDERS"
+        )
     rows = prepared.rows
     plan = Plan.dealt(config.split, [prepared.rows_path])
     pictures = read_parquet(prepared.plots_path(render))["png"]

@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 
 from benchmarks.real_data import Prepared, fold_config
 from specvit.baselines.run import run_baseline
 from specvit.config import Config, validate
 from specvit.config.baselines import registered
+from specvit.config.data import Render
+from specvit.config.learning import Train
 from specvit.errors import ConfigError, DataError, TrainingError
 from specvit.io import read_json, read_parquet, write_json, write_parquet
 from specvit.metrics.answers import scores_of
@@ -31,15 +34,19 @@ from specvit.predictions import task_columns
 from specvit.tasks import Task
 from specvit.train.engine import train
 
-SCRATCH, IMAGENET, SKY, SKY_REAL = "scratch", "imagenet", "sky", "sky-real"
+SCRATCH, IMAGENET, PUBLISHED = "scratch", "imagenet", "published"
+SKY, SKY_REAL = "sky", "sky-real"
 NETWORKS = {
     SCRATCH: "network from scratch",
     IMAGENET: "DINOv2 ViT-S/14, fine-tuned",
+    PUBLISHED: "DINOv2 ViT-S/14, the paper's recipe",
     SKY: "simulated sky only",
     SKY_REAL: "simulated sky, then real",
 }
 IMAGENET_BACKBONE = "vit_small_patch14_dinov2"
 """On the same pictures, cut into as many patches, as the network of the simulated sky."""
+PRESET = Path(__file__).parents[1] / "workflow/configs/published.yaml"
+"""Whose first experiment is the paper's recipe."""
 # The same recipe for the networks that start from weights; one that starts from none needs longer.
 SCRATCH_EPOCHS = 4
 """Times the epochs of fine-tuning."""
@@ -55,7 +62,7 @@ class Bench:
     """Settings of the fine-tuned network, whose `model.init` is the network of the simulated sky,
     if there is one."""
     weights: Path | None = None
-    """Published weights for the system `imagenet`."""
+    """Published weights for the systems `imagenet` and `published`."""
     gpu: bool = False
 
     @property
@@ -74,6 +81,11 @@ class Bench:
 def answers_path(out: Path, system: str, fold: str) -> Path:
     """Answers of a system to the spectra of a fold's val and test."""
     return out / "answers" / f"{system}-{fold}.parquet"
+
+
+def line_plots(config: Config) -> Render:
+    """The paper's picture, one line, at the size of the others."""
+    return Render(name=PUBLISHED, mode="line", size=config.render[0].size)
 
 
 def start_from_sky(config: Config, sky: Path) -> Config:
@@ -130,14 +142,20 @@ def settings_of(bench: Bench, system: str, fold: str) -> Config:
     if system == SCRATCH:
         values["model"] |= {"init": None, "pretrained": False}
         values["train"]["epochs"] *= SCRATCH_EPOCHS
-    if system == IMAGENET:
+    if system in (IMAGENET, PUBLISHED):
         if bench.weights is None:
-            raise ConfigError("imagenet needs --weights FILE (README: DINOv2 ViT-S/14)")
+            raise ConfigError(f"{system} needs --weights FILE (README: DINOv2 ViT-S/14)")
         patch = config.model.backbone_args["patch_size"]
         values["model"] |= {
             **{"backbone": IMAGENET_BACKBONE, "backbone_args": {"patch_size": patch}},
             **{"init": None, "pretrained": True, "weights": str(bench.weights)},
         }
+    if system == PUBLISHED:
+        recipe = yaml.safe_load(PRESET.read_text())["experiments"][0]
+        values["render"] = [line_plots(config).model_dump(mode="json")]
+        values["model"] |= {"drop_path": 0.0, **recipe["model"]}
+        # Nothing of the other networks' recipe: no moving average, no balance of the classes.
+        values["train"] = Train(seed=config.train.seed).model_dump(mode="json") | recipe["train"]
     values["train"] |= {"gpus": int(bench.gpu), "workers": 0}
     return validate(values)
 

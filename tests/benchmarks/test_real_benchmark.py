@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ import yaml
 from click.testing import CliRunner
 
 from benchmarks.__main__ import app
-from benchmarks.real_data import FINAL, deal, fewer
+from benchmarks.real import CONFIGS
+from benchmarks.real_data import FINAL, Prepared, deal, fewer, write_fold
+from benchmarks.real_systems import IMAGENET, PUBLISHED, Bench, settings_of
 from benchmarks.real_table import compare, markdown
+from specvit.config import load_config
 from specvit.config.data import Grid, Render
 from specvit.config.learning import Model
-from specvit.errors import DataError
+from specvit.errors import ConfigError, DataError
 from specvit.models import LabelStats, build_model, save_model
 from specvit.tasks import CLASSES, tasks_of
 
@@ -130,8 +134,7 @@ def test_systems_are_compared_on_real_files_and_none_is_run_twice(
     save_model(sky, network)
     over = {"render": RENDER, "model": MODEL, "train": {"epochs": 1, "precision": "float32"}}
     (tmp_path / "over.yaml").write_text(yaml.safe_dump(over))
-    sources = ("config.yaml", "workflow/configs/own.yaml")
-    files = [str(ROOT / source) for source in sources] + [str(tmp_path / "over.yaml")]
+    files = [str(ROOT / source) for source in CONFIGS] + [str(tmp_path / "over.yaml")]
     args = ["real", str(folder), "--out", str(tmp_path / "real"), "--folds", "2"]
     args += ["--sky", str(sky), "--systems", "sky-real,random_forest"]
     args += [part for file in files for part in ("--config", file)]
@@ -148,6 +151,28 @@ def test_systems_are_compared_on_real_files_and_none_is_run_twice(
     again = CliRunner().invoke(app, args, catch_exceptions=False)
     assert again.exit_code == 0, again.output
     assert written == {path: path.stat().st_mtime_ns for path in written}
+    # The paper's picture was drawn beside the others, and is what its recipe learns from.
+    prepared = Prepared(tmp_path / "real" / "prepared")
+    bench = Bench(prepared, tmp_path / "real", load_config(files), weights=Path("dinov2"))
+    config = settings_of(bench, PUBLISHED, "0")
+    write_fold(prepared, config, "0")
+    shards = {path.parent.name for path in config.paths.root.glob("shards/*/train-*.tar")}
+    assert shards == {"stacked-32", PUBLISHED}
+
+
+def test_the_papers_recipe_takes_nothing_of_the_other_networks() -> None:
+    config = load_config([str(ROOT / source) for source in CONFIGS])
+    bench = Bench(Prepared(Path("prepared")), Path("out"), config, weights=Path("dinov2"))
+    published, other = (settings_of(bench, name, "0") for name in (PUBLISHED, IMAGENET))
+    train, model = published.train, published.model
+    assert (train.epochs, train.batch_size, train.lr) == (30, 64, 1e-5)
+    assert (train.layer_decay, train.weight_decay, train.loss_weight("redshift")) == (1, 0.01, 1)
+    assert (train.ema_decay, train.balance_classes, model.drop_path) == (0, False, 0)
+    assert (model.redshift_head, model.weights) == ("mse", "dinov2")
+    assert model.backbone == other.model.backbone
+    assert [(r.mode, r.size) for r in published.render] == [("line", other.render[0].size)]
+    with pytest.raises(ConfigError, match="published needs --weights FILE"):
+        settings_of(replace(bench, weights=None), PUBLISHED, "0")
 
 
 def test_fewer_spectra_are_a_part_of_more_with_the_same_classes() -> None:
