@@ -37,7 +37,7 @@ def _write_files(folder: Path) -> list[str]:
     sky = SimulatedSky(Simulated())
     identities = []
     for number in range(DISTINCT):
-        data = _filled_up(sky.sdss_file(number))
+        data = _filled_up(sky.sdss.lite(number))
         (folder / f"{number:03d}").write_bytes(data)
         identities.append(read_header(data).identity)
     return identities

@@ -117,7 +117,7 @@ def _spectra(shard: SkyShard) -> Iterator[tuple[dict[str, Any], Any]]:
         if time.time() > shard.end:
             return
         lamost = number - shard.sky.sdss_spectra
-        data = sky.sdss_file(number) if lamost < 0 else sky.lamost_file(lamost, "dr10")
+        data = sky.sdss.lite(number) if lamost < 0 else sky.lamost.spectrum(lamost, "dr10")
         try:
             spectrum = read_spectrum(data)
         except SpectrumError:

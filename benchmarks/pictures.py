@@ -97,7 +97,7 @@ def _fits(samples: int, spectra: Path | None) -> Iterator[bytes]:
 
     sky = SimulatedSky(Simulated())
     for number in range(min(samples, DISTINCT)):
-        yield sky.sdss_file(number)
+        yield sky.sdss.lite(number)
 
 
 def _sample(drawing: Any, data: bytes, number: int) -> Any:

@@ -112,7 +112,7 @@ def _readable(spectra: Path | None) -> Iterator[bytes]:
         from specvit.surveys.simulated import SimulatedSky
 
         sky = SimulatedSky(Simulated())
-        contents: Iterable[bytes] = (sky.sdss_file(number) for number in range(DISTINCT))
+        contents: Iterable[bytes] = (sky.sdss.lite(number) for number in range(DISTINCT))
     else:
         paths = sorted([*spectra.rglob("*.fits"), *spectra.rglob("*.fits.gz")])
         # Every tenth after every tenth: a part of the folder is then a fair sample of it.

@@ -62,7 +62,7 @@ def _piece(job: tuple[int, int, int, int, Grid]) -> tuple[list[dict[str, Any]], 
     values, rows = [], []
     for number in range(start, stop):
         try:
-            spectrum = read_spectrum(_sky(count, seed).sdss_file(number))
+            spectrum = read_spectrum(_sky(count, seed).sdss.lite(number))
         except SpectrumError:
             continue
         header = spectrum.header

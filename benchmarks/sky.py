@@ -68,7 +68,7 @@ def simulated_spectra(count: int, seed: int) -> Iterator[Spectrum | None]:
 
     sky = SimulatedSky(Simulated(seed=seed, sdss_spectra=count // 2, lamost_spectra=count // 2))
     for number in range(count // 2):
-        for data in (sky.sdss_file(number), sky.lamost_file(number, "dr10")):
+        for data in (sky.sdss.lite(number), sky.lamost.spectrum(number, "dr10")):
             try:
                 yield read_spectrum(data)
             except SpectrumError:

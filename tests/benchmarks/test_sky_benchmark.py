@@ -82,7 +82,7 @@ def test_a_median_and_a_range_are_judged_by_their_goals():
 def test_the_command_compares_a_folder_with_the_sky(tmp_path):
     sky = SimulatedSky(Simulated(seed=2, sdss_spectra=120, lamost_spectra=1))
     for number in range(120):
-        (tmp_path / f"spec-{number}.fits").write_bytes(sky.sdss_file(number))
+        (tmp_path / f"spec-{number}.fits").write_bytes(sky.sdss.lite(number))
     (tmp_path / "broken.fits").write_bytes(b"no spectrum")
     out, figure = tmp_path / "out.json", tmp_path / "out.png"
     arguments = ["sky", str(tmp_path), "--spectra", "400", "--json", str(out)]

@@ -25,7 +25,7 @@ def test_simulated_spectra(make_run, tmp_path: Path):
 
     sky = {"sdss_spectra": 30, "lamost_spectra": 30, "missing_fraction": 0.0}
     settings = Simulated(**sky, corrupt_fraction=0.0)
-    identity = read_header(SimulatedSky(settings).sdss_file(0)).identity
+    identity = read_header(SimulatedSky(settings).sdss.lite(0)).identity
     plate, mjd, fiber = map(int, identity.split("-"))
     found = []
     for run2d, tree in (("26", "sdss"), ("103", "sdss"), ("104", "sdss"), ("v5_13_2", "eboss")):

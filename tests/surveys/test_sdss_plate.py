@@ -55,7 +55,7 @@ def plate(request, sky: SimulatedSky, tmp_path_factory) -> Iterator[tuple[Path, 
     path = tmp_path_factory.mktemp("plates") / Path(file).name
     path.write_bytes(sky.read(file))
     numbers = [n for n, other in enumerate(paths) if plate_of(other) == (file, fibers)]
-    yield path, {int(rows["fiber"][n]): sky.sdss_file(n) for n in numbers}
+    yield path, {int(rows["fiber"][n]): sky.sdss.lite(n) for n in numbers}
     path.unlink()
 
 

@@ -6,9 +6,9 @@ with astropy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,65 +51,72 @@ def padded(data: bytes, fill: bytes = b"\0") -> bytes:
     return data + fill * (-len(data) % BLOCK)
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of a binary table: its TFORM and, for 2-D cells, its shape as in TDIM."""
+class Table:
+    """A kind of binary table: its EXTNAME (None: it has none) and its columns.
 
-    name: str
-    form: str
-    dim: tuple[int, ...] = ()
+    Columns are listed as in `X D, NAME 13A, IMAGES 75E 15:5`: name, TFORM and, of cells with more
+    than one dimension, what TDIM says.
+    """
 
-    @property
-    def field(self) -> tuple[str, str, tuple[int, ...]]:
-        """The field of the row's structured dtype."""
-        _, kind, repeat, _ = parse_form(self.form)
-        return (self.name, kind, () if repeat == 1 else (repeat,))
+    def __init__(self, name: str | None, columns: str) -> None:
+        self.name = name
+        self.columns = [column.split() for column in columns.split(",")]
+        self.dtype = np.dtype([_field(*column[:2]) for column in self.columns])
+        self._header = lru_cache(maxsize=256)(self._new_header)
+
+    def hdu(self, rows: int, values: Mapping[str, Any]) -> bytes:
+        """Return header and data of so many rows; a column without a value is 0 or blank."""
+        data = np.zeros(rows, self.dtype)
+        for name in values.keys() & (self.dtype.fields or {}).keys():
+            kind, value = self.dtype[name], values[name]
+            data[name] = _text(value, kind.itemsize) if kind.kind == "S" else value
+        # Joined once: a whole catalogue is too big to copy more often.
+        return b"".join((self._header(rows), data.tobytes(), b"\0" * (-data.nbytes % BLOCK)))
+
+    def _new_header(self, rows: int) -> bytes:
+        cards = [
+            b"XTENSION= 'BINTABLE'           / binary table extension".ljust(CARD),
+            card("BITPIX", 8, "array data type"),
+            card("NAXIS", 2, "number of array dimensions"),
+            card("NAXIS1", self.dtype.itemsize, "length of dimension 1"),
+            card("NAXIS2", rows, "length of dimension 2"),
+            card("PCOUNT", 0, "number of group parameters"),
+            card("GCOUNT", 1, "number of groups"),
+            card("TFIELDS", len(self.columns), "number of table fields"),
+        ]
+        for number, (name, form, *shape) in enumerate(self.columns, 1):
+            cards += [card(f"TTYPE{number}", name), card(f"TFORM{number}", form)]
+            cards += [card(f"TDIM{number}", f"({dim.replace(':', ',')})") for dim in shape]
+        return header([*cards, *([] if self.name is None else [card("EXTNAME", self.name)])])
 
 
-def row_dtype(columns: Sequence[Column]) -> np.dtype[np.void]:
-    """Return the packed big-endian dtype of a table with these columns."""
-    return np.dtype([column.field for column in columns])
+def _field(name: str, form: str) -> tuple[str, str, tuple[int, ...]]:
+    _, kind, repeat, _ = parse_form(form)
+    return (name, kind, () if repeat == 1 else (repeat,))
 
 
-def table_header(
-    columns: Sequence[Column], rows: int, name: str | None, extra: Iterable[bytes] = ()
-) -> bytes:
-    """Return the header of a binary table; without EXTNAME where `name` is None."""
-    cards = [
-        b"XTENSION= 'BINTABLE'           / binary table extension".ljust(CARD),
-        card("BITPIX", 8, "array data type"),
-        card("NAXIS", 2, "number of array dimensions"),
-        card("NAXIS1", row_dtype(columns).itemsize, "length of dimension 1"),
-        card("NAXIS2", rows, "length of dimension 2"),
-        card("PCOUNT", 0, "number of group parameters"),
-        card("GCOUNT", 1, "number of groups"),
-        card("TFIELDS", len(columns), "number of table fields"),
+def primary(cards: Iterable[bytes], values: NDArray[np.number] | None = None) -> bytes:
+    """Return the primary HDU: without data, or an image of big-endian `values`."""
+    values = np.empty(0, np.uint8) if values is None else values
+    start = [card("SIMPLE", True, "conforms to FITS standard"), *_axes(values)]
+    return header([*start, card("EXTEND", True), *cards]) + padded(values.tobytes())
+
+
+def _axes(values: NDArray[np.number]) -> list[bytes]:
+    bits = 8 * values.dtype.itemsize
+    sizes = values.shape[::-1] if values.size else ()
+    return [
+        card("BITPIX", -bits if values.dtype.kind == "f" else bits, "array data type"),
+        card("NAXIS", len(sizes), "number of array dimensions"),
+        *(card(f"NAXIS{axis}", size) for axis, size in enumerate(sizes, 1)),
     ]
-    for number, column in enumerate(columns, 1):
-        cards.append(card(f"TTYPE{number}", column.name))
-        cards.append(card(f"TFORM{number}", column.form))
-        if column.dim:
-            cards.append(card(f"TDIM{number}", f"({','.join(map(str, column.dim))})"))
-    if name is not None:
-        cards.append(card("EXTNAME", name))
-    return header([*cards, *extra])
-
-
-def table(head: bytes, rows: NDArray[np.void]) -> bytes:
-    """Return header and data of a binary table; `rows` is packed and big-endian."""
-    # Joined once: a whole catalogue is too big to copy more often.
-    return b"".join((head, rows.tobytes(), b"\0" * (-rows.nbytes % BLOCK)))
 
 
 def image(name: str, values: NDArray[np.number], unit: str = "") -> bytes:
     """Return header and data of an image extension; `values` are big-endian, of any shape."""
-    kind, bits = values.dtype.kind, 8 * values.dtype.itemsize
-    sizes = values.shape[::-1]
     cards = [
         b"XTENSION= 'IMAGE   '           / image extension".ljust(CARD),
-        card("BITPIX", -bits if kind == "f" else bits, "array data type"),
-        card("NAXIS", len(sizes), "number of array dimensions"),
-        *(card(f"NAXIS{axis}", size) for axis, size in enumerate(sizes, 1)),
+        *_axes(values),
         card("PCOUNT", 0, "number of group parameters"),
         card("GCOUNT", 1, "number of groups"),
         card("EXTNAME", name),
@@ -118,7 +125,7 @@ def image(name: str, values: NDArray[np.number], unit: str = "") -> bytes:
     return header(cards) + padded(values.tobytes())
 
 
-def text_field(values: NDArray[np.str_] | Sequence[str] | str, width: int) -> NDArray[np.bytes_]:
+def _text(values: Any, width: int) -> NDArray[np.bytes_]:
     """Text of a table column: padded with spaces as FITS wants it, not with NUL as numpy does."""
     padded_text: NDArray[np.bytes_] = np.char.ljust(np.asarray(values).astype(f"S{width}"), width)
     return padded_text

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
 import subprocess
 import sys
-import zlib
 
 import numpy as np
 import pytest
@@ -22,7 +20,6 @@ from specvit.surveys.lamost import LamostSettings
 from specvit.surveys.read import read_header, read_spectrum
 from specvit.surveys.simulated import SimulatedSky
 from specvit.surveys.simulated.exposure import rounded
-from specvit.surveys.simulated.lamost_files import gzipped
 from specvit.surveys.simulated.observations import CORRUPT, INTACT, MISSING
 
 
@@ -163,18 +160,10 @@ def test_what_the_sky_does_not_serve_is_refused_by_the_configuration():
         LamostSettings(base_url="simulated:", layout="nightly")
 
 
-@pytest.mark.parametrize("size", [0, 1, 65535, 65536, 200000])
-def test_uncompressed_gzip_is_gzip(size):
-    data = bytes(np.random.default_rng(size).integers(0, 256, size, np.uint8))
-    assert gzip.decompress(gzipped(data)) == data
-    with pytest.raises((EOFError, zlib.error, gzip.BadGzipFile)):
-        gzip.decompress(gzipped(data)[:-5])
-
-
 @pytest.mark.parametrize(("sdss", "lamost"), [(1, 1), (7, 3), (40, 900)])
 def test_skies_of_any_size(sdss, lamost):
     sky = SimulatedSky(Simulated(sdss_spectra=sdss, lamost_spectra=lamost))
     assert len(sky.universe.sdss) == sdss
     assert len(sky.universe.lamost) == lamost
-    assert read_header(sky.sdss_file(sdss - 1)).survey == "sdss"
-    assert read_header(sky.lamost_file(lamost - 1, "dr10")).survey == "lamost"
+    assert read_header(sky.sdss.lite(sdss - 1)).survey == "sdss"
+    assert read_header(sky.lamost.spectrum(lamost - 1, "dr10")).survey == "lamost"

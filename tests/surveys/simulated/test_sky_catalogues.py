@@ -125,7 +125,7 @@ def test_what_is_nothing_is_said_to_be_so(sky, specobj):
     assert (unknown[["class", "subclass", "z"]] == ["Unknown", "Non", -9999.0]).all(axis=None)
     assert (table["class"] == "Unknown").sum() == nothing.sum() > 0
     number = int(np.flatnonzero(nothing)[0])
-    header = read_header(sky.lamost_file(number, "dr10"))
+    header = read_header(sky.lamost.spectrum(number, "dr10"))
     assert (header.class_, header.z) == (None, None)
 
 

@@ -71,7 +71,7 @@ def test_noise_agrees_with_ivar_lamost(sky):
 def test_the_file_holds_the_exposure(sky):
     number = int(alive(sky)[5])
     exposure, _ = sky.sdss_exposure(number)
-    spectrum = read_spectrum(sky.sdss_file(number))
+    spectrum = read_spectrum(sky.sdss.lite(number))
     np.testing.assert_allclose(spectrum.flux, exposure.flux, rtol=1e-5)
     np.testing.assert_allclose(spectrum.ivar, exposure.ivar, rtol=1e-5)
     np.testing.assert_array_equal(
@@ -145,7 +145,7 @@ def test_lamost_has_zeros_with_ivar_at_its_end_and_sometimes_between_its_arms(sk
             where = exposure.pixels.wavelength[500:-50][inner]
             assert 5700 < where.min() < where.max() < 6000
             # The reader takes them for no data.
-            spectrum = read_spectrum(sky.lamost_file(number, "dr10"))
+            spectrum = read_spectrum(sky.lamost.spectrum(number, "dr10"))
             assert not spectrum.good[500:-50][inner].any()
     assert 3 < seams < 40
 

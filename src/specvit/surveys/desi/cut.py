@@ -18,16 +18,7 @@ from specvit.errors import DataError, SpectrumError
 from specvit.spectrum.astropy_fits import as_spectrum_error
 from specvit.spectrum.fits_layout import UnusualFitsError
 from specvit.spectrum.fits_table import extents
-from specvit.spectrum.fits_write import (
-    Column,
-    card,
-    header,
-    image,
-    remark,
-    row_dtype,
-    table,
-    table_header,
-)
+from specvit.spectrum.fits_write import Table, card, image, primary, remark
 from specvit.surveys.desi.coadd import CAMERAS, check_cameras
 
 # The first extension of every file of this layout that is known.
@@ -36,7 +27,8 @@ FIRST = frozenset(
 )
 # Of the primary header: where on the sky, in which part of the survey; whether it is simulated.
 KEPT_KEYS = ("ORIGIN", "SURVEY", "PROGRAM", "SPGRP", "SPGRPVAL", "HPXPIXEL", "TILEID")
-COLUMNS = (Column("TARGETID", "K"), Column("TARGET_RA", "D"), Column("TARGET_DEC", "D"))
+TARGET = ("TARGETID", "TARGET_RA", "TARGET_DEC")
+FIBERMAP = Table("FIBERMAP", "TARGETID K, TARGET_RA D, TARGET_DEC D")
 PARTS = {"FLUX": ">f4", "IVAR": ">f4", "MASK": ">i4"}
 
 
@@ -91,9 +83,9 @@ class Coadd:
         if "FIBERMAP" in self._hdus:
             with as_spectrum_error():
                 data = self._hdus["FIBERMAP"].data
-                self._fibermap = np.zeros(len(data), row_dtype(COLUMNS))
-                for column in COLUMNS:
-                    self._fibermap[column.name] = data[column.name]
+                self._fibermap = np.zeros(len(data), FIBERMAP.dtype)
+                for name in TARGET:
+                    self._fibermap[name] = data[name]
         self._check_rows()
 
     def _check_rows(self) -> None:
@@ -125,8 +117,7 @@ class Coadd:
         """See Many."""
         pieces = [self._start]
         if self._fibermap is not None:
-            one = self._fibermap[row : row + 1]
-            pieces.append(table(table_header(COLUMNS, 1, "FIBERMAP"), one))
+            pieces.append(FIBERMAP.hdu(1, {name: self._fibermap[name][row] for name in TARGET}))
         for camera in CAMERAS:
             pieces.append(self._wavelengths[camera])
             for name in (name for name in self._images if name.startswith(camera)):
@@ -139,16 +130,8 @@ class Coadd:
     def _start(self) -> bytes:
         """The primary header, which all rows share."""
         kept = {key: self._primary.get(key) for key in KEPT_KEYS}
-        return header(
-            [
-                card("SIMPLE", True, "conforms to FITS standard"),
-                card("BITPIX", 8, "array data type"),
-                card("NAXIS", 0, "number of array dimensions"),
-                card("EXTEND", True),
-                *(card(key, value) for key, value in kept.items() if isinstance(value, str | int)),
-                remark("One row of a DESI coadd, cut out by specvit", "HISTORY"),
-            ]
-        )
+        cards = [card(key, value) for key, value in kept.items() if isinstance(value, str | int)]
+        return primary([*cards, remark("One row of a DESI coadd, cut out by specvit", "HISTORY")])
 
     @cached_property
     def _wavelengths(self) -> dict[str, bytes]:

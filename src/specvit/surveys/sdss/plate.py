@@ -19,16 +19,11 @@ from specvit.errors import DataError, SpectrumError
 from specvit.spectrum.astropy_fits import as_spectrum_error
 from specvit.spectrum.fits_layout import Cards, UnusualFitsError
 from specvit.spectrum.fits_table import extents
-from specvit.spectrum.fits_write import Column, card, header, remark, row_dtype, table, table_header
+from specvit.spectrum.fits_write import Table, card, primary, remark
 
 FLUX, IVAR, MASK = range(3)  # HDUs
 PARTS = 3
-COLUMNS = (
-    Column("FLUX", "E"),
-    Column("LOGLAM", "E"),
-    Column("IVAR", "E"),
-    Column("AND_MASK", "J"),
-)
+COADD = Table("COADD", "FLUX E, LOGLAM E, IVAR E, AND_MASK J")
 CUT = remark("One fiber of an SDSS spPlate file, cut out by specvit", "HISTORY")
 NOT_FITS = (OSError, DataError, UnusualFitsError, SpectrumError)
 
@@ -94,21 +89,16 @@ class Plate:
         seen = np.flatnonzero(ivar > 0)
         # Where nothing was seen, lite files have all pixels.
         pixels = np.arange(seen[0], seen[-1] + 1) if len(seen) else np.arange(len(ivar))
-        rows = np.empty(len(pixels), row_dtype(COLUMNS))
-        rows["FLUX"], rows["IVAR"], rows["AND_MASK"] = flux[pixels], ivar[pixels], mask[pixels]
-        rows["LOGLAM"] = self._start + self._step * pixels
-        primary = header([*self._cards, card("FIBERID", row + 1, "Fiber number"), CUT])
-        return primary + table(table_header(COLUMNS, len(rows), "COADD"), rows)
+        values = {"FLUX": flux[pixels], "IVAR": ivar[pixels], "AND_MASK": mask[pixels]}
+        values["LOGLAM"] = self._start + self._step * pixels
+        start = primary([*self._cards, card("FIBERID", row + 1, "Fiber number"), CUT])
+        return start + COADD.hdu(len(pixels), values)
 
     @cached_property
     def _cards(self) -> list[bytes]:
         """Of the primary header, what all fibers share."""
         said = {key: self._header.get(key) for key in ("ORIGIN", "RUN2D")}
         return [
-            card("SIMPLE", True, "conforms to FITS standard"),
-            card("BITPIX", 8, "array data type"),
-            card("NAXIS", 0, "number of array dimensions"),
-            card("EXTEND", True),
             *(card(key, value) for key, value in said.items() if isinstance(value, str)),
             card("PLATEID", self._plate, "Plate Id"),
             card("MJD", self._mjd, "MJD of observation"),

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from specvit.config.surveys import Simulated
-from specvit.spectrum.fits_write import (
-    Column,
-    card,
-    header,
-    image,
-    remark,
-    row_dtype,
-    table,
-    table_header,
-    text_field,
-)
-from specvit.surveys.desi import CATALOGUE, REDUCTION
+from specvit.spectrum.fits_write import Table, card, image
+from specvit.surveys.desi import CATALOGUE, coadd_path
 from specvit.surveys.simulated.desi_targets import DEPTH, draw_targets, is_there, subtypes
-from specvit.surveys.simulated.exposure import NOTICE, Pixels, add_runs, noise_of, rounded
+from specvit.surveys.simulated.exposure import Pixels, add_runs, noise_of, rounded
+from specvit.surveys.simulated.files import first_hdu
 from specvit.surveys.simulated.instrument import DESI
 from specvit.surveys.simulated.objects import CLASS_NAMES, NONE, Structured
 from specvit.surveys.simulated.observations import Universe
@@ -34,30 +26,14 @@ CAMERAS = {"B": (3600.0, 2751), "R": (5760.0, 2326), "Z": (7520.0, 2881)}
 PIXEL = 0.8
 BADPIX = 1  # bit of desispec's specmask that is set on pixels of a bad detector column
 
-_COADD = re.compile(
-    rf"{re.escape(REDUCTION)}/healpix/(?P<survey>[a-z0-9]+)/(?P<program>[a-z]+)/(?P<group>\d+)/"
-    r"(?P<healpix>\d+)/coadd-(?P=survey)-(?P=program)-(?P=healpix)\.fits"
+_COADD = re.compile(r"/coadd-([a-z0-9]+)-([a-z]+)-(\d{1,9})\.fits")
+_ROW = "TARGETID K, COADD_FIBERSTATUS J, TARGET_RA D, TARGET_DEC D, OBJTYPE 3A, FIBERFLUX_R E"
+FIBERMAP = Table("FIBERMAP", _ROW)
+ZCATALOG = Table(
+    "ZCATALOG",
+    _ROW + ", SURVEY 7A, PROGRAM 6A, HEALPIX J, Z D, ZERR D, ZWARN K, SPECTYPE 6A, SUBTYPE 20A, "
+    "DELTACHI2 D, TSNR2_LRG_R E, ZCAT_PRIMARY L",
 )
-_NAMES = (Column("TARGETID", "K"),)
-_TARGET = (
-    Column("COADD_FIBERSTATUS", "J"),
-    Column("TARGET_RA", "D"),
-    Column("TARGET_DEC", "D"),
-    Column("OBJTYPE", "3A"),
-    Column("FIBERFLUX_R", "E"),
-)
-_RESULT = (
-    Column("SURVEY", "7A"),
-    Column("PROGRAM", "6A"),
-    Column("HEALPIX", "J"),
-    Column("Z", "D"),
-    Column("ZERR", "D"),
-    Column("ZWARN", "K"),
-    Column("SPECTYPE", "6A"),
-    Column("SUBTYPE", "20A"),
-    Column("DELTACHI2", "D"),
-)
-_DEPTH = (Column("TSNR2_LRG_R", "E"), Column("ZCAT_PRIMARY", "L"))
 
 
 class DesiFiles:
@@ -70,32 +46,30 @@ class DesiFiles:
         self, settings: Simulated, universe: Universe, model: Callable[[np.void, Pixels], Floats]
     ) -> None:
         self._settings, self._universe, self._model = settings, universe, model
-        self.rows = draw_targets(settings, universe)
+
+    @cached_property
+    def rows(self) -> Structured:
+        """Its spectra, drawn when they are asked for, since most runs do not."""
+        return draw_targets(self._settings, self._universe)
 
     def read(self, path: str) -> bytes | None:
         """The bytes at a path; None where it is none of DESI's, or there is no such coadd."""
         if path == CATALOGUE:
-            return self.catalogue()
-        match = _COADD.fullmatch(path)
-        if match is None or int(match["healpix"]) // 100 != int(match["group"]):
+            return first_hdu() + ZCATALOG.hdu(len(self.rows), self._values(self.rows))
+        match = _COADD.search(path)
+        if match is None or path != coadd_path(match[1], match[2], int(match[3])):
             return None
         rows = self.rows
-        inside = (rows["healpix"] == int(match["healpix"])) & is_there(rows)
-        inside &= (rows["survey"] == match["survey"]) & (rows["program"] == match["program"])
+        inside = (rows["healpix"] == int(match[3])) & is_there(rows)
+        inside &= (rows["survey"] == match[1]) & (rows["program"] == match[2])
         return self.coadd(np.flatnonzero(inside)) if inside.any() else None
-
-    def catalogue(self) -> bytes:
-        """Return zall-pix-iron.fits: one row for every spectrum."""
-        columns = (*_NAMES, *_RESULT, *_TARGET, *_DEPTH)
-        return table(_primary() + table_header(columns, len(self.rows), "ZCATALOG"),
-                     self._filled(columns, self.rows))  # fmt: skip
 
     def coadd(self, numbers: NDArray[np.int64]) -> bytes:
         """Return a coadd of these rows, without resolution matrices."""
         rows = self.rows[numbers]
-        columns = (*_NAMES, *_TARGET)
-        head = table_header(columns, len(rows), "FIBERMAP")
-        pieces = [_primary(rows[0]), table(head, self._filled(columns, rows))]
+        where = [card(name.upper(), str(rows[name][0])) for name in ("survey", "program")]
+        where += [card("SPGRP", "healpix"), card("HPXPIXEL", int(rows["healpix"][0]))]
+        pieces = [first_hdu(*where), FIBERMAP.hdu(len(rows), self._values(rows))]
         observed = [self.observe(int(number)) for number in numbers]
         for camera in CAMERAS:
             flux, ivar, mask = (np.stack(arrays) for arrays in zip(
@@ -122,11 +96,16 @@ class DesiFiles:
         sigma = sigma * np.sqrt(DEPTH["dark"] / row["tsnr2"])
         return {camera: _through(rng, camera, pixels, model, sigma) for camera in CAMERAS}
 
-    def _filled(self, columns: tuple[Column, ...], rows: Structured) -> Structured:
+    def _values(self, rows: Structured) -> dict[str, Any]:
+        """Columns of the catalogue and of coadds' maps of fibers."""
         seen = self._universe.objects[rows["object"]]
         nothing = seen["kind"] == NONE
-        values = {
+        return {
             "TARGETID": rows["targetid"],
+            "TARGET_RA": rows["ra"],
+            "TARGET_DEC": rows["dec"],
+            "OBJTYPE": np.where(nothing, "SKY", "TGT"),
+            "FIBERFLUX_R": rows["fiberflux"],
             "SURVEY": rows["survey"],
             "PROGRAM": rows["program"],
             "HEALPIX": rows["healpix"],
@@ -136,21 +115,9 @@ class DesiFiles:
             # Every fiber gets the class that fits best, those on nothing too.
             "SPECTYPE": CLASS_NAMES[np.where(nothing, rows["object"] % 3, seen["kind"])],
             "SUBTYPE": subtypes(seen),
-            "DELTACHI2": np.where(rows["zwarn"] > 0, 5.0, np.round(rows["snr_all"] ** 2 * 40, 3)),
-            "TARGET_RA": rows["ra"],
-            "TARGET_DEC": rows["dec"],
-            "OBJTYPE": np.where(nothing, "SKY", "TGT"),
-            "FIBERFLUX_R": rows["fiberflux"],
             "TSNR2_LRG_R": rows["tsnr2"],
             "ZCAT_PRIMARY": np.where(rows["primary"], "T", "F"),
         }
-        out = np.zeros(len(rows), row_dtype(columns))
-        for column in columns:
-            if column.name in values:
-                kind, value = out.dtype[column.name], values[column.name]
-                is_text = kind.kind == "S"
-                out[column.name] = text_field(value, kind.itemsize) if is_text else value
-        return out
 
 
 def wavelengths(camera: str) -> Floats:
@@ -176,21 +143,3 @@ def _through(
     # The coadd has no weight where all exposures are masked.
     ivar = np.where(mask == 0, (factor * noise) ** -2, 0.0)
     return rounded(np.where(mask == 0, factor * flux, 0.0)), rounded(ivar), mask
-
-
-def _primary(row: np.void | None = None) -> bytes:
-    cards = [
-        card("SIMPLE", True, "conforms to FITS standard"),
-        card("BITPIX", 8, "array data type"),
-        card("NAXIS", 0, "number of array dimensions"),
-        card("EXTEND", True),
-        card("ORIGIN", "SIMULATED", "not an observation: made by specvit"),
-    ]
-    if row is not None:
-        cards += [
-            card("SURVEY", str(row["survey"])),
-            card("PROGRAM", str(row["program"])),
-            card("SPGRP", "healpix"),
-            card("HPXPIXEL", int(row["healpix"])),
-        ]
-    return header([*cards, remark(NOTICE, "HISTORY")])

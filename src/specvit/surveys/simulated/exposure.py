@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from specvit.surveys.simulated.instrument import GRID_START, STEP, Sky, Spectrograph, sky_of
 from specvit.surveys.simulated.seeds import Floats, Generator
 
-NOTICE = "SIMULATED: not an observation, made by specvit's simulated sky"
-"""In the header of every file of this sky."""
 BAND_CENTRES = np.array([3551.0, 4686.0, 6166.0, 7480.0, 8932.0])
 _BAND_EDGES = np.array([3000, 3900, 5500, 6900, 8200, 11000])
 
@@ -192,24 +190,10 @@ def switch_off(exposure: Exposure, where: slice | NDArray[np.bool_] = slice(None
     exposure.or_mask[where] |= 1 << NODATA
 
 
-def with_data(exposure: Exposure) -> tuple[Exposure, slice]:
-    """Drop the pixels before the first and behind the last with data; also which are kept.
-
-    All of them where none has data.
-    """
+def with_data(exposure: Exposure) -> slice:
+    """From the first to the last pixel with data; all of them where none has."""
     seen = np.flatnonzero(exposure.ivar > 0)
-    if not len(seen):
-        return exposure, slice(None)
-    kept = slice(int(seen[0]), int(seen[-1]) + 1)
-    first, count = exposure.pixels.first + kept.start, kept.stop - kept.start
-    return Exposure(
-        pixels=replace(exposure.pixels, first=first, count=count),
-        flux=exposure.flux[kept],
-        ivar=exposure.ivar[kept],
-        sky=exposure.sky[kept],
-        and_mask=exposure.and_mask[kept],
-        or_mask=exposure.or_mask[kept],
-    ), kept
+    return slice(int(seen[0]), int(seen[-1]) + 1) if len(seen) else slice(0, len(exposure.ivar))
 
 
 def calibrate(exposure: Exposure, factor: Floats) -> None:
