@@ -53,6 +53,11 @@ def test_a_run_that_lacks_nothing_is_told_nothing(tmp_path: Path) -> None:
     [
         ({"surveys": {"sdss": {"base_url": "file:///not/here"}}}, "fetch", "no folder /not/here"),
         ({"surveys": {"sdss": {"select": {"ids": "ids.txt"}}}}, "fetch", "no file ids.txt"),
+        (
+            {"surveys": {"sdss": None, "files": {"base_url": "file:///tmp", "labels": "$A/l.csv"}}},
+            "fetch",
+            "surveys.files.labels: there is no file $A/l.csv",
+        ),
         ({"model": {"pretrained": True, "weights": "w.pth"}}, "train", "no file w.pth"),
         (
             {

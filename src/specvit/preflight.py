@@ -73,8 +73,9 @@ def _missing_folders(config: Config) -> Iterator[str]:
     for key, survey in config.surveys.active.items():
         if survey.folder is not None and not survey.folder.is_dir():
             yield f"surveys.{key}.base_url: there is no folder {survey.folder}"
-        if survey.select.ids is not None and not Path(survey.select.ids).is_file():
-            yield f"surveys.{key}.select.ids: there is no file {survey.select.ids}"
+        for name, path in survey.tables.items():
+            if not path.is_file():
+                yield f"surveys.{key}.{name}: there is no file {path}"
 
 
 def _missing_weights(config: Config) -> Iterator[str]:

@@ -99,7 +99,7 @@ def configuration(folder: Path, **changes: Any) -> dict[str, Any]:
         "run": "made",
         "results_dir": str(folder),
         "tasks": ["class", "redshift"],
-        "surveys": {"files": {"base_url": "file:///"}},
+        "surveys": {"files": {"base_url": "file:///", "labels": "labels.csv"}},
         "split": {"shards": {"train": 3, "val": 1, "test": 1}},
         "grid": {"pixels": PIXELS},
         "render": {"size": 32, "rows": 4},

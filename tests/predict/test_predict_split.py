@@ -156,7 +156,7 @@ def run(model, tmp_path):
         "run": "small",
         "results_dir": str(tmp_path / "results"),
         "tasks": ["class", "redshift", "teff"],
-        "surveys": {"files": {"base_url": "file:///"}},
+        "surveys": {"files": {"base_url": "file:///", "labels": "labels.csv"}},
         "split": {"shards": {"train": 1, "val": 1, "test": 2}},
         "render": RENDER.model_dump(mode="json"),
         "train": {"workers": 0},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -142,3 +143,29 @@ def test_a_job_gets_the_processor_threads_that_were_asked_for(
     done = workflow.in_fork("--snakefile", str(snakefile), "asked")
     assert done.returncode == 0, done.stdout
     assert (tmp_path / "asked.txt").read_text().strip() == told
+
+
+def test_a_survey_is_selected_again_when_a_table_of_ones_own_changes(workflow, tmp_path) -> None:
+    tables = {"sdss": tmp_path / "ids.txt", "files": tmp_path / "my labels.csv"}
+    over = {
+        "surveys": {
+            "sdss": {"select": {"ids": str(tables["sdss"])}},
+            "files": {"base_url": tmp_path.as_uri(), "labels": str(tables["files"])},
+        }
+    }
+    targets = []
+    for survey, table in tables.items():
+        table.touch()
+        os.utime(table, (1, 1))
+        for ending in ("parquet", "cuts.csv"):
+            targets.append(f"results/tiny/surveys/{survey}.{ending}")
+            made = workflow.folder / targets[-1]
+            made.parent.mkdir(parents=True, exist_ok=True)
+            made.touch()
+    assert workflow.planned(*targets, over=over) == {}
+    for table in tables.values():
+        table.write_text("path,z\n")
+    assert workflow.planned(*targets, over=over) == {"survey": 1, "survey_of_files": 1}
+    braced = over["surveys"] | {"sdss": {"select": {"ids": str(tmp_path / "{1}")}}}
+    (tmp_path / "{1}").touch()
+    assert "holds a brace" in workflow.dry_run(*targets, over={"surveys": braced}).stdout

@@ -1,4 +1,6 @@
 rule survey:
+    input:
+        tables_of,
     output:
         table=f"{ROOT}/surveys/{{survey}}.parquet",
         cuts=f"{ROOT}/surveys/{{survey}}.cuts.csv",

@@ -133,6 +133,24 @@ def look_before():
         raise WorkflowError("\n".join(["nothing was started:", *found.problems]))
 
 
+def lies_here(path):
+    """An input of one's own: it lies here, whatever the results are stored in."""
+    if set("{}") & set(str(path)):
+        raise WorkflowError(
+            f"{path} holds a brace, which Snakemake takes for a variable's: rename it"
+        )
+    return local(str(path))
+
+
+def tables_of(wildcards):
+    """Tables that a survey's rows are chosen or labelled by.
+
+    One that is missing is told with its key, by look_before or by the job.
+    """
+    tables = CFG.surveys.active[wildcards.survey].tables.values()
+    return [lies_here(path) for path in tables if path.is_file()]
+
+
 def log_of(name):
     return f"{ROOT}/logs/{name}.log"
 
@@ -195,8 +213,8 @@ def baselines_by_files():
 
 
 def style_sheets():
-    """The style sheet of the figures, if any: it lies here, whatever the results are stored in."""
-    return [] if CFG.report.style is None else [local(CFG.report.style)]
+    """The style sheet of the figures, if any."""
+    return [] if CFG.report.style is None else [lies_here(CFG.report.style)]
 
 
 def all_predictions():

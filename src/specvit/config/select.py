@@ -5,6 +5,7 @@ Each survey adds its own in its package (specvit.surveys.NAME).
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -158,6 +159,12 @@ class SurveySettings(Section):
     def folder(self) -> Path | None:
         """The folder that base_url names, None where it is a server."""
         return folder_of(self.base_url) if self.base_url.startswith("file:") else None
+
+    @property
+    def tables(self) -> dict[str, Path]:
+        """Files on this machine that rows are chosen or labelled by, each with its key."""
+        ids = self.select.ids
+        return {} if ids is None else {"select.ids": Path(os.path.expandvars(ids))}
 
     @property
     def edition(self) -> str:

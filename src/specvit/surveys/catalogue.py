@@ -22,6 +22,7 @@ from specvit.tasks import ALL_CLASSES, CLASSES, NONE, STELLAR_TYPES
 UNKNOWN, NOTHING = -1, ALL_CLASSES.index(NONE)
 # Bits of SDSS's ZWARNING: SKY and UNPLUGGED.
 NOTHING_BITS = 1 << 0 | 1 << 7
+SAID_NOTHING = b"UNKNOWN"
 # What surveys write into text columns where they have nothing.
 NO_TEXT = (b"", b"Non", b"Unknown", b"NULL", b"null", b"-9999")
 # The letter that starts an MK type, after a prefix for dwarfs, giants and subdwarfs (dM2, gM1,
@@ -81,7 +82,7 @@ def is_nothing(
     class_text: NDArray[np.bytes_], zwarning: NDArray[np.int64] | None = None
 ) -> NDArray[np.bool_]:
     """Where the survey says that there is nothing: class Unknown, or ZWARNING SKY or UNPLUGGED."""
-    said: NDArray[np.bool_] = np.strings.upper(class_text) == b"UNKNOWN"
+    said: NDArray[np.bool_] = np.strings.upper(class_text) == SAID_NOTHING
     return said if zwarning is None else said | (zwarning & NOTHING_BITS != 0)
 
 

@@ -1,10 +1,12 @@
-"""A folder of spectra as a survey: its catalogue is what the files' own headers say."""
+"""A folder of spectra as a survey: its catalogue is what headers, or a table of labels, say."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from specvit.config.select import STELLAR_LABELS, ClassName, Select, SurveySettings
 from specvit.paths import folder_of
@@ -18,7 +20,6 @@ class FilesSelect(Select):
     """Which files of a folder are taken; all that can be read, unless something is named."""
 
     not_here = {
-        **dict.fromkeys(STELLAR_LABELS, "files: headers have no Teff, logg, [Fe/H]"),
         "primary_only": "headers do not say which spectrum of an object is the best",
         "science_only": "headers do not name the kind of target",
         "surveys": "sort the files into folders and name one as base_url",
@@ -38,8 +39,14 @@ class FilesSelect(Select):
 class FilesSettings(SurveySettings):
     """A folder of spectra whose catalogue is built from the files' own headers."""
 
+    labels_hint = "name a table that has them as surveys.files.labels"
+
     base_url: str
     """The folder, as file:///path ; searched with its sub-folders for .fits and .fits.gz."""
+    labels: str | None = None
+    """A table (.parquet, else CSV) of labels that win over the headers'; null: none. Columns: path
+    (below the folder), identity or spectrum_id; and any of class, subclass, z, z_err, snr, ra, dec,
+    teff, logg, feh."""
     select: FilesSelect = FilesSelect()
     """Which files are taken."""
 
@@ -50,10 +57,25 @@ class FilesSettings(SurveySettings):
             raise ValueError("must start with file:/ (a folder on this machine)")
         return value
 
+    @model_validator(mode="after")
+    def _labels_have_what_is_required(self) -> FilesSettings:
+        asked = sorted(set(self.select.require) & set(STELLAR_LABELS))
+        if asked and self.labels is None:
+            raise ValueError(
+                f"select.require names {', '.join(asked)}, which no header has: {self.labels_hint}"
+            )
+        return self
+
+    @property
+    def tables(self) -> dict[str, Path]:
+        """See SurveySettings."""
+        own = {} if self.labels is None else {"labels": Path(os.path.expandvars(self.labels))}
+        return super().tables | own
+
     @property
     def has_stellar_labels(self) -> bool:
-        """Never, but `files` stands in for the surveys in stages that do not read them."""
-        return True
+        """Whether there is a table that may have them: headers do not."""
+        return self.labels is not None
 
 
 class Files(Collection[FilesSettings]):

@@ -1,4 +1,4 @@
-"""The catalogue of a folder of spectra: what the files' own headers say."""
+"""The catalogue of a folder of spectra: what the files' headers say, and a table of labels."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from specvit.logs import progress
 from specvit.spectrum import Header
 from specvit.spectrum.fits_table import Columns
 from specvit.surveys.catalogue import (
+    SAID_NOTHING,
     Cut,
     Found,
     SurveyCatalogue,
@@ -29,6 +30,7 @@ from specvit.surveys.catalogue import (
 )
 from specvit.surveys.files import FilesSettings
 from specvit.surveys.files.find import find_spectra
+from specvit.surveys.files.labels import Labels
 from specvit.surveys.read import read_bytes, read_header
 
 FILES_A_PIECE = 5000
@@ -60,6 +62,8 @@ class FilesCatalogue(SurveyCatalogue):
 
     def pieces(self) -> Iterator[Columns]:
         """Yield what can be read, each spectrum once; the rest is in `refused` when this ends."""
+        table = self.settings.tables.get("labels")
+        labels = None if table is None else Labels(table)
         self.refused = list(self._found.refused)
         seen: dict[tuple[object, ...], str] = {}
         paths = self._found.paths
@@ -77,7 +81,9 @@ class FilesCatalogue(SurveyCatalogue):
                         self.refused.append((as_text(path), str(error)))
                     tick.advance()
                 if headers:
-                    yield _columns(headers, self.settings.select.takes_nothing)
+                    yield _columns(headers, labels, self.settings.select.takes_nothing)
+        if labels is not None:
+            labels.report([path for path, _ in self.refused])
 
     def own_cuts(self) -> list[Cut]:
         """ZWARNING, where the header has it."""
@@ -121,7 +127,7 @@ def _observation(header: Header) -> tuple[object, ...]:
     return header.survey, header.identity, *place
 
 
-def _columns(headers: dict[str, Header], takes_nothing: bool) -> Columns:
+def _columns(headers: dict[str, Header], labels: Labels | None, takes_nothing: bool) -> Columns:
     rows = [
         (h.survey, h.release or "", path, h.identity, h.object_name or "")
         for path, h in headers.items()
@@ -134,10 +140,17 @@ def _columns(headers: dict[str, Header], takes_nothing: bool) -> Columns:
         values = [getattr(header, name) for header in headers.values()]
         columns[name] = np.array([np.nan if v is None else v for v in values], np.float64)
     class_text = _bytes([header.class_ for header in headers.values()])
-    subclass = without_placeholders(_bytes([header.subclass for header in headers.values()]))
-    zwarning = np.nan_to_num(columns["zwarning"], nan=0).astype(np.int64)
-    nothing = is_nothing(class_text, zwarning) if takes_nothing else None
-    return labelled(columns, class_text, subclass, nothing)
+    if takes_nothing:
+        zwarning = np.nan_to_num(columns["zwarning"], nan=0).astype(np.int64)
+        class_text = np.where(is_nothing(class_text, zwarning), SAID_NOTHING, class_text)
+    columns["class"] = class_text
+    columns["subclass"] = _bytes([header.subclass for header in headers.values()])
+    if labels is not None:
+        columns = labels.over(columns)
+    class_text, subclass = columns["class"], without_placeholders(columns["subclass"])
+    return labelled(
+        columns, class_text, subclass, is_nothing(class_text) if takes_nothing else None
+    )
 
 
 def _bytes(texts: list[str | None]) -> NDArray[np.bytes_]:
