@@ -295,7 +295,7 @@ def test_heads_divide_the_width():
         validate({"baselines": {"specformer": {"heads": 5}}})
 
 
-def test_layers_start_apart_from_one_another():
+def test_blocks_start_apart_from_one_another():
     encoder = Encoder(Shape(16, 2, 2, Windows(GRID)))
-    first, second = (layer.linear1.weight for layer in encoder.layers)
+    first, second = (block.mlp.fc1.weight for block in encoder.blocks)
     assert not torch.equal(first, second)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,20 +11,22 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from specvit.baselines.specformer.windows import TOKEN, Windows
 from specvit.config.data import Grid
 
 PUBLISHED_POSITIONS = 800  # of which DESI's spectra use 778
-# This module's names by those of AstroCLIP, for a layer (blocks.N there, layers.N here).
+# This module's names by those of AstroCLIP.
 NAMES = {
     "layernorm1": "norm1",
-    "attention.attention": "self_attn.in_proj",
-    "attention.projection": "self_attn.out_proj",
+    "attention.attention": "attn.qkv",
+    "attention.projection": "attn.proj",
     "layernorm2": "norm2",
-    "mlp.encoder": "linear1",
-    "mlp.decoder": "linear2",
+    "mlp.encoder": "mlp.fc1",
+    "mlp.decoder": "mlp.fc2",
+    "final_layernorm": "norm",
 }
 
 
@@ -55,17 +58,16 @@ class Shape:
 
 
 class Encoder(nn.Module):
-    """Layers with the norm first, four times as wide inside, without dropout, as published."""
+    """Blocks with the norm first, four times as wide inside, without dropout, as published."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         width = shape.width
         self.data_embed = nn.Linear(TOKEN, width)
         self.position_embed = nn.Embedding(shape.positions, width)
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                *(width, shape.heads, 4 * width, 0.0, "gelu"), batch_first=True, norm_first=True
-            )
+        # The norm of its settings, not timm's own with another epsilon.
+        self.blocks = nn.ModuleList(
+            Block(width, shape.heads, 4.0, qkv_bias=True, norm_layer=nn.LayerNorm)
             for _ in range(shape.depth)
         )
         self.norm = nn.LayerNorm(width)
@@ -76,8 +78,8 @@ class Encoder(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """What is made of each token: (n, tokens, width) of (n, tokens, TOKEN)."""
         x = self.data_embed(tokens) + self.position_embed.weight[: tokens.shape[1]]
-        for layer in self.layers:
-            x = layer(x)
+        for block in self.blocks:
+            x = block(x)
         return self.norm(x)  # type: ignore[no-any-return]
 
     def reconstruct(self, tokens: Tensor) -> Tensor:
@@ -96,11 +98,6 @@ def encoder_of(shape: Shape, weights: Mapping[str, NDArray[Any]]) -> Encoder:
 
 def to_published(name: str) -> str:
     """AstroCLIP's name of one of this module's weights."""
-    name = name.replace("in_proj_", "in_proj.")
     for theirs, ours in NAMES.items():
-        name = name.replace(f".{ours}.", f".{theirs}.")
-    return (
-        name.replace("layers.", "blocks.", 1)
-        if name.startswith("layers.")
-        else ("final_layernorm" + name.removeprefix("norm") if name.startswith("norm.") else name)
-    )
+        name = re.sub(rf"(^|\.){re.escape(ours)}\.", rf"\1{theirs}.", name)
+    return name
