@@ -77,3 +77,27 @@ def test_the_published_recipe_changes_into_ours_one_step_at_a_time() -> None:
     steps = ["published", "published-stacked", "published-bins", "published-correlation", "vit"]
     for before, after in pairwise(steps):
         assert sum(a != b for a, b in zip(told[before], told[after], strict=True)) == 1
+
+
+def test_the_small_ablation_differs_from_the_published_one_in_rate_and_network_alone() -> None:
+    whole, small = preset("published"), preset("published-small")
+    assert small.experiment_names == whole.experiment_names
+    assert small.is_simulated
+    for name in small.experiment_names:
+        one, other = (config.variant(name) for config in (whole, small))
+        assert other.model.redshift_head == one.model.redshift_head
+        assert other.render[0].mode == one.render[0].mode
+        assert (other.train.epochs, other.train.lr) == (30, 1e-3)
+        same = ["weight_decay", "loss_weights"]
+        same += ["batch_size", "layer_decay"] * (name != "vit")  # there: by each one's start
+        for key in same:
+            assert getattr(other.train, key) == getattr(one.train, key), (name, key)
+
+
+def test_desi_galaxies_are_simulated_and_have_redshift_and_the_encoder_three_ways() -> None:
+    config = preset("desi-galaxies")
+    assert config.is_simulated
+    assert set(config.surveys.active) == {"desi"}
+    assert config.tasks == ("redshift",)
+    encoder = ("specformer", "specformer_knn", "specformer_tuned")
+    assert config.baselines.models == ("random_forest", *encoder)

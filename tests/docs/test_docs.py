@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -107,13 +108,27 @@ def _placed(word: str) -> str:
     return "workflow/configs/paper.yaml" if word == "..." else word
 
 
-def test_every_key_is_in_the_table() -> None:
-    spec = importlib.util.spec_from_file_location("hooks", ROOT / "docs" / "hooks.py")
+def of_docs(name: str) -> Any:
+    """A module that lies among the pages."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    hooks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(hooks)
-    text = hooks.keys_text(json.loads(schema_text()))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tables_of_runs_are_those_of_their_files() -> None:
+    tables = of_docs("tables")
+    stale = [p.name for p in tables.PAGES if tables.written(p.read_text()) != p.read_text()]
+    assert not stale, "run: python docs/tables.py"
+    page = (ROOT / "docs" / "demo.md").read_text()
+    assert "| ViT | 0.964 [0.948, 0.977] |" in page
+    assert tables.written(page.replace("| ViT | 0.964", "| ViT | 0.999")) == page
+
+
+def test_every_key_is_in_the_table() -> None:
+    text = of_docs("hooks").keys_text(json.loads(schema_text()))
     for key in ("run", "surveys.sdss.select.cone.radius", "model.redshift.bins", "train.lr"):
         assert f"| `{key}` |" in text
     assert '| `render.mode` | `line`, `overlap`, `stacked`, `map` | `"stacked"` |' in text
