@@ -58,6 +58,11 @@ def test_a_run_that_lacks_nothing_is_told_nothing(tmp_path: Path) -> None:
             "fetch",
             "surveys.files.labels: there is no file $A/l.csv",
         ),
+        (
+            {"surveys": {"sdss": None, "lamost": {"catalogue": "own.csv"}}},
+            "fetch",
+            "surveys.lamost.catalogue: there is no file own.csv",
+        ),
         ({"model": {"pretrained": True, "weights": "w.pth"}}, "train", "no file w.pth"),
         (
             {

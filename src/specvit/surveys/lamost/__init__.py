@@ -89,6 +89,15 @@ class LamostSettings(StellarSettings):
         return self
 
     @property
+    def tables(self) -> dict[str, Path]:
+        """See SurveySettings."""
+        own = {"catalogue": self.catalogue}
+        if self.has_stellar_labels:
+            own["stellar_catalogue"] = self.stellar_catalogue
+        named = {key: Path(os.path.expandvars(path)) for key, path in own.items() if path}
+        return super().tables | named
+
+    @property
     def edition(self) -> str:
         """See SurveySettings."""
         return f"{self.release}-{self.version}"
