@@ -241,7 +241,7 @@ def test_reddening_dims_the_blue_and_brings_sodium(star):
     expected = (np.log10(0.3) + 1.85) / 1.17
     gain = np.sum((1 - ratio_near(wavelength, dusty / clean, 5894)) * 5894 * np.log(10) * 1e-4)
     assert gain == pytest.approx(expected, rel=0.25)
-    assert not interstellar_depth(35700, 4000, 0.0, 0.0).any()
+    assert not interstellar_depth(35700, 4000, 0.0).any()
 
 
 def ratio_near(wavelength, ratio, centre):

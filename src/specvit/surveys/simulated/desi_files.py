@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from specvit.config.surveys import Simulated
 from specvit.spectrum.fits_write import Table, card, image
 from specvit.surveys.desi import CATALOGUE, coadd_path
-from specvit.surveys.simulated.desi_targets import DEPTH, draw_targets, is_there, subtypes
+from specvit.surveys.simulated.desi_targets import DEPTH, draw_targets, subtypes
 from specvit.surveys.simulated.exposure import Pixels, add_runs, noise_of, rounded
 from specvit.surveys.simulated.files import first_hdu
 from specvit.surveys.simulated.instrument import DESI
 from specvit.surveys.simulated.objects import CLASS_NAMES, NONE, Structured
-from specvit.surveys.simulated.observations import Universe
+from specvit.surveys.simulated.observations import MISSING, Universe
 from specvit.surveys.simulated.seeds import Floats, Generator, generator
 
 # First wavelength (A) and number of pixels of each camera, which are 0.8 A wide.
@@ -60,7 +60,7 @@ class DesiFiles:
         if match is None or path != coadd_path(match[1], match[2], int(match[3])):
             return None
         rows = self.rows
-        inside = (rows["healpix"] == int(match[3])) & is_there(rows)
+        inside = (rows["healpix"] == int(match[3])) & (rows["fate"] != MISSING)
         inside &= (rows["survey"] == match[1]) & (rows["program"] == match[2])
         return self.coadd(np.flatnonzero(inside)) if inside.any() else None
 

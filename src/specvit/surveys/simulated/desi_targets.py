@@ -9,7 +9,6 @@ from specvit.config.surveys import Simulated
 from specvit.surveys.simulated import bases
 from specvit.surveys.simulated.objects import NONE, STAR, Structured
 from specvit.surveys.simulated.observations import (
-    MISSING,
     SMALL_DELTA_CHI2,
     Universe,
     fates,
@@ -78,11 +77,6 @@ def draw_targets(settings: Simulated, universe: Universe) -> Structured:
     rows["z"] = np.where(wrong, np.round(rng.uniform(0.01, 3.5, len(rows)), 6), rows["z"])
     rows["fate"], _ = fates(rng, len(rows), settings)
     return rows[np.lexsort((rows["targetid"], rows["healpix"], rows["program"], rows["survey"]))]
-
-
-def is_there(rows: Structured) -> NDArray[np.bool_]:
-    """Whether the coadd has each row's spectrum."""
-    return np.asarray(rows["fate"] != MISSING)
 
 
 def subtypes(seen: Structured) -> NDArray[np.str_]:

@@ -41,7 +41,7 @@ def small_cloud(wavelength: Floats) -> Floats:
     return np.asarray(1.39 * (wavelength / 1e4) ** -1.2)
 
 
-def interstellar_depth(first: int, count: int, ebv: float, z: float) -> Floats:
+def interstellar_depth(first: int, count: int, ebv: float) -> Floats:
     """Optical depth of Na D and Ca II for this reddening, on pixels from k = first.
 
     Equivalent width of Na D after Poznanski, Prochaska & Bloom (2012, MNRAS 426, 1465), which is
@@ -50,4 +50,4 @@ def interstellar_depth(first: int, count: int, ebv: float, z: float) -> Floats:
     width = max(np.log10(max(ebv, 1e-3)) + 1.85, 0.0) / 1.17
     if width <= 0:
         return np.zeros(count)
-    return add_gaussians(first, count, _GAS[:, 0] * (1 + z), width * _GAS[:, 1], np.full(4, 1.1))
+    return add_gaussians(first, count, _GAS[:, 0], width * _GAS[:, 1], np.full(4, 1.1))

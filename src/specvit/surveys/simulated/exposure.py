@@ -15,8 +15,7 @@ BAND_CENTRES = np.array([3551.0, 4686.0, 6166.0, 7480.0, 8932.0])
 _BAND_EDGES = np.array([3000, 3900, 5500, 6900, 8200, 11000])
 
 # Mask bits of SDSS spectra (SPPIXMASK, Data Release 17).
-NEARBADPIXEL, LOWFLAT, FULLREJECT, PARTIALREJECT, SCATTEREDLIGHT = 16, 17, 18, 19, 20
-NOSKY, BRIGHTSKY, NODATA, COMBINEREJ, BADFLUXFACTOR, BADSKYCHI = 22, 23, 24, 25, 26, 27
+NEARBADPIXEL, FULLREJECT, BRIGHTSKY, NODATA = 16, 18, 23, 24
 
 
 @dataclass(frozen=True)
@@ -149,17 +148,6 @@ def interpolated_noise(rng: Generator, count: int) -> Floats:
     return np.asarray(mixed / np.hypot(shift, 1 - shift))
 
 
-# Share of pixels with each or_mask bit and how long its runs are (pixels), as counted in public
-# spectra: older reductions set few, BOSS ones every second pixel.
-_OR_RUNS = {
-    "SDSS": {NEARBADPIXEL: (0.012, 5), SCATTEREDLIGHT: (0.004, 4), COMBINEREJ: (0.012, 3),
-             BADFLUXFACTOR: (0.02, 80), BADSKYCHI: (0.01, 15), BRIGHTSKY: (0.015, 6)},
-    "BOSS": {NEARBADPIXEL: (0.10, 6), LOWFLAT: (0.14, 60), FULLREJECT: (0.07, 8),
-             PARTIALREJECT: (0.17, 10), NOSKY: (0.15, 300), NODATA: (0.10, 200),
-             COMBINEREJ: (0.10, 4), BADFLUXFACTOR: (0.20, 400), BADSKYCHI: (0.006, 12)},
-}  # fmt: skip
-
-
 def mask_sdss(rng: Generator, exposure: Exposure, model: Floats) -> None:
     """Set SDSS's masks and, in bad columns of the detectors, ivar = 0; changes the exposure."""
     pixels = exposure.pixels
@@ -178,7 +166,7 @@ def mask_sdss(rng: Generator, exposure: Exposure, model: Floats) -> None:
         exposure.ivar[lost] = 0
         exposure.flux[lost] = model[lost]  # the pipeline interpolates over them
     exposure.or_mask[:] = exposure.and_mask
-    for bit, (share, length) in _OR_RUNS[pixels.spectrograph.name].items():
+    for bit, share, length in pixels.spectrograph.or_mask:
         add_runs(rng, exposure.or_mask, bit, share, length)
 
 

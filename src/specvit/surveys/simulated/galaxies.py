@@ -46,7 +46,7 @@ def stellar_light(row: np.void) -> Floats:
     light = mix @ library.flux[:, upper - 1 : upper + 1].reshape(len(mix), -1)
     # Stars feel 0.44 of the dust that the gas does (Calzetti et al. 2000).
     light *= np.exp(-0.405 * float(row["ebv"]) * _starlight_dust())  # 0.4 ln 10 x 0.44
-    gas = interstellar_depth(bases.POPULATION_START, len(light), float(row["ebv"]), 0.0)
+    gas = interstellar_depth(bases.POPULATION_START, len(light), float(row["ebv"]))
     return np.asarray(light * np.exp(-0.2 * gas))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -55,14 +54,6 @@ OBJECT = np.dtype(
 )
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One way in which a survey selects objects: its class, brightness and distance."""
-
-    kind: int
-    draw: Callable[[Generator, int], dict[str, Any]]
-
-
 def _stars(
     rng: Generator, n: int, shares: dict[str, float], halo: float, giants: float
 ) -> dict[str, Any]:
@@ -111,19 +102,15 @@ def _stars(
     }
 
 
-def _sdss_stars(faint: float) -> Callable[[Generator, int], dict[str, Any]]:
+def _sdss_stars(rng: Generator, n: int, faint: float) -> dict[str, Any]:
     shares = {"O": 0.4, "B": 3, "A": 17, "F": 29, "G": 14, "K": 17, "M": 17, "WD": 6}
-
-    def draw(rng: Generator, n: int) -> dict[str, Any]:
-        stars = _stars(rng, n, shares, halo=0.45, giants=0.3)
-        stars["ebv"] = rng.exponential(0.04, n).clip(0, 0.5)
-        # Standards of the flux, and the bright plates of SEGUE, are a fifth.
-        bright = rng.random(n) < 0.2
-        dimmer = faint - rng.gamma(2.0, 0.9, n).clip(0, 4.5)
-        stars["rmag"] = np.where(bright, rng.uniform(14.0, 17.5, n), dimmer)
-        return stars
-
-    return draw
+    stars = _stars(rng, n, shares, halo=0.45, giants=0.3)
+    stars["ebv"] = rng.exponential(0.04, n).clip(0, 0.5)
+    # Standards of the flux, and the bright plates of SEGUE, are a fifth.
+    bright = rng.random(n) < 0.2
+    dimmer = faint - rng.gamma(2.0, 0.9, n).clip(0, 4.5)
+    stars["rmag"] = np.where(bright, rng.uniform(14.0, 17.5, n), dimmer)
+    return stars
 
 
 def _lamost_stars(rng: Generator, n: int) -> dict[str, Any]:
@@ -166,122 +153,102 @@ def _galaxies(rng: Generator, n: int, passive: float) -> dict[str, Any]:
     }
 
 
-def _flux_limited(
-    rng: Generator, n: int, limit: float, z_limit: float, spread: float
-) -> tuple[Floats, Floats]:
-    """Magnitudes rising as 10**(0.6 m) to a limit, and the redshift that goes with each."""
+def _near_galaxies(
+    rng: Generator, n: int, limit: float, z_limit: float, passive: float, lost: float
+) -> dict[str, Any]:
+    """Galaxies to a magnitude; the fiber misses the outskirts, `lost` magnitudes."""
+    galaxies = _galaxies(rng, n, passive)
     # Euclidean counts 10**(0.6 m) are an exponential in m; the factor is 0.6 ln 10.
     rmag = limit - rng.exponential(1 / (0.6 * np.log(10)), n).clip(0, 4)
     # Bright ones nearby were targeted for themselves.
     rmag = np.where(rng.random(n) < 0.15, limit - rng.uniform(0.5, 4.5, n), rmag)
-    z = z_limit * 10 ** (0.2 * (rmag - limit)) * np.exp(rng.normal(0, spread, n))
-    return rmag, z
-
-
-def _near_galaxies(
-    limit: float, z_limit: float, passive: float, lost: float
-) -> Callable[[Generator, int], dict[str, Any]]:
-    """Galaxies to a magnitude; the fiber misses the outskirts, `lost` magnitudes."""
-
-    def draw(rng: Generator, n: int) -> dict[str, Any]:
-        galaxies = _galaxies(rng, n, passive)
-        rmag, z = _flux_limited(rng, n, limit, z_limit, 0.42)
-        galaxies["z"] = z.clip(0.004, 0.32)
-        galaxies["rmag"] = rmag + rng.normal(lost, 0.3, n)
-        return galaxies
-
-    return draw
+    z = z_limit * 10 ** (0.2 * (rmag - limit)) * np.exp(rng.normal(0, 0.42, n))
+    galaxies["z"] = z.clip(0.004, 0.32)
+    galaxies["rmag"] = rmag + rng.normal(lost, 0.3, n)
+    return galaxies
 
 
 def _red_galaxies(
-    centre: float, width: float, low: float, high: float, magnitude: float
-) -> Callable[[Generator, int], dict[str, Any]]:
-    def draw(rng: Generator, n: int) -> dict[str, Any]:
-        galaxies = _galaxies(rng, n, passive=0.88)
-        z = rng.normal(centre, width, n).clip(low, high)
-        galaxies["z"] = z + rng.uniform(-0.01, 0.01, n)
-        galaxies["rmag"] = magnitude + 2.2 * (z - centre) + rng.normal(0, 0.35, n)
-        return galaxies
-
-    return draw
+    rng: Generator, n: int, centre: float, width: float, low: float, high: float, magnitude: float
+) -> dict[str, Any]:
+    galaxies = _galaxies(rng, n, passive=0.88)
+    z = rng.normal(centre, width, n).clip(low, high)
+    galaxies["z"] = z + rng.uniform(-0.01, 0.01, n)
+    galaxies["rmag"] = magnitude + 2.2 * (z - centre) + rng.normal(0, 0.35, n)
+    return galaxies
 
 
 def _quasars(
+    rng: Generator,
+    n: int,
     mode: float,
     width: float,
     low: float,
     high: float,
     magnitude: float,
-    near: float = 0.0,
-    far: float = 0.0,
-) -> Callable[[Generator, int], dict[str, Any]]:
+    near: float,
+    far: float,
+) -> dict[str, Any]:
     """Redshift log-normal in 1 + z between limits, shares of them `near` at 0.05-1, `far` to 5."""
-
-    def draw(rng: Generator, n: int) -> dict[str, Any]:
-        z = np.exp(rng.normal(np.log1p(mode), width, n)) - 1
-        outside = (z < low) | (z > high)
-        z = np.where(outside, rng.uniform(low, 0.6 * high + 0.4 * low, n), z)
-        elsewhere = rng.random(n)
-        z = np.where(elsewhere < near, rng.uniform(0.05, 1.0, n), z)
-        z = np.where(elsewhere > 1 - far, rng.uniform(3.4, 5.0, n), z)
-        rmag = magnitude - rng.exponential(0.8, n).clip(0, 3.5) + rng.normal(0, 0.4, n)
-        # The real one of about this redshift whose spectrum it has.
-        template = np.zeros(n, np.int64)
-        for which, rows in (("low", z < QUASAR_SPLIT), ("high", z >= QUASAR_SPLIT)):
-            known = bases.quasars(which).z
-            place = np.searchsorted(known, z[rows]) + rng.integers(-60, 61, rows.sum())
-            template[rows] = place.clip(0, len(known) - 1)
-        windy = (rng.random(n) < 0.14) & (z > 1.3)
-        return {
-            "z": z,
-            "rmag": rmag - 0.4 * (z < 0.5),
-            "template": template,
-            # A tenth is reddened (Richards et al. 2003, AJ 126, 1131).
-            "ebv": np.where(rng.random(n) < 0.1, rng.exponential(0.12, n).clip(0, 0.6), 0.0),
-            "trough": np.where(windy, rng.integers(0, len(bases.troughs()), n), -1),
-            "sigma": rng.uniform(100, 250, n),
-        }
-
-    return draw
+    z = np.exp(rng.normal(np.log1p(mode), width, n)) - 1
+    outside = (z < low) | (z > high)
+    z = np.where(outside, rng.uniform(low, 0.6 * high + 0.4 * low, n), z)
+    elsewhere = rng.random(n)
+    z = np.where(elsewhere < near, rng.uniform(0.05, 1.0, n), z)
+    z = np.where(elsewhere > 1 - far, rng.uniform(3.4, 5.0, n), z)
+    rmag = magnitude - rng.exponential(0.8, n).clip(0, 3.5) + rng.normal(0, 0.4, n)
+    # The real one of about this redshift whose spectrum it has.
+    template = np.zeros(n, np.int64)
+    for which, rows in (("low", z < QUASAR_SPLIT), ("high", z >= QUASAR_SPLIT)):
+        known = bases.quasars(which).z
+        place = np.searchsorted(known, z[rows]) + rng.integers(-60, 61, rows.sum())
+        template[rows] = place.clip(0, len(known) - 1)
+    windy = (rng.random(n) < 0.14) & (z > 1.3)
+    return {
+        "z": z,
+        "rmag": rmag - 0.4 * (z < 0.5),
+        "template": template,
+        # A tenth is reddened (Richards et al. 2003, AJ 126, 1131).
+        "ebv": np.where(rng.random(n) < 0.1, rng.exponential(0.12, n).clip(0, 0.6), 0.0),
+        "trough": np.where(windy, rng.integers(0, len(bases.troughs()), n), -1),
+        "sigma": rng.uniform(100, 250, n),
+    }
 
 
-def _nothing(magnitude: float) -> Callable[[Generator, int], dict[str, Any]]:
+def _nothing(rng: Generator, n: int, magnitude: float) -> dict[str, Any]:
     """Fibers on empty sky, unplugged or broken: what light there is, is not any object's."""
-
-    def draw(rng: Generator, n: int) -> dict[str, Any]:
-        return _sdss_stars(20.0)(rng, n) | {"rmag": magnitude + rng.normal(0, 0.7, n), "z": 0.0}
-
-    return draw
+    return _sdss_stars(rng, n, 20.0) | {"rmag": magnitude + rng.normal(0, 0.7, n), "z": 0.0}
 
 
-SAMPLES: dict[str, Sample] = {
-    "legacy_star": Sample(STAR, _sdss_stars(19.4)),
-    "segue_star": Sample(STAR, _sdss_stars(19.0)),
-    "boss_star": Sample(STAR, _sdss_stars(20.3)),
-    "legacy_main": Sample(GALAXY, _near_galaxies(17.77, 0.115, 0.45, 0.75)),
-    "legacy_lrg": Sample(GALAXY, _red_galaxies(0.34, 0.06, 0.15, 0.48, 19.2)),
-    "boss_lowz": Sample(GALAXY, _red_galaxies(0.31, 0.07, 0.12, 0.43, 18.9)),
-    "boss_cmass": Sample(GALAXY, _red_galaxies(0.54, 0.06, 0.43, 0.70, 20.3)),
-    "legacy_qso": Sample(QSO, _quasars(1.35, 0.36, 0.10, 4.2, 19.2, near=0.2, far=0.06)),
-    "boss_qso": Sample(QSO, _quasars(2.45, 0.12, 0.4, 4.8, 21.2, near=0.03, far=0.03)),
-    "eboss_qso": Sample(QSO, _quasars(1.55, 0.18, 0.5, 2.6, 21.2, near=0.06)),
-    "lamost_star": Sample(STAR, _lamost_stars),
-    "lamost_galaxy": Sample(GALAXY, _near_galaxies(17.2, 0.11, 0.62, 0.1)),
-    "lamost_qso": Sample(QSO, _quasars(1.2, 0.36, 0.10, 3.6, 18.4, near=0.2, far=0.03)),
-    "sdss_none": Sample(NONE, _nothing(26.0)),
-    "lamost_none": Sample(NONE, _nothing(18.8)),
+# Ways in which the surveys select objects: class, and what draws them with which arguments.
+SAMPLES: dict[str, tuple[int, Callable[..., dict[str, Any]], tuple[float, ...]]] = {
+    "legacy_star": (STAR, _sdss_stars, (19.4,)),
+    "segue_star": (STAR, _sdss_stars, (19.0,)),
+    "boss_star": (STAR, _sdss_stars, (20.3,)),
+    "legacy_main": (GALAXY, _near_galaxies, (17.77, 0.115, 0.45, 0.75)),
+    "legacy_lrg": (GALAXY, _red_galaxies, (0.34, 0.06, 0.15, 0.48, 19.2)),
+    "boss_lowz": (GALAXY, _red_galaxies, (0.31, 0.07, 0.12, 0.43, 18.9)),
+    "boss_cmass": (GALAXY, _red_galaxies, (0.54, 0.06, 0.43, 0.70, 20.3)),
+    "legacy_qso": (QSO, _quasars, (1.35, 0.36, 0.10, 4.2, 19.2, 0.2, 0.06)),
+    "boss_qso": (QSO, _quasars, (2.45, 0.12, 0.4, 4.8, 21.2, 0.03, 0.03)),
+    "eboss_qso": (QSO, _quasars, (1.55, 0.18, 0.5, 2.6, 21.2, 0.06, 0.0)),
+    "lamost_star": (STAR, _lamost_stars, ()),
+    "lamost_galaxy": (GALAXY, _near_galaxies, (17.2, 0.11, 0.62, 0.1)),
+    "lamost_qso": (QSO, _quasars, (1.2, 0.36, 0.10, 3.6, 18.4, 0.2, 0.03)),
+    "sdss_none": (NONE, _nothing, (26.0,)),
+    "lamost_none": (NONE, _nothing, (18.8,)),
 }
 
 
 def draw_objects(rng: Generator, samples: NDArray[np.str_]) -> Structured:
     """Return one object for each sample name, without coordinates; shape (len(samples),)."""
     objects = np.zeros(len(samples), OBJECT)
-    for name, sample in SAMPLES.items():
+    for name, (kind, draw, arguments) in SAMPLES.items():
         rows = np.flatnonzero(samples == name)
         if not len(rows):
             continue
-        objects["kind"][rows] = sample.kind
-        for field, values in sample.draw(rng, len(rows)).items():
+        objects["kind"][rows] = kind
+        for field, values in draw(rng, len(rows), *arguments).items():
             objects[field][rows] = values
     return objects
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from specvit.config.surveys import Simulated
@@ -101,7 +102,6 @@ class Universe:
     objects: Structured
     sdss: Structured
     lamost: Structured
-    sdss_visits: Ints  # spectra that SDSS has of each object
 
 
 def _deal(rng: Generator, n: int, shares: dict[str, float]) -> NDArray[np.str_]:
@@ -130,11 +130,8 @@ def jitter(rng: Generator, values: Floats, arcsec: float) -> Floats:
 def _rank_within(rng: Generator, groups: Ints) -> Ints:
     """Number the members of each group from 0, in random order."""
     order = rng.permutation(len(groups))
-    order = order[np.argsort(groups[order], kind="stable")]
-    starts = np.flatnonzero(np.r_[True, np.diff(groups[order]) > 0])
-    lengths = np.diff(np.r_[starts, len(groups)])
     rank = np.empty(len(groups), np.int64)
-    rank[order] = np.arange(len(groups)) - np.repeat(starts, lengths)
+    rank[order] = pd.Series(groups[order]).groupby(groups[order]).cumcount()
     return rank
 
 
@@ -360,5 +357,4 @@ def draw_universe(settings: Simulated) -> Universe:
     objects, lamost = _lamost(generator(settings.seed, "lamost"), settings, objects, plates)
     sdss = sdss[np.lexsort((sdss["fiber"], sdss["mjd"], sdss["plate"]))]
     lamost = lamost[np.argsort(lamost["obsid"])]
-    visits = np.bincount(sdss["object"], minlength=len(objects))
-    return Universe(objects, sdss, lamost, visits)
+    return Universe(objects, sdss, lamost)

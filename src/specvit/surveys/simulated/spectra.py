@@ -46,9 +46,7 @@ def star_flux(pixels: Pixels, row: np.void) -> Floats:
     flux = bases.shifted(light, bases.STAR_START, pixels.first, pixels.count, float(row["z"]))
     ebv = float(row["ebv"])
     depth = 0.921 * ebv * extinction(pixels.wavelength)  # 0.4 ln 10
-    return np.asarray(
-        flux * np.exp(-depth - interstellar_depth(pixels.first, pixels.count, ebv, 0.0))
-    )
+    return np.asarray(flux * np.exp(-depth - interstellar_depth(pixels.first, pixels.count, ebv)))
 
 
 def _nonsense(pixels: Pixels, rng: Generator) -> Floats:
