@@ -34,6 +34,11 @@ QUASAR_SPLIT = 1.6
 ROUGH = 0.025  # ln flux
 QUASARS = (2500, 2500)  # kept of each kind
 BAL_GRID = (29750, 31960, 2)  # 944 to 1570 A, every second pixel
+NEIGHBOURS = 4
+# Subtypes that the older SDSS templates had, and what those are called that have no digit.
+LEGACY_TYPES = ("O5", "B0", "B6", "B9", "A0", "F2", "F5", "F9", "G0", "G2", "G5", "K1", "K3",
+                "K5", "K7", "M0", "M1", "M2", "M3", "M4", "M5", "M6", "M7", "M8")  # fmt: skip
+LEGACY_NAMES = {"O5": "O", "B0": "OB"}
 
 # Temperature (K) of the types that MILES hardly has (Pecaut & Mamajek 2013, ApJS 208, 9).
 COOL = {"M0": 3850, "M1": 3680, "M2": 3550, "M3": 3400, "M4": 3200, "M5": 3050, "M6": 2800,
@@ -283,6 +288,71 @@ def quasars(folder: Path, rng: np.random.Generator) -> dict[str, Any]:
     return out
 
 
+def in_order(bases: dict[str, Any]) -> dict[str, Any]:
+    """Quasars by rising redshift."""
+    out = {}
+    for which in ("low", "high"):
+        order = np.argsort(bases[f"quasar_{which}_z"], kind="stable")
+        for part in ("z", "coefficients"):
+            out[f"quasar_{which}_{part}"] = bases[f"quasar_{which}_{part}"][order]
+    return out
+
+
+def likeness(bases: dict[str, Any]) -> dict[str, Any]:
+    """Giants and supergiants, and the stars most like each among its kind, itself first."""
+    parameters = bases["star_parameters"].astype(np.float64)
+    super_giant = np.array([bool(re.search("I[ab]", name)) for name in bases["star_names"]])
+    giant = parameters[:, 1] < 3.6
+    scaled = parameters / np.array([1, 0.8, 0.6])
+    scaled[:, 0] = np.log(parameters[:, 0]) / 0.06
+    distance = ((scaled[:, None] - scaled) ** 2).sum(-1)
+    letters = bases["star_types"].astype("U1")
+    strangers = (letters[:, None] != letters) | (giant[:, None] != giant)
+    distance += np.where(strangers | (super_giant[:, None] != super_giant), 1e6, 0.0)
+    np.fill_diagonal(distance, -1.0)
+    nearest = np.argsort(distance, axis=1, kind="stable")[:, :NEIGHBOURS]
+    # Where a kind has few stars, its strangers are replaced by the star itself.
+    alone = np.take_along_axis(distance, nearest, axis=1) >= 1e6
+    nearest = np.where(alone, np.arange(len(giant))[:, None], nearest)
+    return {"star_giant": giant, "star_super_giant": super_giant, "star_neighbours": nearest}
+
+
+def _number(kind: str) -> int:
+    """Place of a type in the sequence, ten to a letter."""
+    return 10 * "OBAFGKM".index(kind[0]) + int(kind[1])
+
+
+def pipelines_names(bases: dict[str, Any]) -> dict[str, Any]:
+    """What each star is to the surveys' pipelines.
+
+    BOSS's template (its own are those named by a star's number), the older SDSS templates' type,
+    LAMOST's, and redrock's template (it has none of O stars, nor, in DR1, of carbon stars).
+    """
+    types, models = bases["star_types"], bases["star_coefficients"].astype(np.float64)
+    letters = types.astype("U1")
+    named = np.char.find(bases["star_names"], "(") >= 0
+    out: dict[str, list[str]] = {f"star_{name}": [] for name in ("boss", "legacy", "lamost")}
+    for n, kind in enumerate(types.tolist()):
+        if kind in ("WD", "C"):
+            boss = legacy = lamost = {"WD": "WD", "C": "Carbon"}[kind]
+        else:
+            distance = ((models - models[n]) ** 2).sum(1)
+            same = named & (letters == kind[0])
+            boss = str(bases["star_names"][np.where(same, distance, np.inf).argmin()])
+            older = min(LEGACY_TYPES, key=lambda known: abs(_number(known) - _number(kind)))
+            legacy = LEGACY_NAMES.get(older, older)
+            giant = bool(bases["star_giant"][n])
+            lamost = {
+                "O": "O",
+                "A": kind + ("IV" if giant else "V"),
+                "M": ("g" if giant else "d") + kind,
+            }.get(kind[0], kind)
+        for names, name in zip(out.values(), (boss, legacy, lamost), strict=True):
+            names.append(name)
+    redrock = [{"O": "B", "C": "K", "W": "WD"}.get(kind, kind) for kind in letters.tolist()]
+    return {name: np.array(names) for name, names in (out | {"star_redrock": redrock}).items()}
+
+
 def main() -> None:
     """Compute and write the bases; print their size."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
@@ -311,6 +381,9 @@ def main() -> None:
         else values
         for name, values in bases.items()
     }
+    # From what is kept, not from what it was rounded from.
+    half |= in_order(half) | likeness(half)
+    half |= pipelines_names(half)
     np.savez_compressed(arguments.out, **half)
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB, {len(names)} stars")
 

@@ -13,8 +13,8 @@ import pytest
 from astropy.io import fits
 from sky_helpers import SPECOBJ
 
-from specvit.surveys.simulated.observations import DEAD_FIBER, PROGRAMS
-from specvit.surveys.simulated.sdss_files import CATALOGUE, SUMMARY, is_boss
+from specvit.surveys.simulated.observations import DEAD_FIBER, PROGRAMS, of_program
+from specvit.surveys.simulated.sdss_files import CATALOGUE, SUMMARY
 
 
 def opened(data: bytes) -> fits.HDUList:
@@ -39,7 +39,9 @@ def lite(sky) -> dict[bool, fits.HDUList]:
     rows = sky.universe.sdss
     usable = rows["zwarning"] != DEAD_FIBER
     return {
-        boss: opened(sky.sdss.lite(int(np.flatnonzero((is_boss(rows) == boss) & usable)[0])))
+        boss: opened(
+            sky.sdss.lite(int(np.flatnonzero((of_program(rows, "boss") == boss) & usable)[0]))
+        )
         for boss in (False, True)
     }
 

@@ -11,8 +11,7 @@ from specvit.surveys.simulated import SimulatedSky
 from specvit.surveys.simulated.exposure import BRIGHTSKY, FULLREJECT
 from specvit.surveys.simulated.instrument import BOSS, LAMOST, SDSS, sky_of
 from specvit.surveys.simulated.lamost_artefacts import calibration
-from specvit.surveys.simulated.observations import DEAD_FIBER, HALF_SPECTRUM
-from specvit.surveys.simulated.sdss_files import is_boss
+from specvit.surveys.simulated.observations import DEAD_FIBER, HALF_SPECTRUM, of_program
 
 
 def alive(sky) -> np.ndarray:
@@ -110,7 +109,7 @@ def test_masks_are_set_as_in_real_spectra(sky):
     bright = []
     for number in alive(sky)[::5]:
         exposure, model = sky.sdss_exposure(int(number))
-        boss = bool(is_boss(sky.universe.sdss[number : number + 1])[0])
+        boss = bool(of_program(sky.universe.sdss[number : number + 1], "boss")[0])
         share[boss].append((exposure.or_mask != 0).mean())
         flagged = (exposure.and_mask & 1 << BRIGHTSKY) != 0
         bright.append(flagged.mean())

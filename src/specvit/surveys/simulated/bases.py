@@ -6,10 +6,10 @@ libraries that they were computed from.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ from specvit.surveys.simulated.seeds import Floats
 STAR_START, POPULATION_START = 35480, 33000
 QUASAR_START = {"low": 32800, "high": 29600}
 TROUGH_START, TROUGH_STEP = 29750, 2
-NEIGHBOURS = 4
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,11 @@ class Stars:
     giant: NDArray[np.bool_]
     super_giant: NDArray[np.bool_]
     neighbours: NDArray[np.int64]  # the most like each star among its kind, itself first
+    # What the surveys' pipelines call each: BOSS's template, the older SDSS templates' type, ...
+    boss: NDArray[np.str_]
+    legacy: NDArray[np.str_]
+    lamost: NDArray[np.str_]
+    redrock: NDArray[np.str_]
 
     def flux(self, star: int, other: int, mix: float) -> Floats:
         """Spectrum on the rest grid, about 1 at 6200 A: `mix` of the way from one to another."""
@@ -49,7 +53,14 @@ class Populations:
 
     ages: Floats  # Gyr
     metals: Floats  # [M/H]
-    flux: Floats  # (ages, metals, pixels)
+    mean: Floats  # of log flux
+    vectors: Floats
+    coefficients: Floats
+
+    @cached_property
+    def flux(self) -> Floats:
+        """Of shape (ages, metals, pixels)."""
+        return np.asarray(np.exp(self.mean + self.coefficients @ self.vectors))
 
 
 @dataclass(frozen=True)
@@ -67,55 +78,38 @@ def _file() -> dict[str, NDArray[np.generic]]:
         return dict(np.load(handle))
 
 
-def _floats(name: str) -> Floats:
+def _array(name: str) -> NDArray[Any]:
     # Double: sums in single precision would depend on the machine's order of adding.
-    return _file()[name].astype(np.float64)
+    values = _file()[name]
+    return values.astype(np.float64) if values.dtype.kind == "f" else values
+
+
+def _arrays(kind: type[Any], name: str) -> dict[str, NDArray[Any]]:
+    return {field.name: _array(f"{name}_{field.name}") for field in fields(kind)}
 
 
 @lru_cache(maxsize=1)
 def stars() -> Stars:
     """Return the library of stars, unpacked once a process."""
-    names, types = (np.asarray(_file()[f"star_{part}"], dtype=str) for part in ("names", "types"))
-    parameters = _floats("star_parameters")
-    super_giant = np.array([bool(re.search("I[ab]", name)) for name in names])
-    giant = parameters[:, 1] < 3.6
-    scaled = parameters / np.array([1, 0.8, 0.6])
-    scaled[:, 0] = np.log(parameters[:, 0]) / 0.06
-    distance = ((scaled[:, None] - scaled) ** 2).sum(-1)
-    letters = np.array([kind[:1] for kind in types])
-    strangers = (letters[:, None] != letters) | (giant[:, None] != giant)
-    distance += np.where(strangers | (super_giant[:, None] != super_giant), 1e6, 0.0)
-    np.fill_diagonal(distance, -1.0)
-    nearest = np.argsort(distance, axis=1, kind="stable")[:, :NEIGHBOURS]
-    # Where a kind has few stars, its strangers are replaced by the star itself.
-    alone = np.take_along_axis(distance, nearest, axis=1) >= 1e6
-    nearest = np.where(alone, np.arange(len(names))[:, None], nearest)
-    mean, vectors, coefficients = (
-        _floats(f"star_{part}") for part in ("mean", "vectors", "coefficients")
-    )
-    return Stars(names, types, parameters, mean, vectors, coefficients, giant, super_giant, nearest)
+    return Stars(**_arrays(Stars, "star"))
 
 
 @lru_cache(maxsize=1)
 def populations() -> Populations:
     """Return the stellar populations, unpacked once a process."""
-    logs = _floats("population_coefficients") @ _floats("population_vectors")
-    flux = np.exp(_floats("population_mean") + logs)
-    return Populations(_floats("population_ages"), _floats("population_metals"), flux)
+    return Populations(**_arrays(Populations, "population"))
 
 
 @lru_cache(maxsize=2)
 def quasars(which: str) -> Quasars:
     """Return the quasars below (`low`) or above (`high`) z = 1.6."""
-    z, coefficients = (_floats(f"quasar_{which}_{part}") for part in ("z", "coefficients"))
-    order = np.argsort(z, kind="stable")
-    return Quasars(_floats(f"quasar_{which}_vectors"), coefficients[order], z[order])
+    return Quasars(**_arrays(Quasars, f"quasar_{which}"))
 
 
 @lru_cache(maxsize=1)
 def troughs() -> Floats:
     """Return transmissions of broad absorption lines, every second pixel from TROUGH_START."""
-    return _floats("troughs")
+    return _array("troughs")
 
 
 def shifted(values: Floats, start: int, first: int, count: int, z: float) -> Floats:

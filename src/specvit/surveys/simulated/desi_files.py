@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from specvit.config.surveys import Simulated
 from specvit.spectrum.fits_write import Table, card, image
 from specvit.surveys.desi import CATALOGUE, coadd_path
-from specvit.surveys.simulated.desi_targets import DEPTH, draw_targets, subtypes
+from specvit.surveys.simulated.desi_targets import DEPTH, draw_targets
 from specvit.surveys.simulated.exposure import Pixels, add_runs, noise_of, rounded
 from specvit.surveys.simulated.files import first_hdu
 from specvit.surveys.simulated.instrument import DESI
 from specvit.surveys.simulated.objects import CLASS_NAMES, NONE, Structured
 from specvit.surveys.simulated.observations import MISSING, Universe
 from specvit.surveys.simulated.seeds import Floats, Generator, generator
+from specvit.surveys.simulated.subclasses import redrock_subtype
 
 # First wavelength (A) and number of pixels of each camera, which are 0.8 A wide.
 CAMERAS = {"B": (3600.0, 2751), "R": (5760.0, 2326), "Z": (7520.0, 2881)}
@@ -114,7 +115,7 @@ class DesiFiles:
             "ZWARN": rows["zwarn"],
             # Every fiber gets the class that fits best, those on nothing too.
             "SPECTYPE": CLASS_NAMES[np.where(nothing, rows["object"] % 3, seen["kind"])],
-            "SUBTYPE": subtypes(seen),
+            "SUBTYPE": redrock_subtype(seen),
             "TSNR2_LRG_R": rows["tsnr2"],
             "ZCAT_PRIMARY": np.where(rows["primary"], "T", "F"),
         }

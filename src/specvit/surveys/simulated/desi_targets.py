@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from specvit.config.surveys import Simulated
-from specvit.surveys.simulated import bases
-from specvit.surveys.simulated.objects import NONE, STAR, Structured
+from specvit.surveys.simulated.objects import NONE, Structured
 from specvit.surveys.simulated.observations import (
     SMALL_DELTA_CHI2,
     Universe,
+    doubtful_redshifts,
     fates,
     jitter,
     measure,
+    misjudge,
 )
 from specvit.surveys.simulated.seeds import generator
 
@@ -70,19 +70,9 @@ def draw_targets(settings: Simulated, universe: Universe) -> Structured:
     rows["tsnr2"] = np.round(nominal * np.exp(rng.normal(0, 0.25, len(rows))), 3)
     snr = expected_snr(rows["fiberflux"], rows["tsnr2"])
     rows["snr_all"] = np.round(np.where(nothing, 0.5, snr), 4)
-    measure(rng, rows, objects)
-    doubtful = rng.random(len(rows)) < 0.01 + 0.5 * np.exp(-rows["snr_all"] / 1.2)
+    measure(rng, rows, seen)
+    doubtful = doubtful_redshifts(rng, rows)
     rows["zwarn"] = np.where(doubtful | nothing, 1 << SMALL_DELTA_CHI2, 0)
-    wrong = nothing | (doubtful & (rng.random(len(rows)) < 0.35) & (seen["kind"] != STAR))
-    rows["z"] = np.where(wrong, np.round(rng.uniform(0.01, 3.5, len(rows)), 6), rows["z"])
+    misjudge(rng, rows, seen, doubtful)
     rows["fate"], _ = fates(rng, len(rows), settings)
     return rows[np.lexsort((rows["targetid"], rows["healpix"], rows["program"], rows["survey"]))]
-
-
-def subtypes(seen: Structured) -> NDArray[np.str_]:
-    """SUBTYPE as redrock writes it: the template of a star, nothing for the others."""
-    letters = np.array([kind[:1] for kind in bases.stars().types.tolist()])
-    # Redrock has no template of O stars, nor, in DR1, of carbon stars.
-    names = np.array([{"O": "B", "C": "K", "W": "WD"}.get(kind, kind) for kind in letters.tolist()])
-    star = seen["kind"] == STAR
-    return np.where(star, names[np.where(star, seen["template"], 0)], "")

@@ -95,9 +95,6 @@ class LamostFiles:
     def _columns(self, rows: Structured) -> dict[str, Any]:
         """The columns that LAMOST's catalogues have in common, as DR10 v2.0 names them."""
         seen = self._universe.objects[rows["object"]]
-        # g - r of the main sequence.
-        known = [2700, 4000, 5800, 9700, 30000], [1.6, 1.25, 0.45, -0.15, -0.35]
-        colour = np.where(seen["kind"] == STAR, np.interp(seen["teff"], *known), 0.6)
         positions = zip(rows["ra"].tolist(), rows["dec"].tolist(), strict=True)
         return {
             "obsid": rows["obsid"].astype(str),
@@ -117,12 +114,9 @@ class LamostFiles:
             "subclass": lamost_subclass(seen, rows["plan"]),
             "z": _fixed(rows["z"], 8),
             "z_err": _fixed(rows["z_err"], 8),
-            "ps_id": "-9999",
-            "mag_ps_g": _fixed(seen["rmag"] + colour, 2),
-            "mag_ps_r": _fixed(seen["rmag"], 2),
-            "mag_ps_i": _fixed(seen["rmag"] - 0.4 * colour, 2),
-            "mag_ps_z": _fixed(seen["rmag"] - 0.6 * colour, 2),
-            **dict.fromkeys(("mag_ps_y", "gaia_source_id", "gaia_g_mean_mag"), "-9999"),
+            # Matches in other catalogues: none.
+            **dict.fromkeys(("ps_id", *(f"mag_ps_{band}" for band in "grizy")), "-9999"),
+            **dict.fromkeys(("gaia_source_id", "gaia_g_mean_mag"), "-9999"),
             "fibertype": "Obj",
             "offsets": "0",
             "offsets_v": "0.0",

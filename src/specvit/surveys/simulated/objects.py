@@ -82,7 +82,7 @@ def _stars(
             for wanted in (poor == metal_poor, library.giant == giant):
                 fit = fit * wanted if (fit * wanted).any() else fit
             template[rows] = rng.choice(len(fit), len(rows), p=fit / fit.sum())
-    partner = library.neighbours[template, rng.integers(0, bases.NEIGHBOURS, n)]
+    partner = library.neighbours[template, rng.integers(0, library.neighbours.shape[1], n)]
     mix = rng.uniform(0, 0.5, n)
     own, other = np.log(library.parameters[template, 0]), np.log(library.parameters[partner, 0])
     gravity, metals = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -104,6 +105,11 @@ class Universe:
     lamost: Structured
 
 
+def of_program(rows: Structured, name: str) -> NDArray[Any]:
+    """What the programme of each SDSS row says: `boss`, `run2d` and so on."""
+    return np.asarray(np.array([getattr(program, name) for program in PROGRAMS])[rows["program"]])
+
+
 def _deal(rng: Generator, n: int, shares: dict[str, float]) -> NDArray[np.str_]:
     """Names in these shares, n of them: as exact as whole numbers allow, in random order."""
     weights = np.array(list(shares.values()))
@@ -148,14 +154,27 @@ def fates(rng: Generator, n: int, settings: Simulated) -> tuple[Ints, Ints]:
     return fate, damage
 
 
-def measure(rng: Generator, rows: Structured, objects: Structured) -> None:
+def measure(rng: Generator, rows: Structured, seen: Structured) -> None:
     """Fill z and z_err: errors fall with S/N; broad lines and few lines make them larger."""
-    seen = objects[rows["object"]]
     base = np.choose(seen["kind"], [9e-5, 1.1e-4, 3e-4 * (1 + seen["z"]), 1e-3])
     snr = np.maximum(rows["snr_all"], 0.5)
     z_err = base * (0.06 + (5.0 / snr)) ** 0.8
     rows["z_err"] = np.round(z_err * np.exp(rng.normal(0, 0.2, len(rows))), 8)
     rows["z"] = np.round(seen["z"] + rows["z_err"] * rng.normal(0, 1, len(rows)), 8)
+
+
+def doubtful_redshifts(rng: Generator, rows: Structured) -> NDArray[np.bool_]:
+    """By far the commonest warning of all pipelines, rising steeply at low S/N."""
+    return np.asarray(rng.random(len(rows)) < 0.01 + 0.5 * np.exp(-rows["snr_all"] / 1.2))
+
+
+def misjudge(
+    rng: Generator, rows: Structured, seen: Structured, doubtful: NDArray[np.bool_]
+) -> None:
+    """About a third of the doubtful redshifts are plainly wrong, and all of those of nothing."""
+    wrong = doubtful & (rng.random(len(rows)) < 0.35) & (seen["kind"] != STAR)
+    wrong |= seen["kind"] == NONE
+    rows["z"] = np.where(wrong, np.round(rng.uniform(0.01, 3.5, len(rows)), 6), rows["z"])
 
 
 def _band_snr(rng: Generator, total: Floats, seen: Structured, telescope: Floats) -> Floats:
@@ -234,7 +253,7 @@ def _sdss(rng: Generator, settings: Simulated) -> tuple[Structured, Structured, 
     jitter = np.where(rows["primary"], 0.0, 0.12)
     rows["ra"] = np.round(seen["ra"] + jitter * ARCSEC * rng.uniform(-1, 1, total), 7)
     rows["dec"] = np.round(seen["dec"] + jitter * ARCSEC * rng.uniform(-1, 1, total), 7)
-    _sdss_quality(rng, rows, seen, objects)
+    _sdss_quality(rng, rows, seen)
     rows["fate"], rows["damage"] = fates(rng, total, settings)
     return objects, rows, np.concatenate(fields)
 
@@ -242,24 +261,22 @@ def _sdss(rng: Generator, settings: Simulated) -> tuple[Structured, Structured, 
 def _sdss_fibers(rng: Generator, rows: Structured) -> None:
     """Number the fibers of each plate and night without using one twice."""
     night = rows["plate"] * 100000 + rows["mjd"]
-    boss = np.array([p.boss for p in PROGRAMS])[rows["program"]]
-    fibers = np.where(boss, 1000, 640)
+    fibers = np.where(of_program(rows, "boss"), 1000, 640)
     rank = _rank_within(rng, night)
     # 37 shares no factor with 640 or 1000, so the numbers of a night are spread and distinct.
     rows["fiber"] = (rank * 37 + night % 101) % fibers + 1
 
 
-def _sdss_quality(rng: Generator, rows: Structured, seen: Structured, objects: Structured) -> None:
+def _sdss_quality(rng: Generator, rows: Structured, seen: Structured) -> None:
     """S/N, redshift and its warning flag for every spectrum."""
-    boss = np.array([p.boss for p in PROGRAMS])[rows["program"]]
+    boss = of_program(rows, "boss")
     # Nights differ, and some fibers lose light.
     depth = rng.normal(0, 0.15, len(rows)) + rng.exponential(0.2, len(rows))
     rows["snr_all"] = np.round(_snr(seen["rmag"] + depth, np.where(boss, 20.35, 19.75)), 4)
     response = np.array([0.3, 0.9, 1.15, 1.55, 1.1])
     rows["snr"] = np.round(_band_snr(rng, rows["snr_all"], seen, response), 4)
-    measure(rng, rows, objects)
-    # By far the commonest warning, rising steeply at low S/N.
-    doubtful = rng.random(len(rows)) < 0.01 + 0.5 * np.exp(-rows["snr_all"] / 1.2)
+    measure(rng, rows, seen)
+    doubtful = doubtful_redshifts(rng, rows)
     rows["zwarning"] = np.where(doubtful, 1 << SMALL_DELTA_CHI2, 0)
     chance = rng.random(len(rows))
     rows["zwarning"] |= np.where(~doubtful & (chance < 0.004), 1 << MANY_OUTLIERS, 0)
@@ -267,13 +284,9 @@ def _sdss_quality(rng: Generator, rows: Structured, seen: Structured, objects: S
     rows["zwarning"] = np.where(chance > 0.999, DEAD_FIBER, rows["zwarning"])
     # One arm lost: half a spectrum, whose redshift may be right all the same.
     rows["zwarning"] |= np.where(~doubtful & (np.abs(chance - 0.5) < 0.002), HALF_SPECTRUM, 0)
-    # About a third of the doubtful redshifts are plainly wrong, and all of those of nothing.
-    nothing = seen["kind"] == NONE
-    wrong = doubtful & (rng.random(len(rows)) < 0.35) & (seen["kind"] != STAR)
-    wrong |= nothing
-    rows["z"] = np.where(wrong, np.round(rng.uniform(0.01, 3.5, len(rows)), 6), rows["z"])
+    misjudge(rng, rows, seen, doubtful)
     unplugged = np.where(rng.random(len(rows)) < 0.3, 1 << UNPLUGGED, 1 << SKY)
-    rows["zwarning"] |= np.where(nothing, unplugged | 1 << SMALL_DELTA_CHI2, 0)
+    rows["zwarning"] |= np.where(seen["kind"] == NONE, unplugged | 1 << SMALL_DELTA_CHI2, 0)
 
 
 def _lamost(
@@ -319,7 +332,7 @@ def _lamost(
     rows["snr_all"] = _snr(seen["rmag"] + depth, 17.6).clip(0.8, 400)
     response = np.array([0.2, 0.65, 1.1, 1.9, 1.35])
     rows["snr"] = np.round(_band_snr(rng, rows["snr_all"], seen, response).clip(0.3, 900), 2)
-    measure(rng, rows, everything)
+    measure(rng, rows, seen)
     for name in ("z", "z_err"):
         rows[name][seen["kind"] == NONE] = -9999.0
     rows["fate"], rows["damage"] = fates(rng, total, settings)

@@ -21,7 +21,7 @@ from specvit.surveys.simulated.exposure import Exposure, rounded, with_data
 from specvit.surveys.simulated.files import delivered, first_hdu
 from specvit.surveys.simulated.lines import LINE
 from specvit.surveys.simulated.objects import CLASS_NAMES, NONE, STAR, Structured
-from specvit.surveys.simulated.observations import MISFILED_PLATE, PROGRAMS, Universe
+from specvit.surveys.simulated.observations import MISFILED_PLATE, Universe, of_program
 from specvit.surveys.simulated.seeds import Floats
 from specvit.surveys.simulated.subclasses import sdss_subclass
 
@@ -82,7 +82,7 @@ class SdssFiles:
         rows, table = self._universe.sdss, FIELDS if release.has_fields else CATALOGUE
         values = self._values(rows, release)
         if not release.has_fields:
-            values["SPECOBJID"] = np.char.rjust(spec_ids(rows).astype("U22"), 22)
+            values["SPECOBJID"] = np.char.rjust(_spec_ids(rows).astype("U22"), 22)
         return first_hdu() + table.hdu(len(rows), values)
 
     def stars(self) -> bytes:
@@ -107,7 +107,7 @@ class SdssFiles:
     def lite(self, number: int, release: Release = DR17) -> bytes:
         """Return a lite file: coadded spectrum, row of the catalogue, lines (none is fitted)."""
         row, fields = self._universe.sdss[number : number + 1], release.has_fields
-        boss = bool(fields or is_boss(row)[0])
+        boss = bool(fields or of_program(row, "boss")[0])
         first, pixels = self._pixels(number, fields)
         start = first_hdu() if fields else first_hdu(*_cards(row[0], first))
         count = len(pixels["flux"])
@@ -136,7 +136,7 @@ class SdssFiles:
         rows = self._universe.sdss[night]
         if not len(rows):
             return None
-        fibers = 1000 if is_boss(rows)[0] else 640
+        fibers = 1000 if of_program(rows, "boss")[0] else 640
         if plate_of(DR17.path(plate, mjd, 1, str(_run2d(rows, DR17)[0]))) != (path, fibers):
             return None
         seen = [self._pixels(number) for number in range(night.start, night.stop)]
@@ -175,7 +175,7 @@ class SdssFiles:
     def _values(self, rows: Structured, release: Release) -> dict[str, Any]:
         """What these spectra have a value for among all columns of catalogues and lite files."""
         seen = self._universe.objects[rows["object"]]
-        boss, nothing = is_boss(rows), seen["kind"] == NONE
+        boss, nothing = of_program(rows, "boss"), seen["kind"] == NONE
         # The pipeline gives every fiber the class that fits best, those on nothing too.
         names = CLASS_NAMES[np.where(nothing, rows["fiber"] % 3, seen["kind"])]
         # One object in 40 has no photometric match, as in the real table.
@@ -183,8 +183,8 @@ class SdssFiles:
         values: dict[str, Any] = {
             # Free text in the real tables: where a row can say that it is simulated.
             "CHUNK": "simulated",
-            "SURVEY": _of_program(rows, "survey"),
-            "PROGRAMNAME": _of_program(rows, "name"),
+            "SURVEY": of_program(rows, "survey"),
+            "PROGRAMNAME": of_program(rows, "name"),
             "TARGETTYPE": np.where(nothing, "SKY", "SCIENCE"),
             "SPECPRIMARY": rows["primary"],
             "BESTOBJID": np.where(rows["object"] % 40 == 7, "", photometric),
@@ -213,23 +213,14 @@ class SdssFiles:
         return values
 
 
-def _of_program(rows: Structured, name: str) -> NDArray[Any]:
-    return np.asarray(np.array([getattr(program, name) for program in PROGRAMS])[rows["program"]])
-
-
-def is_boss(rows: Structured) -> NDArray[np.bool_]:
-    """Whether the BOSS spectrographs took each spectrum."""
-    return _of_program(rows, "boss")
-
-
 def _run2d(rows: Structured, release: Release) -> NDArray[np.str_]:
     """Reduction that the catalogue names: not the one of the path for DR17's misfiled plates."""
     if release.has_fields:
         return np.full(len(rows), release.catalogue.split("/")[4])
-    return np.where(rows["plate"] == MISFILED_PLATE, "26", _of_program(rows, "run2d"))
+    return np.where(rows["plate"] == MISFILED_PLATE, "26", of_program(rows, "run2d"))
 
 
-def spec_ids(rows: Structured) -> NDArray[np.int64]:
+def _spec_ids(rows: Structured) -> NDArray[np.int64]:
     """SPECOBJID: plate, fiber, MJD - 50000 and run2d packed into 64 bits (SDSS CAS)."""
     number = np.array([_RUN2D_NUMBER[name] for name in _run2d(rows, DR17).tolist()], np.int64)
     ids: NDArray[np.int64] = (rows["plate"] << 50) + (rows["fiber"] << 38)
