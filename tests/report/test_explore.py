@@ -14,6 +14,9 @@ import pytest
 from specvit.explore import pack
 from specvit.explore.choice import failures, first_rows
 from specvit.explore.write import gather, page_of, within
+from specvit.predict.calibrated import Calibration
+from specvit.predictions import WEIGHTS_HASH
+from specvit.report.gathered import Gathered
 from specvit.report.pictures import Drawn
 from specvit.tasks import tasks_of
 
@@ -55,7 +58,7 @@ def test_all_fit_or_failures_take_up_to_half_of_the_places():
 
 
 def test_a_failure_of_several_tasks_is_one_and_the_surest_come_first(run):
-    frame = gather(run.config).answers["vit"]
+    frame = gather(Gathered.read(run.config)).answers["vit"]
     failed = failures(frame, tasks_of(run.config.tasks))
     wrong = (frame["class_true"] != frame["class_pred"]) & frame["class_true"].notna()
     error = (frame["redshift_pred"] - frame["redshift_true"]) / (1 + frame["redshift_true"])
@@ -77,8 +80,44 @@ def test_the_page_says_how_many_and_that_they_are_simulated(run):
     assert "All of these spectra are made up by specvit's simulated sky" in text
 
 
+def test_answers_are_calibrated_as_those_of_predict_are(run):
+    gathered = Gathered.read(run.config)
+    shown = gather(gathered).answers
+    for name, raw in gathered.material.predictions.test.items():
+        kept = Calibration.read(run.config.paths.model_dir(name), metrics_weights(run, name))
+        assert kept.temperatures["class"] != 1
+        expected = kept.applied(raw, run.config.asked)
+        pd.testing.assert_frame_equal(shown[name], expected)
+        assert not np.allclose(shown[name]["redshift_lo"], raw["redshift_lo"], equal_nan=True)
+
+
+def metrics_weights(run, name):
+    return run.metrics[WEIGHTS_HASH][name]
+
+
+def test_the_report_says_of_a_failure_what_the_explorer_says(run):
+    shown = gather(Gathered.read(run.config)).answers["vit"].set_index("spectrum_id")
+    page = html.unescape(run.config.paths.report.read_text(encoding="utf-8"))
+    failures_of = re.findall(
+        r'class="id">([^<]+)</span>.*?<dt>ViT</dt><dd>([^<]*)</dd>', page, re.S
+    )
+    assert len(failures_of) == 12
+    for name, said in failures_of:
+        row = shown.loc[name]
+        sure = f"({100 * row.filter(like='class_prob').astype(float).max():.1f} %)"
+        between = f"[{row['redshift_lo']:.4f}, {row['redshift_hi']:.4f}]"
+        assert sure in said or between in said
+
+
+def test_the_two_pages_link_to_one_another(run):
+    paths = run.config.paths
+    for page, other in ((paths.report, paths.explorer), (paths.explorer, paths.report)):
+        found = re.search(f'<a href="({other.name})"', page.read_text(encoding="utf-8"))
+        assert (page.parent / found[1]).samefile(other)
+
+
 def gather_failures(run):
-    return failures(gather(run.config).answers["vit"], run.config.asked)
+    return failures(gather(Gathered.read(run.config)).answers["vit"], run.config.asked)
 
 
 def hostile(spectra):
@@ -94,7 +133,7 @@ def hostile(spectra):
 
 
 def test_names_and_labels_are_never_markup(run):
-    page = page_of(hostile(gather(run.config)))
+    page = page_of(hostile(gather(Gathered.read(run.config))))
     assert "<img" not in page
     assert page.count("<script>") == 1
     assert len(re.findall("</script>", page)) == len(re.findall("<script", page))
@@ -104,7 +143,7 @@ def test_names_and_labels_are_never_markup(run):
 def opened(run, browser, tmp_path_factory):
     """The page with a hostile spectrum in Chromium, with all that it logged and asked for."""
     path = tmp_path_factory.mktemp("explore") / "explore.html"
-    path.write_text(page_of(hostile(gather(run.config))), encoding="utf-8")
+    path.write_text(page_of(hostile(gather(Gathered.read(run.config)))), encoding="utf-8")
     context = browser.new_context(viewport={"width": 1100, "height": 900})
     page = context.new_page()
     heard = []
@@ -113,7 +152,11 @@ def opened(run, browser, tmp_path_factory):
     page.on("request", lambda request: heard.append(request.url))
     page.goto(path.as_uri())
     page.wait_for_load_state("load")
-    yield page, [url for url in heard if url != path.as_uri()], gather(run.config).answers
+    yield (
+        page,
+        [url for url in heard if url != path.as_uri()],
+        gather(Gathered.read(run.config)).answers,
+    )
     context.close()
 
 

@@ -11,13 +11,17 @@ from specvit.explain.kept import Relevance, read_relevance
 from specvit.explain.lines import STRONG
 from specvit.io import read_parquet
 from specvit.plan import Plan
-from specvit.report.failures import Failure, survey_page, worst_failures
+from specvit.report.failures import Failure, described, survey_page, worst_rows
 from specvit.report.pictures import read_drawn
 from specvit.report.spectra import LINES, draw_failure, shown_flux
 from specvit.report.style import style
 from specvit.tasks import TASKS
 
 LOOKED = Relevance(np.array([4000.0, 5000.0, 6000.0, 8000.0]), np.array([0.1, 0.6, 0.3]))
+
+
+def worst_failures(frame, task, catalog, count):
+    return described(worst_rows(frame, task, count), task, catalog)
 
 
 @pytest.fixture(scope="module")

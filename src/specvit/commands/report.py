@@ -27,10 +27,13 @@ def command(sources: tuple[str, ...], claims: Path | None) -> None:
     from specvit.explore.write import write_explorer
     from specvit.locks import writing
     from specvit.report.claims import read_paper
+    from specvit.report.gathered import Gathered
     from specvit.report.write import write_report
 
     paper = None if claims is None else read_paper(claims)
     config = load_stage(sources, "report")
     with writing(config.paths, "report"):
-        write_report(config, paper)
-        write_explorer(config)
+        run = Gathered.read(config)
+        # First what the report links to.
+        write_explorer(run)
+        write_report(run, paper)

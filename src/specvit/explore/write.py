@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,17 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from specvit.config.data import Grid
-from specvit.config.models import MAIN_NETWORK, Config
+from specvit.config.models import MAIN_NETWORK
 from specvit.embedding_map import read_map
-from specvit.evaluate import read_all
-from specvit.explain.kept import Relevance, read_relevance
+from specvit.explain.kept import Relevance
 from specvit.explore import pack
 from specvit.explore.choice import FAIL, failures, first_rows
 from specvit.explore.columns import answer_columns, catalogue_columns, map_columns
-from specvit.io import read_parquet, write_text
+from specvit.io import write_text
 from specvit.logs import progress
+from specvit.paths import RunPaths
 from specvit.report.failures import survey_page
+from specvit.report.gathered import Gathered
 from specvit.report.names import TASK_NAMES, UNITS, model_name
 from specvit.report.pictures import Drawn, read_drawn
 from specvit.report.spectra import LINES, WAVELENGTHS, shown_flux
@@ -48,7 +50,7 @@ class Spectra:
     run: str
     tasks: list[Task]
     answers: Mapping[str, pd.DataFrame]
-    """Predictions by model, the main network first."""
+    """Calibrated predictions by model, the main network first."""
     catalog: pd.DataFrame
     """Indexed by spectrum_id: the test spectra and their neighbours."""
     placed: pd.DataFrame
@@ -63,21 +65,20 @@ class Spectra:
     """Test spectra of the run."""
 
 
-def write_explorer(config: Config) -> None:
+def write_explorer(run: Gathered) -> None:
     """Write explore.html. Raises DataError where an input is missing or of another plan."""
     with progress("explore", 2, "parts") as ticker:
-        spectra = gather(config)
+        spectra = gather(run)
         ticker.advance()
-        write_text(config.paths.explorer, page_of(spectra))
+        write_text(run.material.config.paths.explorer, page_of(spectra))
         ticker.advance()
 
 
-def gather(config: Config) -> Spectra:
-    """Read what the page shows of a run."""
-    read = read_all(config)
-    frame, plan = read.test[MAIN_NETWORK], read.plan
-    weights = read.weights[MAIN_NETWORK]
-    catalog = read_parquet(config.paths.catalog).set_index("spectrum_id")
+def gather(run: Gathered) -> Spectra:
+    """Choose and read what the page shows of a run."""
+    config, read, catalog = run.material.config, run.material.predictions, run.catalog
+    frame = read.test[MAIN_NETWORK]
+    # Chosen as the model was sure by itself: so is what relevance is kept of.
     failed, seed = failures(frame, config.asked), config.split.seed
     rows = np.sort(first_rows(failed, frame["spectrum_id"], MOST, seed))
     answers = {name: one.iloc[rows].reset_index(drop=True) for name, one in read.test.items()}
@@ -90,11 +91,13 @@ def gather(config: Config) -> Spectra:
     return Spectra(
         run=config.run,
         tasks=config.asked,
-        answers=answers,
+        answers={name: run.calibrated(name, one) for name, one in answers.items()},
         catalog=catalog,
-        placed=read_map(config.paths.embedding_map(MAIN_NETWORK), plan, weights),
+        placed=read_map(
+            config.paths.embedding_map(MAIN_NETWORK), read.plan, read.weights[MAIN_NETWORK]
+        ),
         drawn=within(PICTURE_BYTES, {name: found[name] for name in first if name in found}),
-        relevance=read_relevance(config.paths.relevance(MAIN_NETWORK), plan, weights),
+        relevance=run.relevance,
         grid=config.grid,
         grey=config.renders[render].channels == 1,
         total=len(frame),
@@ -115,6 +118,7 @@ def page_of(spectra: Spectra) -> str:
     data = data_of(spectra)
     return environment.from_string(_resource("explore.html")).render(
         data=data,
+        report=RunPaths(Path()).report,
         style=style,
         script=script,
         style_hash=_hash(style),

@@ -50,30 +50,35 @@ class Calibration:
             if described.get(WEIGHTS_HASH, weights) != weights:
                 log.warning("%s was fitted for another training of it: %s", path, again)
                 return cls()
-            tasks: Mapping[str, Any] = described["tasks"]
-            temperatures = {
-                name: float(fitted["temperature"])
-                for name, fitted in tasks.items()
-                if fitted.get("temperature") is not None
-            }
-            factors = {
-                name: IntervalFactors(
-                    _number(fitted["interval_factor"]),
-                    {
-                        label: _number(value)
-                        for label, value in fitted["by_class"].items()
-                        if value is not None
-                    },
-                    int(fitted["val"]),
-                )
-                for name, fitted in tasks.items()
-                if "interval_factor" in fitted
-            }
+            return cls.of(described)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(
                 f"{path} is no calibration ({type(error).__name__}: {error}): run specvit "
                 "evaluate again"
             ) from error
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> Self:
+        """Of what `specvit.evaluate.fitted_calibration` says. KeyError and others: not of that."""
+        tasks: Mapping[str, Any] = described["tasks"]
+        temperatures = {
+            name: float(fitted["temperature"])
+            for name, fitted in tasks.items()
+            if fitted.get("temperature") is not None
+        }
+        factors = {
+            name: IntervalFactors(
+                _number(fitted["interval_factor"]),
+                {
+                    label: _number(value)
+                    for label, value in fitted["by_class"].items()
+                    if value is not None
+                },
+                int(fitted["val"]),
+            )
+            for name, fitted in tasks.items()
+            if "interval_factor" in fitted
+        }
         return cls(temperatures, factors)
 
     def __bool__(self) -> bool:

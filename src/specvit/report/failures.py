@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from specvit.metrics.answers import labelled, scores_of, worst
-from specvit.metrics.classification import ClassScores
+from specvit.metrics.answers import labelled, worst
+from specvit.predictions import prob_columns
 from specvit.registry import survey_named
 from specvit.tasks import Task
 
@@ -35,21 +35,21 @@ class Failure:
     """The predicted redshift; None where the model predicts none."""
 
 
-def worst_failures(
-    frame: pd.DataFrame, task: Task, catalog: pd.DataFrame, count: int
-) -> list[Failure]:
-    """The mistakes that a model was most sure of; `catalog` is indexed by spectrum_id."""
-    rows, scores = labelled(frame, task), scores_of(frame, task)
-    chosen = worst(frame, task, count)
-    return [_failure(rows.iloc[i], task, scores, i, catalog) for i in chosen]
+def worst_rows(frame: pd.DataFrame, task: Task, count: int) -> pd.DataFrame:
+    """The mistakes that a model was most sure of, rows of its predictions."""
+    return labelled(frame, task).iloc[worst(frame, task, count)].reset_index(drop=True)
 
 
-def _failure(
-    row: pd.Series, task: Task, scores: object, index: int, catalog: pd.DataFrame
-) -> Failure:
+def described(rows: pd.DataFrame, task: Task, catalog: pd.DataFrame) -> list[Failure]:
+    """What a page says of mistakes, rows of predictions; `catalog` is indexed by spectrum_id."""
+    return [_failure(row, task, catalog) for _, row in rows.iterrows()]
+
+
+def _failure(row: pd.Series, task: Task, catalog: pd.DataFrame) -> Failure:
     origin = catalog.loc[row["spectrum_id"]]
-    if isinstance(scores, ClassScores):
-        said = f"{row[f'{task.name}_pred']} ({100 * scores.confidence[index]:.1f} %)"
+    if task.kind == "classification":
+        sure = row[prob_columns(task)].astype(float).max()
+        said = f"{row[f'{task.name}_pred']} ({100 * sure:.1f} %)"
         truth = str(row[f"{task.name}_true"])
         _, z, _, said_z = _known(row)
         if z is not None and said_z is not None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,18 +15,19 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from specvit.config.models import MAIN_NETWORK, Config
-from specvit.explain.kept import Relevance, read_relevance
-from specvit.io import atomic_open, read_parquet, write_text
+from specvit.explain.kept import Relevance
+from specvit.io import atomic_open, write_text
 from specvit.logs import get_logger, progress
 from specvit.metrics.definitions import METRICS, RANKING, headline
-from specvit.paths import SPLITS
+from specvit.paths import SPLITS, RunPaths
 from specvit.plot.axes import picture_svg, told_scales
 from specvit.report import provenance, tables
 from specvit.report.claims import Paper, check_claims
-from specvit.report.failures import Failure, worst_failures
+from specvit.report.failures import Failure, described, worst_rows
 from specvit.report.figures import Figure, Material, build, draw_panel
 from specvit.report.findings import findings
 from specvit.report.flow import Flow, follow
+from specvit.report.gathered import Gathered
 from specvit.report.grids import COLUMNS, grid_rows
 from specvit.report.names import OVERVIEW, TASK_NAMES, UNITS, benchmark_names, model_name
 from specvit.report.overview import draw_overview
@@ -54,17 +56,16 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 
 
-def write_report(config: Config, paper: Paper | None = None) -> None:
+def write_report(run: Gathered, paper: Paper | None = None) -> None:
     """Write report.html and figures/overview.png; with a paper, also what the run says of it.
 
     Raises DataError where an input is missing or the counts of spectra do not add up.
     """
     steps = ("counts", "pictures", "figures", "page")
+    material, config = run.material, run.material.config
     with progress("report", len(steps), "parts") as ticker, style():
         flow = follow(config)
         ticker.advance()
-        material = Material.read(config)
-        catalog = read_parquet(config.paths.catalog)
         pictures = _gallery(config)
         ticker.advance()
         overview = file_bytes(draw_overview(material, pictures[0]["examples"]), "png")
@@ -73,7 +74,7 @@ def write_report(config: Config, paper: Paper | None = None) -> None:
         figures = {figure.name: _inline(figure) for figure in build(material)}
         ticker.advance()
         page = _environment().from_string(_resource("report.html"))
-        context = _context(config, material, flow, catalog)
+        context = _context(run, flow)
         context |= {
             "paper": paper,
             "claims": check_claims(paper, material.metrics) if paper else [],
@@ -122,10 +123,8 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def _context(
-    config: Config, material: Material, flow: Flow, catalog: pd.DataFrame
-) -> dict[str, Any]:
-    metrics = material.metrics
+def _context(run: Gathered, flow: Flow) -> dict[str, Any]:
+    config, metrics, catalog = run.material.config, run.material.metrics, run.catalog
     alarms = [f"{model_name(one.model)} {one.doubt}" for one in flow.learned if one.doubt]
     for alarm in alarms:
         LOG.warning("%s", alarm)
@@ -134,6 +133,7 @@ def _context(
     return {
         "config": config,
         "title": title_of(config, catalog),
+        "explorer": RunPaths(Path()).explorer,
         "metrics": metrics,
         "css": _resource("report.css"),
         "simulated": _simulated(catalog),
@@ -153,7 +153,7 @@ def _context(
         "flow_sentence": _flow_sentence(flow),
         "alarms": alarms,
         "model_name": model_name,
-        "failures": list(_failures(config, material, catalog)),
+        "failures": list(_failures(run)),
         "revision": provenance.git_revision(),
         "versions": provenance.versions(),
         "machine": provenance.machine(),
@@ -284,21 +284,17 @@ def _gallery(config: Config) -> list[dict[str, Any]]:
     return parts
 
 
-def _failures(
-    config: Config, material: Material, catalog: pd.DataFrame
-) -> Iterator[dict[str, Any]]:
-    indexed = catalog.set_index("spectrum_id")
-    frame = material.predictions.test[MAIN_NETWORK]
-    plan, weights = material.predictions.plan, material.predictions.weights[MAIN_NETWORK]
-    relevance = read_relevance(config.paths.relevance(MAIN_NETWORK), plan, weights)
+def _failures(run: Gathered) -> Iterator[dict[str, Any]]:
+    config, frame = run.material.config, run.material.predictions.test[MAIN_NETWORK]
     titles = {"classification": "Wrong {}", "redshift": "Outliers in {} (|Δz| > 0.05)"}
-    for task in material.tasks("classification", "redshift"):
-        found = worst_failures(frame, task, indexed, config.report.examples)
+    for task in run.material.tasks("classification", "redshift"):
+        rows = worst_rows(frame, task, config.report.examples)
+        found = described(run.calibrated(MAIN_NETWORK, rows), task, run.catalog)
         wanted = {failure.spectrum_id: failure.shard for failure in found}
         drawn = read_drawn(config, config.render_of(MAIN_NETWORK), wanted)
         shown = []
         for i, f in enumerate(found):
-            looked = relevance.get((f.spectrum_id, task.name))
+            looked = run.relevance.get((f.spectrum_id, task.name))
             spectrum = _spectrum(config, f, drawn.get(f.spectrum_id), looked, f"{task.name}-{i}")
             shown.append({**asdict(f), **spectrum, "explained": looked is not None})
         yield {"title": titles[task.kind].format(TASK_NAMES[task.name]), "failures": shown}
