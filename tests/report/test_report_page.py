@@ -167,7 +167,7 @@ def test_nothing_sticks_out_on_a_phone(run, browser, width, scheme):
 @pytest.mark.browser
 def test_in_print_everything_is_open_and_dark_on_white(run, browser):
     # A4 without its margins, at 96 pixels an inch.
-    width = round((210 - 28) / 25.4 * 96)
+    width = round((210 - 20) / 25.4 * 96)
     context = browser.new_context(color_scheme="dark", viewport={"width": width, "height": 1000})
     page = context.new_page()
     page.goto(run.config.paths.report.as_uri())
@@ -186,10 +186,12 @@ def test_in_print_everything_is_open_and_dark_on_white(run, browser):
         "thead": ("display", "table-header-group"),
         "#table-headline_class": ("breakInside", "auto"),
         ".whole": ("breakInside", "avoid"),
-        "#appendix pre.configuration": ("columnCount", "4"),
+        "#appendix pre.configuration": ("columnCount", "5"),
     }
     for selector, (name, value) in styles.items():
         script = "(found, name) => getComputedStyle(found)[name]"
         assert page.locator(selector).first.evaluate(script, name) == value, selector
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    pages = len(re.findall(rb"/Type /Page\b(?!s)", page.pdf(format="A4")))
+    assert 6 <= pages <= 9
     context.close()

@@ -127,11 +127,21 @@ def hashes(config: Config) -> dict[str, str]:
     return found
 
 
+class _ShortLists(yaml.SafeDumper):
+    """YAML with lists of numbers and words on one line each, half as long."""
+
+    def represent_short(self, items: list[Any]) -> yaml.Node:
+        flat = all(not isinstance(item, (list, dict)) for item in items)
+        return self.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=flat)
+
+
+_ShortLists.add_representer(list, _ShortLists.represent_short)
+
+
 def configuration_yaml(config: Config) -> str:
     """The whole configuration as YAML: defaults, and what the recipe filled in, included."""
-    return yaml.safe_dump(
-        config.settled().model_dump(mode="json"), sort_keys=False, allow_unicode=True
-    )
+    settings = config.settled().model_dump(mode="json")
+    return yaml.dump(settings, Dumper=_ShortLists, sort_keys=False, allow_unicode=True)
 
 
 def stage_times(run: Path, names: Iterable[str]) -> list[StageTime]:

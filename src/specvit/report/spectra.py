@@ -22,9 +22,9 @@ from specvit.report.style import INK, MM, VIT_COLOUR
 from specvit.spectrum.grid import bin_centres
 
 BINS = 640  # as many as an eye can tell apart on a page
-WIDTH_MM = 150.0
+WIDTH_MM = 130.0
 # From bottom to top: the axis' labels, relevance where it is known, flux, a rim.
-LABELS_MM, RELEVANCE_MM, FLUX_MM, RIM_MM = 10.0, 8.0, 34.0, 1.4
+LABELS_MM, RELEVANCE_MM, FLUX_MM, RIM_MM = 9.0, 7.0, 27.0, 1.2
 FILL = "#56b4e9"
 WAVELENGTHS = dict(STRONG)
 # Those of each class that a spectrum of middling signal shows.
@@ -41,7 +41,12 @@ def draw_failure(failure: Failure, flux: Floats, grid: Grid, relevance: Relevanc
     heights = [FLUX_MM] if relevance is None else [FLUX_MM, RELEVANCE_MM]
     total = RIM_MM + sum(heights) + LABELS_MM
     canvas = Canvas(figsize=(WIDTH_MM * MM, total * MM))
-    margins = {"left": 0.1, "right": 0.995, "bottom": LABELS_MM / total, "top": 1 - RIM_MM / total}
+    margins = {
+        "left": 0.115,
+        "right": 0.995,
+        "bottom": LABELS_MM / total,
+        "top": 1 - RIM_MM / total,
+    }
     spec = {**margins, "hspace": 0.12, "height_ratios": heights}
     top, *below = canvas.subplots(len(heights), sharex=True, squeeze=False, gridspec_kw=spec)[:, 0]
     wave, binned = shown_flux(flux, grid)
@@ -101,7 +106,7 @@ def mark_lines(
         for ax in axes:
             ax.axvline(wave, color=colour, lw=0.7, ls="-" if top else (0, (3, 2)), alpha=0.6)
         # A name that would stand on the one before is left out; its line stays.
-        if wave - end > 0.022 * (high - low):
+        if wave - end > 0.025 * (high - low):
             axes[0].annotate(
                 name,
                 (wave, 1.0 if top else 0.0),
