@@ -174,7 +174,12 @@ def test_the_card_says_simulated_and_what_became_of_every_row(
     lost = 360 - len(kept)
     assert f"{lost} rows of the catalogue have no spectrum: " in text
     assert "no good pixel on the grid" in text
-    for words in ("`vit`: ", "| SDSS (simulated) | dr17 | none |", "seed 1 decides", "2 arcsec"):
+    for words in (
+        "`vit`: ",
+        "| SDSS (simulated) | dr17 | none | MIT |",
+        "seed 1 decides",
+        "2 arcsec",
+    ):
         assert words in text, words
     assert str(config.paths.root) not in text
 

@@ -213,9 +213,10 @@ def _rows_of_class(
             if values and model != VIT:
                 difference = entry["differences"][model]["class"][name][shown[0]]
                 signs.append(decided(shown[0], difference))
-        if any(isinstance(number, Number) for number in numbers):
-            label = f"{name} ({group['n']})" if not rows else ""
-            rows.append(ClaimRow((label, model_name(model), *numbers)))
+        if not any(isinstance(number, Number) for number in numbers):
+            numbers[0] = NOT_RUN
+        label = f"{name} ({group['n']})" if not rows else ""
+        rows.append(ClaimRow((label, model_name(model), *numbers)))
     if not signs:
         return rows
     verdict: Verdict = "no" if min(signs) < 0 else "undecided" if group["small"] else "yes"

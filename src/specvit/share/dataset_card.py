@@ -66,14 +66,15 @@ def dataset_card(config: Config, rows: Rows, published: Published) -> str:
     )
 
 
-def _surveys(published: Published) -> Iterator[tuple[str, str, str, int]]:
-    """Title, release, public server and number of spectra of each survey."""
+def _surveys(published: Published) -> Iterator[tuple[str, str, str, str, int]]:
+    """Title, release, public server, page with its terms, number of spectra of each survey."""
     known = collections()
     for (survey, release, is_simulated), number in sorted(published.surveys.items(), key=str):
         server = known[survey].settings.model_fields["base_url"].default
         named = server if isinstance(server, str) and not is_simulated else "none"
         title = f"{known[survey].title}{' (simulated)' if is_simulated else ''}"
-        yield title, release or "not named", named, number
+        terms = OWN_LICENCE.upper() if is_simulated else getattr(known[survey], "terms", None)
+        yield title, release or "not named", named, terms or "see the survey's own", number
 
 
 def _meaning(task: Task) -> str:

@@ -122,6 +122,8 @@ class Survey(Collection[S]):
 
     transfer_forms: ClassVar[tuple[str, ...]] = ("urls",)
     """What `specvit download --write-list` can write for it, the best first."""
+    terms: ClassVar[str | None] = None
+    """Page with the terms of its data, for whoever publishes them."""
 
     @property
     @abstractmethod

@@ -76,6 +76,7 @@ class Desi(Survey[DesiSettings]):
     name = "desi"
     title = "DESI"
     settings = DesiSettings
+    terms = "https://data.desi.lbl.gov/doc/acknowledgments/"
 
     def catalogue(self, settings: DesiSettings, fetch: Fetch) -> DesiCatalogue:
         """Open the redshift catalogue of all healpix coadds."""

@@ -128,6 +128,7 @@ class Lamost(Survey[LamostSettings]):
     name = "lamost"
     title = "LAMOST"
     settings = LamostSettings
+    terms = "http://www.lamost.org/policies/data_policy.html"
     # Of releases that are not public yet.
     token_variable = "SPECVIT_LAMOST_TOKEN"
 

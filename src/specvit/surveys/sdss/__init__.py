@@ -87,6 +87,7 @@ class Sdss(Survey[SdssSettings]):
     name = "sdss"
     title = "SDSS"
     settings = SdssSettings
+    terms = "https://www.sdss.org/collaboration/image-use-policy/"
     transfer_forms = ("rsync", "globus", "urls")
 
     def catalogue(self, settings: SdssSettings, fetch: Fetch) -> SdssCatalogue:
