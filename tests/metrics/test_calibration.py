@@ -10,7 +10,7 @@ import sklearn.metrics as sk
 from test_metric_values import class_scores, value_scores
 
 from specvit.metrics.calibration import (
-    MIN_FITTED,
+    LENT,
     IntervalFactors,
     calibrated,
     central_coverage,
@@ -143,12 +143,21 @@ def test_factors_by_predicted_class_mend_every_class_and_one_for_all_does_not():
         assert abs(covered(common, label) - 0.68) > 0.1
 
 
-def test_a_class_with_too_few_spectra_takes_the_common_factor():
-    val = two_classes(0)
-    assert (val.predicted_class == "GALAXY").sum() < MIN_FITTED
+def test_a_class_with_few_spectra_borrows_from_the_others():
+    """Ten quasars, spread as widely as quasars are, among 200 stars."""
+    stars, quasars = np.linspace(-1, 1, 200) / 3, np.linspace(-2, 2, 10)
+    true, ones = np.concatenate([stars, quasars]), np.ones(210)
+    classes = np.repeat(np.array(["STAR", "QSO"], dtype=object), [200, 10])
+    val = ValueScores(true, 0 * ones, -ones, ones, np.nan * ones, None, classes)
     factors = IntervalFactors.fit(val)
-    assert "GALAXY" not in factors.by_class
-    assert factors.of(val)[0] == factors.common == fit_interval_factor(val)
+    alone = fit_interval_factor(val.only(classes == "QSO"))
+    assert factors.common < 0.3 < factors.by_class["QSO"] < alone
+    # What it is: each quasar counts once, all stars together as LENT spectra, and one more is far.
+    weight = np.where(classes == "QSO", 1.0, LENT / 200)
+    inside = np.abs(true) <= factors.by_class["QSO"] + 1e-9
+    assert weight[inside].sum() >= 0.68 * (10 + LENT + 1)
+    closer = np.abs(true) < factors.by_class["QSO"] - 1e-9
+    assert weight[closer].sum() < 0.68 * (10 + LENT + 1)
     nobody_says = replace(val, predicted_class=None)
     assert IntervalFactors.fit(nobody_says).by_class == {}
     assert (factors.of(nobody_says) == factors.common).all()

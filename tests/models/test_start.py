@@ -71,11 +71,18 @@ def test_a_redshift_head_of_another_kind_is_left_and_one_number_keeps_its_unit(
 
 @torch.no_grad()
 def test_a_redshift_head_of_other_bins_is_left(tmp_path: Path) -> None:
-    save_model(tmp_path, build("class", "redshift"))
+    source = build("class", "redshift")
+    source.heads["class"].by_redshift.weight.fill_(1.0)
+    save_model(tmp_path, source)
+    same = build("class", "redshift")
+    start_from(same, tmp_path)
+    assert (same.heads["class"].by_redshift.weight == 1).all()
     model = build("class", "redshift", redshift={"bins": 32})
     start = start_from(model, tmp_path)
     assert start.taken == ("backbone", "class")
     assert "other bins" in start.left["redshift"]
+    # What the class owed to the other bins says nothing of these.
+    assert (model.heads["class"].by_redshift.weight == 0).all()
     assert model(pictures())["redshift"].shape == (2, 32)
 
 

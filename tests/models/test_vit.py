@@ -8,6 +8,7 @@ import torch
 from specvit.config.data import Grid, Render
 from specvit.config.learning import Model, RedshiftBins
 from specvit.models import LabelStats, build_model, encode
+from specvit.models.redshift import CELLS, Bins, Density
 from specvit.predictions import check_predictions, task_columns
 from specvit.tasks import tasks_of
 
@@ -71,6 +72,26 @@ def test_a_new_model_predicts_the_train_splits_own_shares_mean_and_scale():
     assert columns["class_prob_QSO"][0] == pytest.approx(0.08)
     assert columns["teff_pred"][0] == pytest.approx(5500)
     assert columns["teff_hi"][0] - columns["teff_pred"][0] == pytest.approx(800 * 0.9945, rel=2e-3)
+
+
+@torch.no_grad()
+def test_a_class_sees_the_redshifts_density_and_stellar_parameters_do_not():
+    model = build().eval()
+    x = pictures()
+    before = model(x)
+    head = model.heads["class"]
+    # Whatever is within 8 bins of z = 0 (x = 19.7 of 2,048) is a star.
+    head.by_redshift.weight[0, 2] = 100.0
+    density = Density.of(before["redshift"], Bins.of(model.settings.redshift))
+    there = density.mass[:, 2 * 8 * CELLS : 3 * 8 * CELLS].sum(dim=1)
+    after = model(x)
+    told = (after["class"] - before["class"])[:, 0]
+    assert told == pytest.approx(100 * torch.log1p(256 * there), rel=0.05)
+    assert torch.equal(after["class"][:, 1:], before["class"][:, 1:])
+    assert all(torch.equal(after[task], before[task]) for task in ("redshift", "teff"))
+    without = build(tasks_of(["class", "teff"]))
+    assert without.heads["class"].by_redshift is None
+    assert build(redshift_head="mse").heads["class"].by_redshift is None
 
 
 def test_the_loss_is_the_weighted_sum_of_means_over_spectra_with_a_label():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -20,7 +21,14 @@ from torch import Tensor, nn
 from specvit.config.data import Grid
 from specvit.config.learning import RedshiftBins
 from specvit.models.correlation import TokenLayout
-from specvit.models.heads import ClassificationHead, Head, RedshiftHead, RegressionHead
+from specvit.models.heads import (
+    ClassificationHead,
+    Head,
+    RedshiftHead,
+    RegressionHead,
+    answers,
+    windows_told,
+)
 from specvit.models.labels import LabelStats
 from specvit.models.redshift import Bins
 from specvit.tasks import Task, tasks_of
@@ -67,8 +75,12 @@ class Headed(nn.Module, ABC):
     def add_heads(self, description: Description, width: int, edges: NDArray[np.float64]) -> None:
         """Add heads for places side by side between these edges in ln(Angstrom), (places + 1,)."""
         bins = Bins.of(description.redshift)
-        layout, stats = layout_of(edges, bins), description.stats
-        heads = {task.name: _head(task, width, layout, bins, stats) for task in description.tasks}
+        layout, tasks = layout_of(edges, bins), description.tasks
+        windows = windows_told(tasks, description.redshift)
+        heads = {
+            task.name: _head(task, width, layout, bins, description.stats, windows)
+            for task in tasks
+        }
         self.heads = nn.ModuleDict(cast(dict[str, nn.Module], heads))
 
     @abstractmethod
@@ -81,8 +93,7 @@ class Headed(nn.Module, ABC):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Raw outputs of each head."""
-        pooled, places = self.tokens(x)
-        return {name: head(pooled, places) for name, head in self.heads.items()}
+        return answers(cast(Mapping[str, Head], self.heads), *self.tokens(x))
 
 
 class Network(Headed):
@@ -125,9 +136,11 @@ def layout_of(edges: NDArray[np.float64], bins: Bins) -> TokenLayout:
     return TokenLayout(1, places, 1, parts, torch.ones(1, 1, 1), cells)
 
 
-def _head(task: Task, width: int, layout: TokenLayout, bins: Bins, stats: LabelStats) -> Head:
+def _head(
+    task: Task, width: int, layout: TokenLayout, bins: Bins, stats: LabelStats, windows: int
+) -> Head:
     if task.kind == "classification":
-        return ClassificationHead(task, width, stats.counts[task.name])
+        return ClassificationHead(task, width, stats.counts[task.name], windows)
     if task.kind == "redshift":
         return RedshiftHead(task, width, layout, bins)
     return RegressionHead(task, width, stats.mean[task.name], stats.std[task.name])

@@ -18,8 +18,9 @@ from specvit.tasks import ALL_CLASSES
 
 # A temperature outside says that there is nothing to fit (all of val right, or no information).
 TEMPERATURES = (0.05, 20.0)
-MIN_FITTED = 50
-"""Spectra of val that a class needs for its own factor: coverage is then right to 0.07."""
+LENT = 5.0
+"""How many spectra of its own a class's factor counts all others of val as: 16 quasars among 100
+stars are no quarter sure of a factor, but know more of it than the stars do."""
 
 
 def soften(prob: Floats, temperature: float) -> Floats:
@@ -97,21 +98,26 @@ def central_coverage(pit: Floats, levels: Floats) -> Floats:
     return np.searchsorted(distance, levels / 2, side="right") / len(value)
 
 
-def fit_interval_factor(val: ValueScores) -> float:
+def fit_interval_factor(val: ValueScores, weights: Floats | None = None) -> float:
     """Factor on both sides of the 68 % interval that makes it hold 68 % of val's truths.
 
     The quantile of |true - pred| in units of the interval's side that it lies on: conformal
-    prediction with a normalised score (Lei et al. 2018, sec. 5.2). nan where nothing can be fitted.
+    prediction with a normalised score (Lei et al. 2018, sec. 5.2), each spectrum counted `weights`
+    times, (n,) (Tibshirani et al. 2019). nan where nothing can be fitted.
     """
     error = val.true - val.pred
     with np.errstate(invalid="ignore", divide="ignore"):
         side = np.where(error >= 0, val.high - val.pred, val.pred - val.low)
         score = np.abs(error) / side
-    score = score[~np.isnan(score)]
-    if len(score) == 0:
+    known = ~np.isnan(score)
+    if not known.any():
         return float("nan")
-    rank = min(int(np.ceil(COVERAGE * (len(score) + 1))), len(score))
-    factor = float(np.sort(score)[rank - 1])
+    order = np.argsort(score[known], kind="stable")
+    weight = np.ones(len(order)) if weights is None else weights[known][order]
+    # The spectrum to come counts as one more, beyond all others.
+    reached = weight.cumsum() >= COVERAGE * (weight.sum() + 1) - TINY
+    rank = int(reached.argmax()) if reached.any() else len(order) - 1
+    factor = float(score[known][order][rank])
     return factor if np.isfinite(factor) else float("nan")
 
 
@@ -134,27 +140,29 @@ class IntervalFactors:
 
     Over- and underconfidence differ by class, and one factor for all mends one class at the cost
     of another. By predicted class, since the true one is not known of a new spectrum (Mondrian
-    conformal prediction, Vovk et al. 2005, sec. 4.5).
+    conformal prediction, Vovk et al. 2005, sec. 4.5); the fewer spectra of a class val has, the
+    more the others speak for it (LENT).
     """
 
     common: float
-    """Fitted on all of val: for classes with too few spectra there; nan where there are none."""
+    """Fitted on all of val: for classes without a spectrum there; nan where there are none."""
     by_class: dict[str, float]
     val: int
     """Spectra of val with an interval."""
 
     @classmethod
     def fit(cls, val: ValueScores) -> IntervalFactors:
-        """Fit on the validation split; a class needs MIN_FITTED spectra for its own factor."""
+        """Fit on the validation split."""
         known = np.isfinite(val.low) & np.isfinite(val.high)
         classes = (
             val.predicted_class if val.predicted_class is not None else np.full(len(known), None)
         )
         by_class = {}
         for label in ALL_CLASSES:
-            rows = known & (classes == label)
-            if rows.sum() >= MIN_FITTED:
-                by_class[label] = fit_interval_factor(val.only(rows))
+            own = known & (classes == label)
+            if own.any():
+                lent = LENT / max((known & ~own).sum(), 1)
+                by_class[label] = fit_interval_factor(val, np.where(own, 1.0, lent))
         return cls(fit_interval_factor(val), by_class, int(known.sum()))
 
     def of(self, scores: ValueScores) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,10 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from specvit.config.data import Grid, Render
-from specvit.config.learning import Model
+from specvit.config.learning import Model, RedshiftBins
 from specvit.models.correlation import TemplateCorrelation, TokenLayout
 from specvit.models.labels import NO_CLASS, LabelStats, decode_classes
-from specvit.models.redshift import Bins, Density, negative_log_density
+from specvit.models.redshift import (
+    Bins,
+    Density,
+    negative_log_density,
+    window_count,
+    window_evidence,
+)
 from specvit.predictions import COVERAGE, prob_columns
 from specvit.tasks import Task
 
@@ -54,17 +61,24 @@ def small_linear(width: int, bias: Tensor) -> nn.Linear:
 
 
 class ClassificationHead(nn.Module):
-    """Cross-entropy over the task's labels; starts from the train split's class shares."""
+    """Cross-entropy over the task's labels; starts from the train split's class shares.
 
-    def __init__(self, task: Task, width: int, counts: list[int]) -> None:
+    Where the network gives a density of redshift too, the labels' weights also depend on it (see
+    `answers`): no star is at redshift 1, whatever its continuum looks like.
+    """
+
+    def __init__(self, task: Task, width: int, counts: list[int], windows: int = 0) -> None:
         super().__init__()
         self.task = task
         # One spectrum more of each class: the logarithm stays finite for a class not seen.
         shares = torch.tensor(counts, dtype=torch.float64) + 1
         self.linear = small_linear(width, torch.log(shares / shares.sum()))
+        self.by_redshift = nn.Linear(windows, len(counts), bias=False) if windows else None
+        if self.by_redshift is not None:
+            nn.init.zeros_(self.by_redshift.weight)
 
     def forward(self, pooled: Tensor, patches: Tensor) -> Tensor:
-        """Weights of the labels."""
+        """Weights of the labels, whatever the redshift."""
         return self.linear(pooled)  # type: ignore[no-any-return]
 
     def known(self, labels: Tensor) -> Tensor:
@@ -209,16 +223,44 @@ class ValueHead(RegressionHead):
         return output[:, 0], torch.ones_like(output[:, 0])
 
 
-def create_head(
+def answers(heads: Mapping[str, Head], pooled: Tensor, patches: Tensor) -> dict[str, Tensor]:
+    """Raw outputs of all heads by task, those of classes with what the redshift says of them."""
+    raw = {name: head(pooled, patches) for name, head in heads.items()}
+    densities = [raw[name] for name, head in heads.items() if isinstance(head, RedshiftHead)]
+    for name, head in heads.items():
+        if isinstance(head, ClassificationHead) and head.by_redshift is not None:
+            raw[name] = raw[name] + head.by_redshift(window_evidence(densities[0]))
+    return raw
+
+
+def windows_told(tasks: Sequence[Task], settings: RedshiftBins) -> int:
+    """Windows of the redshift's density that classes are told of; 0 without that task."""
+    told = any(task.kind == "redshift" for task in tasks)
+    return window_count(Bins.of(settings)) if told else 0
+
+
+def create_heads(
+    tasks: Sequence[Task],
+    width: int,
+    model: Model,
+    stats: LabelStats,
+    plots: tuple[Render, Grid, tuple[int, int]],
+) -> dict[str, Head]:
+    """Create each task's head, for tokens of this width from patches (height, width) of plots."""
+    windows = 0 if model.redshift_head == "mse" else windows_told(tasks, model.redshift)
+    return {task.name: _head(task, width, model, stats, plots, windows) for task in tasks}
+
+
+def _head(
     task: Task,
     width: int,
     model: Model,
     stats: LabelStats,
     plots: tuple[Render, Grid, tuple[int, int]],
+    windows: int,
 ) -> Head:
-    """Create the head of a task, for tokens of this width from patches (height, width) of plots."""
     if task.kind == "classification":
-        return ClassificationHead(task, width, stats.counts[task.name])
+        return ClassificationHead(task, width, stats.counts[task.name], windows)
     if task.kind == "redshift" and model.redshift_head != "mse":
         bins = Bins.of(model.redshift)
         correlated = model.redshift_head == "correlation"

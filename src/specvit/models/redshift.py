@@ -30,6 +30,8 @@ LEAST_PEAK = 0.01
 """Probability from which a second peak counts as one."""
 LEVELS = 65
 """Intervals tried between the two extreme ones that contain the prediction."""
+WINDOW = 8
+"""Bins that are taken together in what classes are told of a redshift."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,22 @@ def negative_log_density(weights: Tensor, x: Tensor, bins: Bins) -> Tensor:
     cell = (x * CELLS).long().clamp(0, bins.count * CELLS - 1)
     loss = functional.cross_entropy(log_density(weights), cell, reduction="none")
     return loss - math.log(CELLS)
+
+
+def window_count(bins: Bins) -> int:
+    """Windows of WINDOW bins that cover all bins."""
+    return math.ceil(bins.count / WINDOW)
+
+
+def window_evidence(weights: Tensor) -> Tensor:
+    """How much more probable each window of redshifts is than among equals: (n, windows), >= 0.
+
+    ln(1 + windows x probability): 0 where a redshift is not. Probabilities are those of the
+    weights (n, bins) themselves; what the spline adds is finer than a window.
+    """
+    share = functional.pad(torch.softmax(weights, dim=1), (0, -weights.shape[1] % WINDOW))
+    windows = share.view(len(share), -1, WINDOW).sum(dim=2)
+    return torch.log1p(windows.shape[1] * windows)
 
 
 @dataclass(frozen=True)

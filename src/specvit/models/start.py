@@ -16,6 +16,7 @@ from specvit.models.vit import SpecViT
 from specvit.plot import render_hash
 from specvit.tasks import Task
 
+BY_REDSHIFT = "by_redshift"
 OF_THE_BACKBONE = ("backbone", "backbone_args")
 
 
@@ -63,7 +64,7 @@ def start_from(model: SpecViT, name: str | Path) -> Start:
             continue
         if isinstance(model.heads[task.name], RegressionHead):
             _take_units(model, source, task.name)
-        model.heads[task.name].load_state_dict(source.heads[task.name].state_dict())
+        _take_head(model, source, task)
         taken.append(task.name)
     return Start(str(name), sha256_file(folder / WEIGHTS), tuple(taken), left)
 
@@ -95,6 +96,16 @@ def _unfit(task: Task, settings: Model, source: SpecViT) -> str | None:
     if task.kind == "redshift" and settings.redshift != source.settings.redshift:
         return f"the other has other bins ({source.settings.redshift!r})"
     return None
+
+
+def _take_head(model: SpecViT, source: SpecViT, task: Task) -> None:
+    """Take a head's weights; of what a class owes to the redshift, only if that head is taken."""
+    mine, theirs = model.heads[task.name], source.heads[task.name].state_dict()
+    redshift = next((one for one in model.tasks if one.kind == "redshift"), None)
+    if redshift is None or _unfit(redshift, model.settings, source) is not None:
+        own = {name: value for name, value in mine.state_dict().items() if BY_REDSHIFT in name}
+        theirs = {name: value for name, value in theirs.items() if BY_REDSHIFT not in name} | own
+    mine.load_state_dict(theirs)
 
 
 def _take_units(model: SpecViT, source: SpecViT, task: str) -> None:

@@ -23,7 +23,7 @@ from specvit.models.vit import SpecViT
 from specvit.tasks import tasks_of
 
 WEIGHTS, SETTINGS = "model.safetensors", "model.json"
-FORMAT = 2
+FORMAT = 3
 
 
 def save_model(

@@ -19,7 +19,7 @@ from specvit.config.learning import Model
 from specvit.errors import ConfigError
 from specvit.logs import get_logger
 from specvit.models.backbone import create_backbone
-from specvit.models.heads import Columns, Head, RedshiftHead, create_head
+from specvit.models.heads import Columns, Head, RedshiftHead, answers, create_heads
 from specvit.models.labels import LabelStats
 from specvit.tasks import TASKS, Task
 
@@ -51,8 +51,7 @@ class SpecViT(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(channels) * WHITE, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(channels) * WHITE, persistent=False)
         self._width, patch = self._tokens_checked()
-        plots = (render, grid, patch)
-        heads = {task.name: create_head(task, self._width, model, stats, plots) for task in tasks}
+        heads = create_heads(tasks, self._width, model, stats, (render, grid, patch))
         self.heads = nn.ModuleDict(cast(dict[str, nn.Module], heads))
         self._frozen = False
 
@@ -95,8 +94,8 @@ class SpecViT(nn.Module):
         """Raw float32 outputs by task of what `tokens` gives."""
         # Heads are a hundredth of the work; in bfloat16 the bins' weights would lose precision.
         with torch.autocast(pooled.device.type, enabled=False):
-            pooled, patches = pooled.float(), patches.float()
-            return {name: head(pooled, patches) for name, head in self.heads.items()}
+            heads = cast(Mapping[str, Head], self.heads)
+            return answers(heads, pooled.float(), patches.float())
 
     @property
     def width(self) -> int:

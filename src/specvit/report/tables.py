@@ -8,7 +8,6 @@ from typing import Any
 
 from specvit.config.experiments import Experiment
 from specvit.io import csv_text, write_text
-from specvit.metrics.calibration import MIN_FITTED
 from specvit.metrics.definitions import HEADLINE, METRICS, RANKING
 from specvit.metrics.definitions import headline as headline_metrics
 from specvit.report.names import TASK_NAMES, model_name
@@ -156,9 +155,8 @@ def _intervals(metrics: dict[str, Any], task: str) -> Table:
     caption = (
         "Calibration of the predicted distributions on the test split, by the catalogue's class, "
         "before and after a fit on the validation split: a factor on the 68 % interval for each "
-        f"predicted class with at least {MIN_FITTED} validation spectra (for others the common "
-        "one, shown for all), and a map of cumulative probabilities for the PIT (Kuleshov et al. "
-        "2018). PIT distance: Kolmogorov-Smirnov distance from the uniform law. "
+        "predicted class (where validation has few of it, from the others too), and a map of "
+        "cumulative probabilities for the PIT (Kuleshov et al. 2018). PIT distance: Kolmogorov-Smirnov distance from the uniform law. "
     )
     heading = f"{TASK_NAMES[task].capitalize()}: calibration"
     return make_table(f"calibration_{task}", heading, caption + note(metrics), columns, rows)
