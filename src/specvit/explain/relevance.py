@@ -119,7 +119,8 @@ def attention_maps(network: SpecViT) -> Iterator[list[Tensor]]:
 def _seen(network: SpecViT, task: Task, attention: Tensor) -> Tensor:
     """Share of each of the last layer's tokens in what a head sees, (n, tokens).
 
-    The head of redshift reads all patches alike, the others the pooled token.
+    The head of redshift reads all patches alike, the others the pooled token (what a class owes to
+    the redshift's density is left out).
     """
     share = attention.new_zeros(len(attention), attention.shape[-1])
     if task.kind != "redshift" and getattr(network.backbone, "global_pool", "") == "token":
