@@ -156,7 +156,8 @@ def _intervals(metrics: dict[str, Any], task: str) -> Table:
         "Calibration of the predicted distributions on the test split, by the catalogue's class, "
         "before and after a fit on the validation split: a factor on the 68 % interval for each "
         "predicted class (where validation has few of it, from the others too), and a map of "
-        "cumulative probabilities for the PIT (Kuleshov et al. 2018). PIT distance: Kolmogorov-Smirnov distance from the uniform law. "
+        "cumulative probabilities for the PIT (Kuleshov et al. 2018). PIT distance: "
+        "Kolmogorov-Smirnov distance from the uniform law. "
     )
     heading = f"{TASK_NAMES[task].capitalize()}: calibration"
     return make_table(f"calibration_{task}", heading, caption + note(metrics), columns, rows)
