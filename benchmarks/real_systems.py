@@ -48,7 +48,7 @@ IMAGENET_BACKBONE = "vit_small_patch14_dinov2"
 PRESET = Path(__file__).parents[1] / "workflow/configs/published.yaml"
 """Whose first experiment is the paper's recipe."""
 # The same recipe for the networks that start from weights; one that starts from none needs longer.
-SCRATCH_EPOCHS = 4
+SCRATCH_EPOCHS = 2
 """Times the epochs of fine-tuning."""
 
 
