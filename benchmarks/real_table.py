@@ -160,7 +160,8 @@ def markdown(result: Mapping[str, Any], titles: Mapping[str, str], ours: str) ->
     spectra = result["spectra"]
     groups = spectra["by_class_and_survey"].items()
     told = ", ".join(f"{count['spectra']} {name}" for name, count in groups)
-    types = ", ".join(f"{count} {name}" for name, count in spectra["stellar_types"].items())
+    found = spectra["stellar_types"]
+    types = ", ".join(f"{found[name]} {name}" for name in TYPES if name in found)
     lines += [
         "",
         f"{spectra['all']} spectra of {spectra['objects']} objects ({told}; stars of known type: "

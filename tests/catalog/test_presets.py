@@ -87,7 +87,7 @@ def test_the_small_ablation_differs_from_the_published_one_in_network_rate_and_p
         one, other = (config.variant(name) for config in (whole, small))
         assert other.model.redshift_head == one.model.redshift_head
         assert other.render[0].mode == one.render[0].mode
-        assert (other.train.epochs, other.train.lr) == (10, 1e-3)
+        assert (other.train.epochs, other.train.lr) == (6, 1e-3)
         same = ["weight_decay", "loss_weights"]
         same += ["batch_size", "layer_decay"] * (name != "vit")  # there: by each one's start
         for key in same:
