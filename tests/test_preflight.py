@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from specvit.config import Config, merge, validate
-from specvit.io import write_parquet
+from specvit.io import write_json, write_parquet
 from specvit.preflight import SPECTRUM_BYTES, look, sample_bytes
 from specvit.shards.sample import Drawing
 from specvit.surveys.read import read_spectrum
@@ -81,6 +81,20 @@ def test_what_is_missing_is_told_where_it_is_needed(
     (problem,) = look(config).problems
     assert said in problem
     assert look(config, **{part: False}).problems == []
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [({"format": 2}, "has format 2, this version"), ({"kernel": "rbf"}, "does not describe a net")],
+)
+def test_a_network_to_start_from_that_cannot_be_read_is_told(
+    tmp_path: Path, told: dict[str, Any], said: str
+) -> None:
+    """Not after the spectra are fetched and drawn."""
+    write_json(tmp_path / "model" / "model.json", told)
+    over = {"model": {"init": str(tmp_path / "model")}}
+    (problem,) = look(config_of(tmp_path, over)).problems
+    assert problem.startswith(f"model.init: {tmp_path}/model/model.json {said}")
 
 
 def test_gpus_are_missed_where_the_jobs_run(

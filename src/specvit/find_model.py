@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import specvit
 from specvit.config.models import MAIN_NETWORK
-from specvit.errors import DataError
+from specvit.errors import DataError, on_one_line
+from specvit.io import read_json
 from specvit.paths import RunPaths
 
 RELEASED = Path(specvit.__file__).parent / "released"
 DEFAULT = "sky"
-FILES = ("model.json", "training.json")
+SETTINGS = "model.json"
+FILES = (SETTINGS, "training.json")
 """A folder with one of these is a model's."""
+FORMAT = 3
+"""Of a network's settings and weights."""
 
 
 def released() -> list[str]:
     """Names of the models that specvit brings."""
-    return sorted(path.parent.name for path in RELEASED.glob("*/model.json"))
+    return sorted(path.parent.name for path in RELEASED.glob(f"*/{SETTINGS}"))
 
 
 def model_folder(name: str | Path | None = None) -> Path:
@@ -41,7 +46,21 @@ def model_folder(name: str | Path | None = None) -> Path:
     others = [str(one.parent) for file in FILES for one in sorted(path.glob(f"models/*/{file}"))]
     if others:
         raise DataError(f"{main} is not trained yet; there are {', '.join(dict.fromkeys(others))}")
-    raise DataError(f"{path} is neither a run nor a model: it has no models/ and no model.json")
+    raise DataError(f"{path} is neither a run nor a model: it has no models/ and no {SETTINGS}")
+
+
+def network_described(folder: Path) -> dict[str, Any]:
+    """What the settings in a network's folder say. Raises DataError unless they are of FORMAT."""
+    path = folder / SETTINGS
+    settings = read_json(path)
+    if not isinstance(settings, dict) or "format" not in settings:
+        raise DataError(f"{path} does not describe a network of specvit: train again")
+    if settings["format"] != FORMAT:
+        raise DataError(
+            f"{path} has format {on_one_line(settings['format'], 20)}, this version of specvit "
+            f"reads {FORMAT}: train again, or use the version that wrote it"
+        )
+    return settings
 
 
 def _released(name: str, otherwise: str) -> Path:

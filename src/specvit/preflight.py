@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from specvit.config import Config
 from specvit.errors import DataError
-from specvit.find_model import model_folder
+from specvit.find_model import model_folder, network_described
 from specvit.tasks import CLASSES, TASKS
 
 SPECTRUM_BYTES = 80_000
@@ -85,7 +85,7 @@ def _missing_weights(config: Config) -> Iterator[str]:
             yield f"model.weights: there is no file {path}"
     for name in sorted({model.init for model in models if model.init is not None}):
         try:
-            model_folder(name)
+            network_described(model_folder(name))
         except DataError as error:
             yield f"model.init: {error}"
 

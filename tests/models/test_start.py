@@ -15,24 +15,29 @@ from specvit.errors import ConfigError, DataError
 from specvit.io import sha256_file
 from specvit.models import LabelStats, SpecViT, build_model, load_model, save_model
 from specvit.models.start import start_from
-from specvit.tasks import tasks_of
+from specvit.tasks import ALL_CLASSES, tasks_of
 
 SMALL = {"patch_size": 8, "depth": 1, "embed_dim": 32, "num_heads": 2}
 RENDER = Render(size=32, rows=4)
 
 
 def build(
-    *tasks: str, render: Render = RENDER, feh: tuple[float, float] = (0.0, 1.0), **model: Any
+    *tasks: str,
+    render: Render = RENDER,
+    feh: tuple[float, float] = (0.0, 1.0),
+    nothing: bool = False,
+    **model: Any,
 ) -> SpecViT:
     """A network whose weights differ from those of every other that this makes."""
     settings = {"pretrained": False, "backbone_args": SMALL, "redshift": {"bins": 16}, **model}
     stats = LabelStats(
-        counts={"class": [3, 2, 1], "stellar_type": [1] * 7},
+        counts={"class": [3, 2, 1, 1][: 4 if nothing else 3], "stellar_type": [1] * 7},
         mean={"redshift": 1.0, "feh": feh[0]},
         std={"redshift": 0.5, "feh": feh[1]},
         range={"redshift": (0.0, 3.0)},
     )
-    return build_model(Model(**settings), tasks_of(list(tasks)), render, stats, Grid()).eval()
+    known = tasks_of(list(tasks), {"class": ALL_CLASSES} if nothing else None)
+    return build_model(Model(**settings), known, render, stats, Grid()).eval()
 
 
 def pictures() -> torch.Tensor:
@@ -84,6 +89,14 @@ def test_a_redshift_head_of_other_bins_is_left(tmp_path: Path) -> None:
     # What the class owed to the other bins says nothing of these.
     assert (model.heads["class"].by_redshift.weight == 0).all()
     assert model(pictures())["redshift"].shape == (2, 32)
+
+
+@pytest.mark.parametrize("nothing", [False, True])
+def test_a_class_head_of_other_labels_is_left(tmp_path: Path, nothing: bool) -> None:
+    save_model(tmp_path, build("class", "redshift", nothing=nothing))
+    start = start_from(build("class", "redshift", nothing=not nothing), tmp_path)
+    assert start.taken == ("backbone", "redshift")
+    assert start.left["class"].startswith("the other has other labels (STAR, GALAXY, QSO")
 
 
 @pytest.mark.parametrize(

@@ -116,8 +116,22 @@ def test_labels_of_another_version_are_refused(model, tmp_path):
     settings = json.loads(path.read_text())
     settings["labels"]["class"] = ["GALAXY", "QSO", "STAR"]
     path.write_text(json.dumps(settings))
-    with pytest.raises(DataError, match="another version of specvit"):
+    with pytest.raises(DataError, match="has other labels than this version of specvit"):
         load_model(tmp_path)
+
+
+def test_another_format_is_one_sentence_whatever_else_has_changed(model, tmp_path):
+    save_model(tmp_path, model)
+    path = tmp_path / "model.json"
+    settings = json.loads(path.read_text())
+    settings["model"]["a_key_that_is_gone"] = 1
+    path.write_text(json.dumps({**settings, "format": 2}))
+    with pytest.raises(DataError) as caught:
+        load_model(tmp_path)
+    assert str(caught.value) == (
+        f"{path} has format 2, this version of specvit reads 3: train again, or use the version "
+        "that wrote it"
+    )
 
 
 def test_settings_that_do_not_fit_the_weights_are_refused(model, tmp_path):

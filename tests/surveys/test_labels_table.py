@@ -117,6 +117,14 @@ def test_rows_are_found_by_other_names_and_in_parquet(spectra: Path, key: str) -
         ("path,class\na.fits,Star\n", "class = 'Star' of a.fits must be STAR, GALAXY, QSO, NONE,"),
         ("path,z\na.fits,1\nb.fits,0.1?\n", "z = '0.1?' of b.fits must be a number"),
         ("path,z\na.fits,inf\n", "z = 'inf' of a.fits must be a number, or empty (1 of 1 rows"),
+        ("path,z\na.fits,-5\n", "z = '-5' of a.fits must be between -1 and 20, or empty"),
+        ("path,ra,dec\na.fits,12,170.5\n", "dec = '170.5' of a.fits must be between -90 and 90"),
+        ("path,z\n" + "a" * 9999 + "," + "?" * 9999, "?' of aaa"),
+        (
+            "path,z" + "".join(f",c{n}" for n in range(999)) + "\n",
+            "unknown column c0, c1,",
+        ),
+        ("identity,z\n" + f"{'a' * 9999},1\n" * 2, "identity are there twice, the first: 'aaa"),
     ],
 )
 def test_a_mistake_in_the_table_is_a_sentence(tmp_path: Path, text: str, said: str) -> None:
@@ -126,6 +134,7 @@ def test_a_mistake_in_the_table_is_a_sentence(tmp_path: Path, text: str, said: s
         Labels(path)
     assert str(path) in str(caught.value)
     assert said in str(caught.value)
+    assert len(str(caught.value)) < 800
 
 
 def test_rows_of_other_files_are_counted_unless_all_are(spectra: Path, caplog) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from forked import ended, fork, run_ranks
 from made_shards import TINY, plan_of, write_shards
@@ -219,6 +220,16 @@ def test_a_state_that_does_not_fit_is_refused_in_words(configure: Configure, mon
     saved["fits"]["ranks"], saved["format"] = 1, 0
     torch.save(saved, folder / "last.pt")
     with pytest.raises(TrainingError, match="has format 0"):
+        train(config)
+    saved["format"] = checkpoint.FORMAT
+    torch.save(saved, folder / "last.pt")
+    weights = safetensors.torch.load_file(folder / "best.safetensors")
+    weights["heads.class.gone.weight"] = torch.zeros(1)
+    safetensors.torch.save_file(weights, folder / "best.safetensors")
+    with pytest.raises(TrainingError, match=r"another network .*class.gone.weight.*--fresh"):
+        train(config)
+    (folder / "best.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(TrainingError, match=r"best.safetensors is not readable.*--fresh"):
         train(config)
     (folder / "last.pt").write_bytes(b"PK\3\4 nonsense")
     with pytest.raises(TrainingError, match=r"not a readable checkpoint.*--fresh"):

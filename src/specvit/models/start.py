@@ -91,6 +91,9 @@ def _unfit(task: Task, settings: Model, source: SpecViT) -> str | None:
     """Why the head of a task cannot be taken; None where it can."""
     if task.name not in source.heads:
         return "the other has none"
+    theirs = next(one for one in source.tasks if one.name == task.name)
+    if theirs.labels != task.labels:
+        return f"the other has other labels ({', '.join(theirs.labels)})"
     if task.kind == "redshift" and settings.redshift_head != source.settings.redshift_head:
         return f"the other has another (redshift_head: {source.settings.redshift_head})"
     if task.kind == "redshift" and settings.redshift != source.settings.redshift:

@@ -17,13 +17,13 @@ import specvit
 from specvit.config.data import Grid, Render
 from specvit.config.learning import Model
 from specvit.errors import DataError
-from specvit.io import atomic_open, read_json, sha256_file, write_json
+from specvit.find_model import FORMAT, SETTINGS, network_described
+from specvit.io import atomic_open, sha256_file, write_json
 from specvit.models.labels import LabelStats
 from specvit.models.vit import SpecViT
 from specvit.tasks import tasks_of
 
-WEIGHTS, SETTINGS = "model.safetensors", "model.json"
-FORMAT = 3
+WEIGHTS = "model.safetensors"
 
 
 def save_model(
@@ -67,11 +67,9 @@ def save_model(
 def load_model(folder: Path) -> SpecViT:
     """Read what `save_model` wrote, in evaluation mode. Raises DataError where it is not whole."""
     path = folder / WEIGHTS
-    settings = read_json(folder / SETTINGS)
+    settings = network_described(folder)
     if not path.is_file():
         raise DataError(f"{path} does not exist")
-    if not isinstance(settings, dict):
-        raise DataError(f"{folder / SETTINGS} does not describe a model of specvit: train again")
     if settings.get("weights_sha256") != sha256_file(path):
         raise DataError(f"{path} does not belong to {folder / SETTINGS}: their hashes differ")
     try:
@@ -81,10 +79,10 @@ def load_model(folder: Path) -> SpecViT:
         stats = LabelStats.from_dict(settings["label_stats"])
         tasks = tasks_of(settings["tasks"], settings["labels"])
         labels = {task.name: list(task.labels) for task in tasks}
-        if settings["format"] != FORMAT or labels != settings["labels"]:
+        if labels != settings["labels"]:
             raise DataError(
-                f"{folder / SETTINGS} was written by another version of specvit "
-                f"({settings['versions']['specvit']}): train again or use that version"
+                f"{folder / SETTINGS} has other labels than this version of specvit knows: train "
+                f"again, or use the version that wrote it ({settings['versions']['specvit']})"
             )
         model = SpecViT(config, tasks, render, stats, grid, pretrained=False)
         model.load_state_dict(safetensors.torch.load_file(path))

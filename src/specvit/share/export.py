@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from specvit.errors import ConfigError, DataError
+from specvit.find_model import SETTINGS
 from specvit.io import atomic_open, read_json, write_json, write_text
-from specvit.models.store import SETTINGS, WEIGHTS, load_model
+from specvit.models.store import WEIGHTS, load_model
 from specvit.novelty import NAME as NOVELTY
 from specvit.share.card import card_of
 from specvit.share.timm_folder import write_backbone

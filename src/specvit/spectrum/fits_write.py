@@ -62,11 +62,14 @@ class Table:
         self.name = name
         self.columns = [column.split() for column in columns.split(",")]
         self.dtype = np.dtype([_field(*column[:2]) for column in self.columns])
+        self._logical = [name for name, form, *_ in self.columns if form.endswith("L")]
         self._header = lru_cache(maxsize=256)(self._new_header)
 
     def hdu(self, rows: int, values: Mapping[str, Any]) -> bytes:
-        """Return header and data of so many rows; a column without a value is 0 or blank."""
+        """Return header and data of so many rows; a column without a value is 0, F or blank."""
         data = np.zeros(rows, self.dtype)
+        for name in self._logical:
+            data[name] = b"F"  # a 0 would be neither true nor false, of which astropy warns
         for name in values.keys() & (self.dtype.fields or {}).keys():
             kind, value = self.dtype[name], values[name]
             data[name] = _text(value, kind.itemsize) if kind.kind == "S" else value

@@ -12,15 +12,17 @@ import errno
 import pickle
 import random
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
-from specvit.errors import TrainingError
+from specvit.errors import TrainingError, on_one_line
 from specvit.io import atomic_open
 
 FORMAT = 2
@@ -89,8 +91,33 @@ def save_weights(folder: Path, network: nn.Module) -> None:
 
 
 def load_weights(folder: Path, network: nn.Module) -> None:
-    """Put the weights of the best epoch into a network."""
-    network.load_state_dict(safetensors.torch.load_file(folder / BEST))
+    """Put the weights of the best epoch into a network. Raises TrainingError, see `check_same`."""
+    path = folder / BEST
+    try:
+        weights = safetensors.torch.load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(
+            f"{path} is not readable ({on_one_line(error)}): start anew with specvit train --fresh"
+        ) from error
+    check_same(path, weights, network)
+    network.load_state_dict(weights)
+
+
+def check_same(path: Path, weights: Mapping[str, torch.Tensor], network: nn.Module) -> None:
+    """Raise TrainingError unless the weights in a file are those of such a network.
+
+    The settings may be the same and the network not: another version of specvit built it.
+    """
+    theirs, ours = (
+        {name: value.shape for name, value in state.items()}
+        for state in (weights, network.state_dict())
+    )
+    if theirs != ours:
+        odd = min(name for name in theirs.keys() | ours if theirs.get(name) != ours.get(name))
+        raise TrainingError(
+            f"{path} is of another network than this version of specvit builds ({odd} differs): "
+            "finish with the version that began, or start anew with specvit train --fresh"
+        )
 
 
 def generator_states() -> dict[str, Any]:

@@ -38,6 +38,8 @@ from specvit.plan import KEY
 from specvit.predictions import WEIGHTS_HASH
 from specvit.shards.subset import Subset
 from specvit.train.checkpoint import (
+    LAST,
+    check_same,
     generator_states,
     load_checkpoint,
     load_weights,
@@ -199,6 +201,7 @@ class Run:
         self.earlier_seconds = state["seconds"]
         self.meter.load_state_dict(state["meter"])
         if not self.finished:
+            check_same(self.checkpoints / LAST, state["stepper"]["model"], self.model)
             self.stepper.load_state_dict(state["stepper"])
             mine = state["ranks"][self.ranks.rank]
             self.new_bad = mine["bad"]

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from sky_helpers import SPECOBJ
+from sky_helpers import SPECOBJ, sdss_path
+from test_sky_bytes import desi_paths
 
+from specvit.surveys.sdss.paths import RELEASES, plate_of
 from specvit.surveys.simulated.observations import DEAD_FIBER, PROGRAMS, of_program
 from specvit.surveys.simulated.sdss_files import CATALOGUE, SUMMARY
 
@@ -25,6 +27,9 @@ def opened(data: bytes) -> fits.HDUList:
         warnings.simplefilter("error")
         hdus = fits.open(io.BytesIO(data), lazy_load_hdus=False)
         hdus.verify("exception")
+        for hdu in hdus:
+            for column in hdu.columns if isinstance(hdu, fits.BinTableHDU) else ():
+                assert len(hdu.data[column.name]) == len(hdu.data)
     return hdus
 
 
@@ -99,6 +104,11 @@ def test_every_file_passes_astropys_verification(sky):
     for number in range(0, 200, 20):
         opened(sky.lamost.spectrum(number, "dr10"))
     opened(sky.read(SPECOBJ))
+    fields = RELEASES["dr20"]
+    opened(sky.sdss.lite(0, fields))
+    plate, _ = plate_of(sdss_path(sky.universe.sdss[0]))
+    for path in (fields.catalogue, fields.stars, plate, *desi_paths(sky)[:2]):
+        opened(sky.read(path))
 
 
 def test_both_layouts_and_both_names_of_the_snr_are_there(sky):

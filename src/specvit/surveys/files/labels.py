@@ -23,6 +23,8 @@ from specvit.tasks import ALL_CLASSES, NONE
 KEYS = ("path", "spectrum_id", "identity")
 TEXTS = ("class", "subclass")
 NUMBERS = ("z", "z_err", "snr", "ra", "dec", *STELLAR_LABELS)
+RANGES = {"z": (-1, 20), "ra": (0, 360), "dec": (-90, 90)}
+"""What a number can be at all: columns in a wrong order often are beyond."""
 SHOWN = 5  # names of files that are not there
 
 log = get_logger(__name__)
@@ -44,7 +46,7 @@ class Labels:
             names = names.map(lambda text: PurePosixPath(text).as_posix() if text else text)
         for wrong, why in ((names == "", "are empty"), (names.duplicated(), "are there twice")):
             if wrong.any():
-                first = names[wrong].iloc[0]
+                first = on_one_line(names[wrong].iloc[0])
                 raise DataError(
                     f"{path}: {wrong.sum()} of {len(names)} cells of column {self._key} {why}, the "
                     f"first: {first!r}"
@@ -61,7 +63,11 @@ class Labels:
         if name in NUMBERS:
             values = pd.to_numeric(texts, errors="coerce").to_numpy(np.float64)
             self._refuse(name, texts, (texts != "") & ~np.isfinite(values), "a number")
-            return numbers(values)
+            known = numbers(values)
+            low, high = RANGES.get(name, (-np.inf, np.inf))
+            wrong = (texts != "") & ((known < low) | (known > high))
+            self._refuse(name, texts, wrong, f"between {low:g} and {high:g}")
+            return known
         if name == "class":
             self._refuse(name, texts, ~texts.isin(("", *ALL_CLASSES)), ", ".join(ALL_CLASSES))
             self._nothing = (texts == NONE).to_numpy()
@@ -71,9 +77,10 @@ class Labels:
     def _refuse(self, name: str, texts: pd.Series[str], wrong: pd.Series[bool], right: str) -> None:
         if wrong.any():
             first = int(wrong.to_numpy().argmax())
+            said, of = on_one_line(texts.iloc[first]), on_one_line(self._names[first])
             raise DataError(
-                f"{self._path}: {name} = {texts.iloc[first]!r} of {self._names[first]} must be "
-                f"{right}, or empty ({wrong.sum()} of {len(texts)} rows are wrong)"
+                f"{self._path}: {name} = {said!r} of {of} must be {right}, or empty ({wrong.sum()} "
+                f"of {len(texts)} rows are wrong)"
             )
 
     def over(self, columns: Columns) -> Columns:
@@ -106,7 +113,7 @@ class Labels:
         if not self._used.any():
             raise DataError(
                 f"no row of {self._path} is of a file that can be read: the first row has the "
-                f"{self._key} {self._names[0]}, the first file {self._first}"
+                f"{self._key} {on_one_line(self._names[0])}, the first file {self._first}"
             )
         log.info(
             "%s: %d of %d rows used; %d files have no row and keep what their headers say",
@@ -119,7 +126,7 @@ class Labels:
             (left[known], "of files that are refused"),
         ):
             if len(names):
-                shown = ", ".join(names[:SHOWN]) + ", ..." * (len(names) > SHOWN)
+                shown = ", ".join(map(on_one_line, names[:SHOWN])) + ", ..." * (len(names) > SHOWN)
                 log.warning("%s: %d rows are %s: %s", self._path, len(names), why, shown)
 
 
@@ -143,13 +150,14 @@ def _key_of(table: pd.DataFrame, path: Path) -> str:
     unknown = [name for name in columns if name not in known]
     if unknown:
         raise DataError(
-            f"{path}: unknown column {', '.join(map(str, unknown))}; known are {', '.join(known)}"
+            f"{path}: unknown column {on_one_line(', '.join(map(str, unknown)))}; known are "
+            f"{', '.join(known)}"
         )
     keys = [name for name in KEYS if name in columns]
     if len(keys) != 1 or len(set(columns)) != len(columns) or len(columns) == 1:
         raise DataError(
             f"{path} must have one of the columns {', '.join(KEYS)}, and labels beside it, each "
-            f"column once; it has {', '.join(columns)}"
+            f"column once; it has {on_one_line(', '.join(columns))}"
         )
     if table.empty:
         raise DataError(f"{path} has no rows")
