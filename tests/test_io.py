@@ -11,8 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from specvit.errors import DataError, MachineError
+from specvit.errors import DataError, LockedError, MachineError
 from specvit.io import (
+    atomic_folder,
     atomic_open,
     csv_text,
     read_json,
@@ -40,6 +41,76 @@ def test_a_full_disk_is_said_in_words(tmp_path: Path) -> None:
         handle.write(b"part")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("file/x.json", "file is no folder"),
+        ("file/a/x.json", "file is no folder"),
+        ("folder", "Is a directory"),
+        ("n" * 300, "File name too long"),
+        ("loop/x.json", "loop is no folder"),
+    ],
+)
+def test_a_path_that_something_else_is_in_the_way_of_is_a_sentence(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(MachineError) as caught:
+        write_json(tmp_path / name, 1)
+    assert str(caught.value).startswith(f"cannot write {tmp_path / name}: ")
+    assert said in str(caught.value)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def make(folder: Path, text: str) -> None:
+    with atomic_folder(folder) as whole:
+        (whole / "made").write_text(text)
+
+
+@pytest.mark.parametrize("name", ["new", "empty", "link", "dangling"])
+def test_a_folder_is_whole_or_absent_wherever_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    folder = Path(name)
+    with pytest.raises(RuntimeError), atomic_folder(folder) as whole:
+        (whole / "made").write_text("half")
+        raise RuntimeError
+    assert not (folder / "made").exists()
+    make(folder, "whole")
+    assert (folder / "made").read_text() == "whole"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_two_cannot_make_one_folder_and_a_killed_one_is_cleaned_up(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = tmp_path / f".x.{socket.gethostname()}-{dead.pid}.tmp"
+    (left / "part").mkdir(parents=True)
+    found = pytest.raises(MachineError, match=r"cannot write .*x: Directory not empty")
+    with found, atomic_folder(tmp_path / "x"):
+        assert not left.exists()
+        (tmp_path / "x").mkdir()
+        (tmp_path / "x" / "made").write_text("by one on another machine")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    other = tmp_path / f".y.{socket.gethostname()}-{os.getppid()}.tmp"
+    other.mkdir()
+    with pytest.raises(LockedError, match=f"is being made by process {os.getppid()}: wait"):
+        make(tmp_path / "y", "too")
+    assert other.exists()
+    (tmp_path / f".z.{socket.gethostname()}-{os.getpid()}.tmp" / "part").mkdir(parents=True)
+    make(tmp_path / "z", "whole")
+    assert [path.name for path in (tmp_path / "z").iterdir()] == ["made"]
+    for place in (Path("/proc"), Path()):
+        with pytest.raises(MachineError, match=r"cannot be replaced by another: name a folder in"):
+            make(place, "too")
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:

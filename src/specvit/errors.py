@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 # EFBIG: a limit on file sizes (ulimit -f) stops a writer just as a full disk does.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-REFUSED = frozenset({errno.EACCES, errno.EROFS})
+REFUSED = frozenset(
+    {
+        *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.ENAMETOOLONG, errno.ELOOP),
+        *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY),
+    }
+)
+"""A place that cannot be written: not allowed, no such name, or something else is in the way."""
 
 
 class SpecvitError(Exception):
@@ -89,7 +96,7 @@ class Preempted(SpecvitError):  # noqa: N818 (no error: the state is saved)
 
 @contextmanager
 def machine_says(path: Path) -> Iterator[None]:
-    """Turn what a full or unwritable disk raises while `path` is written into a MachineError."""
+    """Turn what a full disk or a path in the way raises while `path` is written to MachineError."""
     try:
         yield
     except OSError as error:
@@ -99,5 +106,14 @@ def machine_says(path: Path) -> Iterator[None]:
                 "free some space and start again, nothing already made is lost"
             ) from error
         if error.errno in REFUSED:
-            raise MachineError(f"cannot write {path}: {error.strerror}") from error
+            raise MachineError(f"cannot write {path}: {_refusal(path, error)}") from error
         raise
+
+
+def _refusal(path: Path, error: OSError) -> str | None:
+    """What the system says, and of which file where that is not the one that is written."""
+    there = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not there.is_dir():
+        return f"{there} is no folder"
+    named = Path(os.fsdecode(error.filename or path))
+    return error.strerror if named.parent == path.parent else f"{error.strerror} ({named})"

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from specvit.errors import DataError, machine_says, on_one_line
+from specvit.errors import DataError, LockedError, MachineError, machine_says, on_one_line
 
 # What pyarrow and what is made of its columns raise for a damaged file, after FileNotFoundError.
 UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError)
@@ -43,8 +44,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     with machine_says(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path)
-        # Host and process keep two writers of one name apart; the last rename wins, both are whole.
-        temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
+        # Two writers of one name are kept apart; the last rename wins, both are whole.
+        temporary = _temporary(path)
         try:
             yield temporary
             with temporary.open("rb+") as handle:
@@ -55,15 +56,59 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 temporary.unlink()
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Remove what a writer of this name left that was killed with -9 on this host."""
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`, empty; rename it there if the block succeeds.
+
+    `path` is new or an empty folder. Raises LockedError while another process of this host makes
+    it, MachineError when it cannot be made: the disk is full, or something else is there by then.
+    """
+    path = path.resolve()  # a link cannot be replaced
+    with machine_says(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
+        if path.is_mount() or path == Path.cwd():
+            raise MachineError(f"{path} cannot be replaced by another: name a folder in it")
+        temporary = _temporary(path)
+        for other, process in _others(path):
+            if other != temporary:
+                raise LockedError(
+                    f"{path} is being made by process {process}: wait for it, or stop it and "
+                    f"remove {other}"
+                )
+        # Left by an earlier process of this number: containers number theirs alike.
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    """Where this process writes what will be `path`."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
+
+
+def _others(path: Path) -> Iterator[tuple[Path, int]]:
+    """What processes of this host write, or have left, that was to be `path`; and which each is."""
     prefix, ending = f".{path.name}.{socket.gethostname()}-", ".tmp"
     for name in os.listdir(path.parent):  # noqa: PTH208 (names only: folders may be large)
-        if name.startswith(prefix) and name.endswith(ending):
-            process = name[len(prefix) : -len(ending)]
-            if process.isdigit() and not psutil.pid_exists(int(process)):
-                with suppress(FileNotFoundError):
-                    (path.parent / name).unlink()
+        process = name[len(prefix) : -len(ending)]
+        if name.startswith(prefix) and name.endswith(ending) and process.isdigit():
+            yield path.parent / name, int(process)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what writers of this name left that were killed with -9 on this host."""
+    for left, process in _others(path):
+        if psutil.pid_exists(process):
+            continue
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from specvit.config import Config, load_config
-from specvit.errors import ConfigError, DataError, machine_says
-from specvit.io import read_json, write_text
+from specvit.errors import ConfigError, DataError
+from specvit.io import atomic_folder, read_json, write_text
 from specvit.logs import progress
 from specvit.paths import SPLITS, RunPaths
 from specvit.share.dataset_card import dataset_card
@@ -39,13 +38,9 @@ def publish_run(root: Path, folder: Path) -> Published:
     paths = RunPaths(root)
     config = _config_of(paths)
     rows = _rows(paths, config)
-    with machine_says(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as made:
-            whole = Path(made) / folder.name
-            published = _write(whole, rows, config)
-            write_text(whole / CARD, dataset_card(config, rows, published))
-            whole.replace(folder)
+    with atomic_folder(folder) as whole:
+        published = _write(whole, rows, config)
+        write_text(whole / CARD, dataset_card(config, rows, published))
     return published
 
 
@@ -70,7 +65,7 @@ def _write(folder: Path, rows: Rows, config: Config) -> Published:
     published, histogram, files = Published(), empty_map(), []
     summary = read_json(rows.paths.shards_summary(rows.label))
     published.dropped.update(row["reason"] for row in summary["dropped"])
-    (folder / DATA).mkdir(parents=True)
+    (folder / DATA).mkdir()
     with progress("publish", len(config.shard_names()), "shards") as tick:
         for split in SPLITS:
             shards = config.shard_names(split)
