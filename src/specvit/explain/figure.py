@@ -30,6 +30,8 @@ Z_STYLES = (
 FILL, CURVE = "#56b4e9", "#1b1f24"
 TASK_COLOURS = ("#0072b2", "#d55e00")
 HEADROOM = 1.3  # above the highest window: single stretches may reach out of the axes
+CLOSE = 0.018
+"""Share of the range, in log wavelength, that a name beside its line takes."""
 
 
 def figure_of(explanation: Explanation) -> Any:
@@ -90,15 +92,26 @@ def _lines(
     first: Any, others: list[Any], explanation: Explanation, low: float, high: float
 ) -> None:
     for number, (z, style) in enumerate(zip(explanation.redshifts, Z_STYLES, strict=False)):
-        for name, wave in lines_between(low, high, z):
+        for _, wave in lines_between(low, high, z):
             for axes in (first, *others):
                 axes.axvline(wave, alpha=0.7, zorder=0.5, **style)
-            first.annotate(
-                *(name, (wave, 0.98 - 0.5 * number)),
-                xycoords=("data", "axes fraction"),
-                **{"rotation": 90, "fontsize": 6, "color": style["color"]},
-                **{"ha": "right", "va": "top"},
-            )
+        _names(first, (low, high), z, 0.98 - 0.5 * number, str(style["color"]))
+
+
+def _names(axes: Any, ends: tuple[float, float], z: float, height: float, colour: str) -> None:
+    """Names of the lines: left of its line, else right of it, or none where there is no room."""
+    taken, room = ends[0], (ends[1] / ends[0]) ** CLOSE
+    for name, wave in lines_between(*ends, z):
+        if wave < taken:
+            continue
+        is_left = wave >= taken * room
+        axes.annotate(
+            *(name, (wave, height)),
+            xycoords=("data", "axes fraction"),
+            **{"rotation": 90, "fontsize": 6, "color": colour},
+            **{"ha": "right" if is_left else "left", "va": "top"},
+        )
+        taken = wave if is_left else wave * room
 
 
 def check_kind(path: Path) -> None:
@@ -122,10 +135,11 @@ def average_figure(found: Average) -> Any:
             mine = table[(table["class"] == label) & (table["frame"] == frame)]
             _mean_relevance(axes, mine, frame == "rest")
             axes.set_title(f"{label} ({found.counts[label]}), {frame}", fontsize=9)
-            axes.tick_params(labelsize=7)
+            axes.tick_params(which="both", labelsize=7)
     for axes in rows[-1]:
         axes.set_xlabel("vacuum wavelength [Å]", fontsize=8)
     rows[0, 0].legend(fontsize=7, frameon=False)
+    figure.supylabel("relevance (1: as if all windows were alike)", fontsize=8)
     return figure
 
 
@@ -141,13 +155,10 @@ def _mean_relevance(axes: Any, table: pd.DataFrame, with_lines: bool) -> None:
     axes.set_ylim(bottom=0)
     if not with_lines or table.empty:
         return
-    for name, wave in lines_between(table["low"].min(), table["high"].max(), 0.0):
+    ends = (table["low"].min(), table["high"].max())
+    for _, wave in lines_between(*ends, 0.0):
         axes.axvline(wave, color="0.7", linewidth=0.6, zorder=0.5)
-        axes.annotate(
-            *(name, (wave, 0.98)),
-            xycoords=("data", "axes fraction"),
-            **{"rotation": 90, "fontsize": 6, "color": "0.4", "ha": "right", "va": "top"},
-        )
+    _names(axes, ends, 0.0, 0.98, "0.4")
 
 
 def write_figure(figure: Callable[[], Any], path: Path) -> None:
