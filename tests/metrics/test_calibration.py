@@ -55,8 +55,10 @@ def test_temperature_where_nothing_can_be_fitted():
     assert fit_temperature(ClassScores(("STAR", "QSO"), none, none, np.empty((0, 2)))) == 1
     right = np.array([[1.0, 0.0], [0.0, 1.0]])
     certain = ClassScores(("STAR", "QSO"), np.array([0, 1]), np.array([0, 1]), right)
-    assert np.isfinite(fit_temperature(certain))
+    assert fit_temperature(certain) == 1
     assert np.isfinite(calibrated(certain, fit_temperature(certain)).prob).all()
+    unsure = replace(certain, prob=np.array([[0.6, 0.4], [0.4, 0.6]]))
+    assert fit_temperature(unsure) == 1, "two right answers are no reason to be certain"
 
 
 def test_reliability_agrees_with_scikit_learn():

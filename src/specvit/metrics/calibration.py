@@ -16,7 +16,7 @@ from specvit.metrics.values import ValueScores
 from specvit.predictions import COVERAGE
 from specvit.tasks import ALL_CLASSES
 
-# A temperature outside says that there is nothing to fit (all of val right, or no information).
+# A temperature outside says that there is nothing to fit (no information).
 TEMPERATURES = (0.05, 20.0)
 LENT = 5.0
 """How many spectra of its own a class's factor counts all others of val as: 16 quasars among 100
@@ -33,9 +33,10 @@ def soften(prob: Floats, temperature: float) -> Floats:
 def fit_temperature(val: ClassScores) -> float:
     """Temperature with the smallest log loss on the validation split (Guo et al. 2017, sec. 4.2).
 
-    1 where val has no labelled spectrum.
+    1 where val has no labelled spectrum, or no wrong answer: its log loss would be least at
+    certainty, and how sure the network may be is not known from answers that are all right.
     """
-    if len(val.true) == 0:
+    if not val.wrong.any():
         return 1.0
 
     def loss(log_temperature: float) -> float:
