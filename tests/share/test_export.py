@@ -44,6 +44,7 @@ SUMMARY = {
     "samples": {"train": 1320, "val": 100},
     "doubts": ["only 90 steps"],
 }
+INIT = {"folder": "results/sky/models/vit", "taken": ["backbone", "class"]}
 
 
 def metrics_of() -> dict[str, object]:
@@ -175,10 +176,13 @@ def test_a_model_on_its_own_is_exported_too(source: Path, tmp_path: Path) -> Non
     alone.mkdir(parents=True)
     for name in ("model.json", "model.safetensors"):
         (alone / name).write_bytes((source / name).read_bytes())
+    told = read_json(alone / "model.json")
+    write_json(alone / "model.json", told | {"training": {"init": INIT}})
     export_model(alone, tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text()
     assert "The model was not evaluated." in card
     assert "not calibrated" in card
+    assert "Training: from the network vit (its backbone, class)." in card
 
 
 def test_no_path_of_this_machine_is_told(exported: Path) -> None:

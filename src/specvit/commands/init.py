@@ -26,4 +26,4 @@ def command(folder: Path, preset: str) -> None:
     click.echo(
         f"wrote {' and '.join(str(path) for path in made)}; go on with: specvit run {folder}"
     )
-    click.echo(f"to lay over it (--configfile), and a SLURM profile to copy: {FILES / 'workflow'}")
+    click.echo(f"configurations to lay over it, and a SLURM profile to copy: {FILES / 'workflow'}")

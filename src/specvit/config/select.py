@@ -168,8 +168,8 @@ class SurveySettings(Section):
 
     @property
     def edition(self) -> str:
-        """Which of the survey's catalogues: files of other content have another one."""
-        return "catalogue"
+        """Which of the survey's catalogues, where it has several; files of each are kept apart."""
+        return ""
 
     @property
     def has_stellar_labels(self) -> bool:

@@ -196,9 +196,11 @@ def _summary(config: Config, metrics: dict[str, Any]) -> str:
     models += "".join(f", {model_name(name)}" for name in config.baselines.models)
     test, base = metrics["test"], _base(config)
     models += f". The base run, {model_name(MAIN_NETWORK)}, has {base}" if base else ""
+    # Of the network that another starts from, it is not known.
+    seen = "no model has seen" if config.model.init is None else "no model has seen here"
     return (
         f"Learned: {what}. Models: {models}. Tested on {thousands(test['spectra'])} spectra of "
-        f"{thousands(test['objects'])} objects that no model has seen."
+        f"{thousands(test['objects'])} objects that {seen}."
     )
 
 
@@ -245,7 +247,9 @@ def _flow_sentence(flow: Flow) -> str:
     first, last = flow.steps[0], next(s for s in flow.steps if s.name.startswith("Drawn"))
     size = flow.downloaded_bytes / 1e6
     lost = first.total - last.total
-    losses = f"{thousands(lost)} were lost on the way" if lost else "none was lost on the way"
+    losses = (
+        f"{thousands(lost) if lost else 'none'} {'were' if lost > 1 else 'was'} lost on the way"
+    )
     return (
         f"Of {thousands(first.total)} spectra in the catalogue, {thousands(last.total)} became "
         f"plots; {losses}. Downloaded: {size:,.0f} MB."
@@ -257,7 +261,7 @@ def _trained_on(summaries: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str
         seconds = summary["seconds"]
         # Baselines tell their parts (read, fit, predict), networks the whole.
         total = sum(seconds.values()) if isinstance(seconds, dict) else seconds
-        on = summary.get("device") or f"{summary['threads']} processor threads"
+        on = summary.get("device") or f"processor, threads: {summary['threads']}"
         yield f"Trained: {model_name(name)}", f"{duration(total)} on {on}"
         for doubt in summary.get("doubts", ()):
             yield f"Warning: {model_name(name)}", doubt

@@ -48,7 +48,7 @@ def card_of(source: Path, model: SpecViT, programs: list[str]) -> str:
         channels=model.render.channels,
         programs=programs,
         data=_data(config, summary, metrics),
-        training=_training(model, summary),
+        training=_training(model, settings.get("training", {}).get("init"), summary),
         counts=list(_counts(model)),
         ranges=[(name, *reach) for name, reach in model.stats.range.items()],
         metrics=list(metric_rows(metrics, source.name)),
@@ -69,8 +69,8 @@ def _data(config: Config | None, summary: Mapping[str, Any], metrics: Mapping[st
     if config is not None:
         titles = {name: one.title for name, one in collections().items()}
         surveys = ", ".join(
-            f"{titles[key]}{' (simulated)' if survey.base_url == 'simulated:' else ''}, "
-            f"{survey.edition}"
+            f"{titles[key]}{' (simulated)' if survey.base_url == 'simulated:' else ''}"
+            f"{', ' if survey.edition else ''}{survey.edition}"
             for key, survey in config.surveys.active.items()
         )
         parts.append(f"Surveys: {surveys}.")
@@ -84,8 +84,10 @@ def _data(config: Config | None, summary: Mapping[str, Any], metrics: Mapping[st
     return "\n".join(parts) or "What it was trained on is not known."
 
 
-def _training(model: SpecViT, summary: Mapping[str, Any]) -> str:
+def _training(model: SpecViT, init: Mapping[str, Any] | None, summary: Mapping[str, Any]) -> str:
     start = "from published weights" if model.settings.pretrained else "from scratch"
+    if init is not None:
+        start = f"from the network {Path(init['folder']).name} (its {', '.join(init['taken'])})"
     if not summary:
         return f"{start}."
     train = summary["settings"]

@@ -18,8 +18,16 @@ CONFOUNDED = 0.5
 
 
 def doubts_before(config: Config, steps: int, subset: Subset) -> list[str]:
-    """What can be known before training: too few steps, surveys that give the class away."""
+    """What can be known before training.
+
+    Too few steps, surveys that give the class away, a start that may know the test spectra.
+    """
     found = []
+    if config.model.init is not None:
+        found.append(
+            f"it starts from {config.model.init}: figures of test spectra which that network has "
+            "learned from are too good"
+        )
     if steps < FEWEST_STEPS:
         found.append(
             f"only {steps} steps, fewer than {FEWEST_STEPS}: raise train.epochs or lower "
