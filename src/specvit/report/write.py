@@ -247,9 +247,7 @@ def _flow_sentence(flow: Flow) -> str:
     first, last = flow.steps[0], next(s for s in flow.steps if s.name.startswith("Drawn"))
     size = flow.downloaded_bytes / 1e6
     lost = first.total - last.total
-    losses = (
-        f"{thousands(lost) if lost else 'none'} {'were' if lost > 1 else 'was'} lost on the way"
-    )
+    losses = f"{thousands(lost) if lost else 'none'} lost on the way"
     return (
         f"Of {thousands(first.total)} spectra in the catalogue, {thousands(last.total)} became "
         f"plots; {losses}. Downloaded: {size:,.0f} MB."

@@ -55,4 +55,4 @@ class Published:
             yield f"{self.nowhere:,} have no right ascension and declination: not in {HATS}."
         if self.dropped:
             reasons = "; ".join(f"{n:,} x {reason}" for reason, n in self.dropped.most_common())
-            yield f"Of the catalogue's rows, {self.dropped.total():,} without a spectrum: {reasons}."
+            yield f"Rows of the catalogue without a spectrum: {self.dropped.total():,} ({reasons})."
