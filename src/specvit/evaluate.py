@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from scipy.stats import binomtest
 
 from specvit.config.models import MAIN_NETWORK, Config
 from specvit.errors import DataError
-from specvit.io import read_parquet, sha256_file
+from specvit.io import read_json, read_parquet, sha256_file
 from specvit.logs import progress
 from specvit.metrics.answers import TaskScores, answers, labelled, scores_of
 from specvit.metrics.calibration import (
@@ -155,6 +156,19 @@ def evaluate(config: Config) -> dict[str, Any]:
         "val": {"spectra": len(next(iter(predictions.val.values())))},
         "tasks": found,
     }
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """What `evaluate` computed. Raises DataError where it is missing or of another FORMAT."""
+    metrics = read_json(path)
+    written = metrics.get("format") if isinstance(metrics, dict) else None
+    if written != FORMAT:
+        raise DataError(
+            f"{path} has {'no format' if written is None else f'format {written}'}, this version "
+            f"of specvit reads {FORMAT}: run specvit evaluate again"
+        )
+    found: dict[str, Any] = metrics
+    return found
 
 
 def _evaluate_task(config: Config, task: Task, predictions: Predictions) -> dict[str, Any]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from specvit.errors import DataError
+from specvit.evaluate import read_metrics
+from specvit.io import write_json
 from specvit.predictions import IDENTITY, check_predictions, prob_columns
 from specvit.tasks import TASKS
 
@@ -78,3 +81,16 @@ def test_a_task_without_a_single_answer_is_sound() -> None:
     for part in ("pred", "lo", "hi", "pit"):
         frame[f"redshift_{part}"] = None
     check_predictions(frame, [CLASS, REDSHIFT])
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [([], "no format"), ({}, "no format"), ({"format": 1, "tasks": {}}, "format 1")],
+)
+def test_metrics_of_another_version_are_computed_again(
+    tmp_path: Path, told: object, said: str
+) -> None:
+    path = tmp_path / "metrics.json"
+    write_json(path, told)
+    with pytest.raises(DataError, match=f"{path} has {said}, .* reads 2: run specvit evaluate aga"):
+        read_metrics(path)

@@ -165,6 +165,24 @@ def test_a_class_with_few_spectra_borrows_from_the_others():
     assert (factors.of(nobody_says) == factors.common).all()
 
 
+def test_a_class_whose_intervals_have_no_width_has_the_common_factor():
+    """As what is published: `Calibration` falls back to it."""
+    true, half = np.linspace(0.01, 1, 100), np.where(np.arange(100) < 10, 0.0, 0.5)
+    half[-1] = np.inf  # no interval
+    classes = np.repeat(np.array(["QSO", "STAR"], dtype=object), [10, 90])
+    zero = np.zeros(100)
+    val = ValueScores(true, zero, -half, half, zero * np.nan, None, classes)
+    factors = IntervalFactors.fit(val)
+    assert factors.val == 99
+    assert list(factors.by_class) == ["STAR"]
+    assert np.isfinite(factors.common)
+    assert (factors.of(val)[:10] == factors.common).all()
+    nothing = val.only(np.zeros(100, bool))
+    assert IntervalFactors.fit(nothing) == IntervalFactors(
+        pytest.approx(np.nan, nan_ok=True), {}, 0
+    )
+
+
 def brute_force_threshold(confidence, wrong, target):
     allowed = [
         threshold for threshold in confidence if wrong[confidence >= threshold].mean() <= target

@@ -146,7 +146,7 @@ class IntervalFactors:
     """
 
     common: float
-    """Fitted on all of val: for classes without a spectrum there; nan where there are none."""
+    """Fitted on all of val: for classes not in `by_class`; nan where nothing can be fitted."""
     by_class: dict[str, float]
     val: int
     """Spectra of val with an interval."""
@@ -154,17 +154,16 @@ class IntervalFactors:
     @classmethod
     def fit(cls, val: ValueScores) -> IntervalFactors:
         """Fit on the validation split."""
-        known = np.isfinite(val.low) & np.isfinite(val.high)
-        classes = (
-            val.predicted_class if val.predicted_class is not None else np.full(len(known), None)
-        )
+        val = val.only(np.isfinite(val.low) & np.isfinite(val.high))
         by_class = {}
-        for label in ALL_CLASSES:
-            own = known & (classes == label)
+        for label in ALL_CLASSES if val.predicted_class is not None else ():
+            own = np.asarray(val.predicted_class == label)
             if own.any():
-                lent = LENT / max((known & ~own).sum(), 1)
+                lent = LENT / max((~own).sum(), 1)
                 by_class[label] = fit_interval_factor(val, np.where(own, 1.0, lent))
-        return cls(fit_interval_factor(val), by_class, int(known.sum()))
+        # Where a third of a class has no width at all, no factor widens it enough.
+        fitted = {label: factor for label, factor in by_class.items() if np.isfinite(factor)}
+        return cls(fit_interval_factor(val), fitted, len(val.true))
 
     def of(self, scores: ValueScores) -> Floats:
         """Each spectrum's factor, (n,)."""

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure as Canvas
 from specvit.config.models import MAIN_NETWORK, Config
 from specvit.config.reporting import FIGURES, Format
 from specvit.errors import DataError
-from specvit.evaluate import Predictions, read_all
-from specvit.io import atomic_open, read_json
+from specvit.evaluate import Predictions, read_all, read_metrics
+from specvit.io import atomic_open
 from specvit.logs import get_logger, progress
 from specvit.metrics.answers import answers, labelled, scores_of
 from specvit.metrics.calibration import calibrated
@@ -87,7 +87,7 @@ class Material:
     @classmethod
     def read(cls, config: Config) -> Material:
         """Read metrics.json and the predictions of the run."""
-        metrics, predictions = read_json(config.paths.metrics), read_all(config)
+        metrics, predictions = read_metrics(config.paths.metrics), read_all(config)
         plan = Plan.of(metrics.get(KEY), config.paths.metrics)
         made_from = config.paths.predictions(config.model_names[0])
         plan.check_same(config.paths.metrics, predictions.plan, made_from)
