@@ -95,11 +95,11 @@ def command(
 
     config = load_config(sources)
     prepared = Prepared(data or out / "prepared")
+    renders = [*config.renders.values(), line_plots(config)]
+    if folders and not prepared.has(renders):
+        prepared = prepare(folders, out, renders, config.grid, folds)
     if not prepared.rows_path.exists():
-        if not folders:
-            raise click.UsageError("name the FOLDERS with real spectra, or --prepared")
-        renders = [*config.renders.values(), line_plots(config)]
-        prepare(folders, out, renders, config.grid, folds)
+        raise click.UsageError("name the FOLDERS with real spectra, or --prepared")
     if prepare_only:
         return
     # The model's own name for its folder would be of this machine.

@@ -60,10 +60,21 @@ class Prepared:
         """The rows' pictures of one set of plots."""
         return self.folder / f"{render.label}.parquet"
 
+    def has(self, renders: Sequence[Render]) -> bool:
+        """Whether rows and all these sets of plots are there."""
+        return all(path.exists() for path in (self.rows_path, *map(self.plots_path, renders)))
+
     @property
     def rows(self) -> pd.DataFrame:
-        """One row a spectrum."""
-        return read_parquet(self.rows_path)
+        """One row a spectrum. Raises DataError where another version of specvit prepared them."""
+        rows = read_parquet(self.rows_path)
+        missing = {*CATALOG_SCHEMA.names, "flux_scale", f"fold_{FINAL}"} - {*rows}
+        if missing:
+            raise DataError(
+                f"{self.rows_path} has no {', '.join(sorted(missing))}: prepare again, with "
+                "FOLDERS and another --out"
+            )
+        return rows
 
     @property
     def folds(self) -> list[str]:
@@ -201,7 +212,8 @@ def write_fold(prepared: Prepared, config: Config, fold: str, most: int | None =
         return
     if not prepared.plots_path(render).exists():
         raise DataError(
-            f"{prepared.folder} has no plots {render.label}: prepare again, with FOLDERS"
+            f"{prepared.folder} has no plots {render.label}: prepare again, with FOLDERS in place "
+            "of --prepared"
         )
     rows = prepared.rows
     plan = Plan.dealt(config.split, [prepared.rows_path])

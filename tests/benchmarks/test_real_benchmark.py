@@ -158,6 +158,16 @@ def test_systems_are_compared_on_real_files_and_none_is_run_twice(
     write_fold(prepared, config, "0")
     shards = {path.parent.name for path in config.paths.root.glob("shards/*/train-*.tar")}
     assert shards == {"stacked-32", PUBLISHED}
+    # A folder of before that picture, or of a drawing that was killed, is made whole.
+    prepared.plots_path(config.render[0]).unlink()
+    with pytest.raises(DataError, match=r"no plots published: prepare again, with FOLDERS in"):
+        write_fold(prepared, settings_of(bench, PUBLISHED, "1"), "1")
+    CliRunner().invoke(app, [*args, "--prepare-only"], catch_exceptions=False)
+    assert prepared.has(config.render)
+    rows = prepared.rows
+    rows.drop(columns=["teff", f"fold_{FINAL}"]).to_parquet(prepared.rows_path)
+    with pytest.raises(DataError, match=r"rows.parquet has no fold_final, teff: prepare again"):
+        write_fold(prepared, settings_of(bench, PUBLISHED, "1"), "1")
 
 
 def test_the_papers_recipe_takes_nothing_of_the_other_networks() -> None:
