@@ -292,6 +292,17 @@ def test_a_running_median_needs_thirty_spectra_a_point(count, points):
     assert sum(len(line.get_xdata()) for line in ax.lines) == points
 
 
+def test_an_interval_that_ends_at_nothing_leaves_the_values_apart():
+    from specvit.report import panels
+
+    group = {"name": "few", "low": 0.0, "high": 5.0, "n": 2, "small": True}
+    entry = {"sigma_nmad": {"value": 1e-3, "lo": 1e-19, "hi": 2e-3}}
+    with style():
+        ax = axes()
+        panels.by_bin(ax, [group], {"vit": {"few": entry}}, "sigma_nmad", ["vit"], "S/N")
+    assert ax.get_ylim()[0] == pytest.approx(1e-4)
+
+
 def test_a_picture_of_many_spectra_is_a_density():
     from specvit.metrics.values import ValueScores
     from specvit.report import panels

@@ -344,6 +344,9 @@ def by_bin(
     if METRICS[metric].style == "milli":
         if max(shown) > 0:  # it is 0 where the bins have a spectrum each
             ax.set_yscale("log")
+            # Of two spectra the interval ends at the arithmetic's noise, decades below all values.
+            least = min(value for value in shown if value > 0) / 10
+            ax.set_ylim(bottom=max(ax.get_ylim()[0], least))
         ax.set_ylabel(r"$\sigma_\mathrm{NMAD}$" if metric == "sigma_nmad" else metric)
     else:
         ax.set_ylabel(METRICS[metric].title + unit)
