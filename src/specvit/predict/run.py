@@ -39,12 +39,10 @@ class _Counts:
         return self.reasons.total()
 
     def described(self) -> str:
-        if not self.failed:
-            return ""
         most = self.reasons.most_common(SHOWN_REASONS)
         told = "; ".join(f"{n} x {reason}" for reason, n in most)
         more = "; ..." * (len(self.reasons) > SHOWN_REASONS)
-        return f"{self.failed} not: {told}{more}"
+        return f"{told}{more}"
 
 
 class _Screen:
@@ -105,4 +103,5 @@ def predict_to(
     if counts.failed == counts.rows:
         raise DataError(f"no spectrum was predicted of {counts.rows}: {counts.described()}")
     where = f", in {output}" if output else ""
-    log.info("%d predicted%s. %s", counts.rows - counts.failed, where, counts.described())
+    lost = f"; {counts.failed} not: {counts.described()}" if counts.failed else ""
+    log.info("%d predicted%s%s", counts.rows - counts.failed, where, lost)
