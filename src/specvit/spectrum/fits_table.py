@@ -43,6 +43,7 @@ MOST_HEADER = 4 * 2**20  # of 999 columns with 50 cards each
 COPIED = 2**20
 # What a gzipped catalogue may unpack to: real ones to some 5 times their size, a bomb to 1000.
 FREE_BYTES, MOST_RATIO = 128 * 2**20, 100
+ANEW = "if it was fetched, remove it and start again to fetch it anew"
 
 
 class _Unpacked(io.RawIOBase):
@@ -61,10 +62,7 @@ class _Unpacked(io.RawIOBase):
         try:
             count = self._plain.readinto(view)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise DataError(
-                f"{self._path} is a broken gzip file ({error}); remove it and start again to fetch "
-                "it anew"
-            ) from error
+            raise DataError(f"{self._path} is a broken gzip file ({error}); {ANEW}") from error
         if self._plain.tell() > FREE_BYTES + MOST_RATIO * self._packed.tell():
             raise DataError(
                 f"{self._path} unpacks to more than {MOST_RATIO} times its size, which no "
@@ -184,10 +182,7 @@ class FitsTable:
                 read = _fill(stream, view)
                 if read < len(view):
                     whole = first + read // self.layout.row_bytes
-                    raise DataError(
-                        f"{self.path} is cut off: {whole} of {self.rows} rows; "
-                        "remove it and start again to fetch it anew"
-                    )
+                    raise DataError(f"{self.path} is cut off: {whole} of {self.rows} rows; {ANEW}")
                 table = np.frombuffer(view, dtype)
                 yield {name: _values(table[name], field) for name, field in self._fields.items()}
 

@@ -18,7 +18,7 @@ import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
 from specvit.errors import DataError, on_one_line
-from specvit.spectrum.fits_table import Columns, ascii_only, open_plain
+from specvit.spectrum.fits_table import ANEW, Columns, ascii_only, open_plain
 from specvit.surveys.catalogue import (
     Cut,
     Found,
@@ -105,10 +105,7 @@ class CsvTable:
                         for quantity, name in self.names.items()
                     }
         except (pa.ArrowException, OSError) as error:
-            raise DataError(
-                f"{self.path} is broken ({on_one_line(error)}); remove it and start again to fetch "
-                "it anew"
-            ) from error
+            raise DataError(f"{self.path} is broken ({on_one_line(error)}); {ANEW}") from error
 
 
 def _first_line(path: Path) -> tuple[str, list[str], str | bool]:
