@@ -18,6 +18,7 @@ from specvit.io import (
     csv_text,
     read_json,
     read_parquet,
+    scratch_folder,
     sha256_file,
     stable_hash,
     write_json,
@@ -111,6 +112,16 @@ def test_two_cannot_make_one_folder_and_a_killed_one_is_cleaned_up(tmp_path: Pat
     for place in (Path("/proc"), Path()):
         with pytest.raises(MachineError, match=r"cannot be replaced by another: name a folder in"):
             make(place, "too")
+
+
+def test_scratch_goes_when_it_is_done_with_and_when_its_process_was_killed(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (tmp_path / f".catalog.{socket.gethostname()}-{dead.pid}.tmp" / "part").mkdir(parents=True)
+    with scratch_folder(tmp_path / "catalog") as folder:
+        (folder / "0.parquet").touch()
+        assert list(tmp_path.iterdir()) == [folder]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:

@@ -64,26 +64,35 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     it, MachineError when it cannot be made: the disk is full, or something else is there by then.
     """
     path = path.resolve()  # a link cannot be replaced
-    with machine_says(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(path)
-        if path.is_mount() or path == Path.cwd():
-            raise MachineError(f"{path} cannot be replaced by another: name a folder in it")
-        temporary = _temporary(path)
+    if path.is_mount() or path == Path.cwd():
+        raise MachineError(f"{path} cannot be replaced by another: name a folder in it")
+    with machine_says(path), scratch_folder(path) as temporary:
         for other, process in _others(path):
             if other != temporary:
                 raise LockedError(
                     f"{path} is being made by process {process}: wait for it, or stop it and "
                     f"remove {other}"
                 )
-        # Left by an earlier process of this number: containers number theirs alike.
+        yield temporary
+        temporary.replace(path)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path` for what is on its way there; removed at the end.
+
+    Those that killed processes of this host left are removed first.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path)
+    temporary = _temporary(path)
+    # Left by an earlier process of this number: containers number theirs alike.
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        try:
-            yield temporary
-            temporary.replace(path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _temporary(path: Path) -> Path:

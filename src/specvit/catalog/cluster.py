@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from specvit.errors import machine_says
+from specvit.io import scratch_folder
 
 BUCKET_ROWS = 500_000  # of one file of a first coarse sort, and so in memory at a time
 
@@ -29,8 +29,8 @@ def by_shard(
     starts = np.cumsum([0, *sizes])
     bucket_of = starts[:-1] // BUCKET_ROWS
     buckets, shards = np.unique(bucket_of), pa.array(names)
-    with tempfile.TemporaryDirectory(dir=scratch, prefix=".catalog-") as folder:
-        paths = {bucket: Path(folder) / f"{bucket}.parquet" for bucket in buckets}
+    with scratch_folder(scratch / "catalog") as folder:
+        paths = {bucket: folder / f"{bucket}.parquet" for bucket in buckets}
         with ExitStack() as stack:
             writers: dict[int, pq.ParquetWriter] = {}
             for table in tables:
