@@ -123,8 +123,8 @@ def test_tables_of_runs_are_those_of_their_files() -> None:
     stale = [p.name for p in tables.PAGES if tables.written(p.read_text()) != p.read_text()]
     assert not stale, "run: python docs/tables.py"
     page = (ROOT / "docs" / "demo.md").read_text()
-    assert "| ViT | 0.964 [0.948, 0.977] |" in page
-    assert tables.written(page.replace("| ViT | 0.964", "| ViT | 0.999")) == page
+    row = next(line for line in page.splitlines() if line.startswith("| ViT |"))
+    assert tables.written(page.replace(row, "| ViT | stale |")) == page
 
 
 def test_every_key_is_in_the_table() -> None:

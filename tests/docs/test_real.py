@@ -13,7 +13,7 @@ from specvit.io import read_json
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
-CURVE = (50, 100, 200, 400)
+CURVE = (50, 200)
 SHOWN = {
     "class, balanced accuracy": ("all", "without sdss_stars"),
     "stellar type (A F G K M), balanced accuracy": ("without sdss_stars", "lamost"),
