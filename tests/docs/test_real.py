@@ -66,3 +66,14 @@ def test_the_learning_curve_is_the_benchmarks(spectra: int) -> None:
     }.items():
         row = " | ".join(cell(found[figure, of], system) for system in wanted)
         assert f"| {spectra} | {row} |" in page
+
+
+@pytest.mark.parametrize("system", ["sky-real", "imagenet", "scratch"])
+def test_the_three_starts_are_the_benchmarks(system: str) -> None:
+    found = figures("real-200")
+    wanted = [
+        *("class, balanced accuracy", "stellar type (A F G K M), balanced accuracy"),
+        *("redshift success, galaxies", "redshift success, quasars"),
+    ]
+    row = " | ".join(cell(found[figure, "all"], system) for figure in wanted)
+    assert f" | {row} |" in (DOCS / "own_spectra.md").read_text()
