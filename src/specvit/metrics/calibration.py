@@ -19,8 +19,8 @@ from specvit.tasks import ALL_CLASSES
 # A temperature outside says that there is nothing to fit (no information).
 TEMPERATURES = (0.05, 20.0)
 LENT = 5.0
-"""How many spectra of its own a class's factor counts all others of val as: 16 quasars among 100
-stars are no quarter sure of a factor, but know more of it than the stars do."""
+"""How many of a class's own spectra all others of val count as in its factor: 16 quasars say little
+of how far theirs are off, but more than 100 stars do."""
 
 
 def soften(prob: Floats, temperature: float) -> Floats:

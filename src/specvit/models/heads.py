@@ -226,10 +226,15 @@ class ValueHead(RegressionHead):
 def answers(heads: Mapping[str, Head], pooled: Tensor, patches: Tensor) -> dict[str, Tensor]:
     """Raw outputs of all heads by task, those of classes with what the redshift says of them."""
     raw = {name: head(pooled, patches) for name, head in heads.items()}
-    densities = [raw[name] for name, head in heads.items() if isinstance(head, RedshiftHead)]
-    for name, head in heads.items():
-        if isinstance(head, ClassificationHead) and head.by_redshift is not None:
-            raw[name] = raw[name] + head.by_redshift(window_evidence(densities[0]))
+    told = {
+        name: head.by_redshift
+        for name, head in heads.items()
+        if isinstance(head, ClassificationHead) and head.by_redshift is not None
+    }
+    if told:
+        density = next(raw[name] for name, head in heads.items() if isinstance(head, RedshiftHead))
+        evidence = window_evidence(density)
+        raw |= {name: raw[name] + layer(evidence) for name, layer in told.items()}
     return raw
 
 
