@@ -18,10 +18,17 @@ from specvit.report.table import Number
 DOCS = Path(__file__).parent
 PAGES = sorted(DOCS.glob("*.md"))
 MARKED = re.compile(r"(<!-- table (\S+\.csv): (.+?) -->\n)\n?((?:\|.*\n)*)")
+MEANT = re.compile(r"<!--\s*table\b", re.IGNORECASE)
 
 
 def written(page: str) -> str:
-    """The page with its tables as their files have them."""
+    """The page with its tables as their files have them; ValueError for a mark that is none."""
+    found, meant = len(MARKED.findall(page)), len(MEANT.findall(page))
+    if found != meant:
+        raise ValueError(
+            f"{meant - found} of {meant} marks of tables are not as "
+            "<!-- table FOLDER/FILE.csv: METRIC ... --> on a line of their own"
+        )
     return MARKED.sub(_filled, page)
 
 

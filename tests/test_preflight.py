@@ -97,6 +97,20 @@ def test_a_network_to_start_from_that_cannot_be_read_is_told(
     assert problem.startswith(f"model.init: {tmp_path}/model/model.json {said}")
 
 
+def test_plots_or_a_backbone_that_it_cannot_start_from_are_told(tmp_path: Path) -> None:
+    """As training says it, and not after the spectra are fetched and drawn."""
+    own = {"backbone": "vit_tiny_patch16_224", "backbone_args": {"patch_size": 16, "depth": 6}}
+    model = {"model": {"init": "sky", **own}}
+    plots = {"mode": "stacked", "size": 128, "rows": 8}
+    assert look(config_of(tmp_path, model | {"render": plots})).problems == []
+    other = {"name": "deep", "model": {"backbone_args": {"patch_size": 16, "depth": 8}}}
+    over = model | {"render": plots | {"rows": 4}, "experiments": [other]}
+    first, second = look(config_of(tmp_path, over)).problems
+    assert first.startswith("model.init = 'sky': this network can only start from it")
+    assert first.endswith("; set render.rows: 8 (not 4)")
+    assert "model.backbone_args: {'depth': 6, 'patch_size': 16} (not" in second
+
+
 def test_gpus_are_missed_where_the_jobs_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 import specvit
+from specvit.config.data import Grid, Render
+from specvit.config.learning import Model
 from specvit.config.models import MAIN_NETWORK
+from specvit.config.start import Network
 from specvit.errors import DataError, on_one_line
 from specvit.io import read_json
 from specvit.paths import RunPaths
@@ -61,6 +67,21 @@ def network_described(folder: Path) -> dict[str, Any]:
             f"reads {FORMAT}: train again, or use the version that wrote it"
         )
     return settings
+
+
+def network_in(folder: Path) -> Network:
+    """The settings of a trained network. Raises DataError where they are none of this version."""
+    told = network_described(folder)
+    try:
+        text = {name: json.dumps(told[name]) for name in Network._fields}
+        return Network(
+            Model.model_validate_json(text["model"]),
+            Render.model_validate_json(text["render"]),
+            Grid.model_validate_json(text["grid"]),
+        )
+    except (LookupError, ValidationError) as error:
+        reason = on_one_line(error, 240)
+        raise DataError(f"{folder} does not hold a model of specvit: {reason}") from error
 
 
 def _released(name: str, otherwise: str) -> Path:

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from specvit.config import Config
-from specvit.errors import DataError
-from specvit.find_model import model_folder, network_described
+from specvit.config.start import Network, check_start
+from specvit.errors import ConfigError, DataError
+from specvit.find_model import model_folder, network_in
 from specvit.tasks import CLASSES, TASKS
 
 SPECTRUM_BYTES = 80_000
@@ -79,15 +80,27 @@ def _missing_folders(config: Config) -> Iterator[str]:
 
 
 def _missing_weights(config: Config) -> Iterator[str]:
-    models = [config.variant(name).model for name in config.network_names]
+    configs = [config.variant(name) for name in config.network_names]
+    models = [one.model for one in configs]
     for path in sorted({model.weights for model in models if model.weights is not None}):
         if not Path(path).is_file():
             yield f"model.weights: there is no file {path}"
-    for name in sorted({model.init for model in models if model.init is not None}):
-        try:
-            network_described(model_folder(name))
-        except DataError as error:
-            yield f"model.init: {error}"
+    yield from dict.fromkeys(filter(None, map(_unfit_start, configs)))
+
+
+def _unfit_start(config: Config) -> str | None:
+    """Why a network cannot start from the one that it is to; None where it can."""
+    name = config.model.init
+    if name is None:
+        return None
+    try:
+        theirs = network_in(model_folder(name))
+        check_start(name, theirs, Network(config.model, config.render[0], config.grid))
+    except DataError as error:
+        return f"model.init: {error}"
+    except ConfigError as error:
+        return str(error)
+    return None
 
 
 def _weights_to_fetch(config: Config) -> Iterator[str]:

@@ -125,6 +125,14 @@ def test_tables_of_runs_are_those_of_their_files() -> None:
     page = (ROOT / "docs" / "demo.md").read_text()
     row = next(line for line in page.splitlines() if line.startswith("| ViT |"))
     assert tables.written(page.replace(row, "| ViT | stale |")) == page
+    mark = next(line for line in page.splitlines() if line.startswith("<!-- table"))
+    for mistyped in (
+        mark.replace(".csv", ".cvs"),
+        f"See {mark} here",
+        mark.replace("table", "Table"),
+    ):
+        with pytest.raises(ValueError, match="1 of 2 marks"):
+            tables.written(page.replace(mark, mistyped, 1))
 
 
 def test_every_key_is_in_the_table() -> None:

@@ -185,6 +185,18 @@ def test_a_model_on_its_own_is_exported_too(source: Path, tmp_path: Path) -> Non
     assert "Training: from the network vit (its backbone, class)." in card
 
 
+@pytest.mark.parametrize(("init", "licence"), [("sky", "mit"), ("results/other", "other")])
+def test_what_started_from_a_released_network_is_ours_to_license(
+    source: Path, tmp_path: Path, init: str, licence: str
+) -> None:
+    model = load_model(source)
+    start = {"pretrained": False, "weights": None, "init": init}
+    model.settings = model.settings.model_copy(update=start)
+    save_model(tmp_path / "own", model)
+    export_model(tmp_path / "own", tmp_path / "out")
+    assert f"license: {licence}\n" in (tmp_path / "out" / "README.md").read_text()
+
+
 def test_no_path_of_this_machine_is_told(exported: Path) -> None:
     for path in exported.rglob("*"):
         if path.suffix in (".json", ".md"):

@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from specvit.config.learning import Model
-from specvit.errors import ConfigError
+from specvit.config.start import Network, check_start
 from specvit.find_model import model_folder
 from specvit.io import sha256_file
 from specvit.models.heads import RegressionHead
 from specvit.models.store import WEIGHTS, load_model
 from specvit.models.vit import SpecViT
-from specvit.plot import render_hash
 from specvit.tasks import Task
 
 BY_REDSHIFT = "by_redshift"
-OF_THE_BACKBONE = ("backbone", "backbone_args")
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def start_from(model: SpecViT, name: str | Path) -> Start:
     """
     folder = model_folder(name)
     source = load_model(folder)
-    _check_same(model, source, name)
+    check_start(str(name), *(Network(it.settings, it.render, it.grid) for it in (source, model)))
     model.backbone.load_state_dict(source.backbone.state_dict())
     taken, left = ["backbone"], {}
     for task in model.tasks:
@@ -67,24 +65,6 @@ def start_from(model: SpecViT, name: str | Path) -> Start:
         _take_head(model, source, task)
         taken.append(task.name)
     return Start(str(name), sha256_file(folder / WEIGHTS), tuple(taken), left)
-
-
-def _check_same(model: SpecViT, source: SpecViT, name: str | Path) -> None:
-    """Raise ConfigError, naming each key, where backbone or plots are not the same."""
-    pairs = {
-        f"model.{key}": (getattr(source.settings, key), getattr(model.settings, key))
-        for key in OF_THE_BACKBONE
-    }
-    if render_hash(source.render, source.grid) != render_hash(model.render, model.grid):
-        for part in ("render", "grid"):
-            old, new = (getattr(network, part).model_dump() for network in (source, model))
-            pairs |= {f"{part}.{key}": (old[key], new[key]) for key in old if key != "name"}
-    told = [f"{key}: {old} (not {new})" for key, (old, new) in pairs.items() if old != new]
-    if told:
-        raise ConfigError(
-            f"model.init = {str(name)!r}: this network can only start from it with the backbone "
-            f"and plots that it was trained with; set {', '.join(told)}"
-        )
 
 
 def _unfit(task: Task, settings: Model, source: SpecViT) -> str | None:

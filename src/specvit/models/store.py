@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,8 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 
 import specvit
-from specvit.config.data import Grid, Render
-from specvit.config.learning import Model
 from specvit.errors import DataError
-from specvit.find_model import FORMAT, SETTINGS, network_described
+from specvit.find_model import FORMAT, SETTINGS, network_described, network_in
 from specvit.io import atomic_open, sha256_file, write_json
 from specvit.models.labels import LabelStats
 from specvit.models.vit import SpecViT
@@ -73,9 +70,7 @@ def load_model(folder: Path) -> SpecViT:
     if settings.get("weights_sha256") != sha256_file(path):
         raise DataError(f"{path} does not belong to {folder / SETTINGS}: their hashes differ")
     try:
-        config = Model.model_validate_json(json.dumps(settings["model"]))
-        render = Render.model_validate_json(json.dumps(settings["render"]))
-        grid = Grid.model_validate_json(json.dumps(settings["grid"]))
+        config, render, grid = network_in(folder)
         stats = LabelStats.from_dict(settings["label_stats"])
         tasks = tasks_of(settings["tasks"], settings["labels"])
         labels = {task.name: list(task.labels) for task in tasks}

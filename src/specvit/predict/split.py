@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import torch
 
 from specvit.config.data import Grid, Render
+from specvit.config.start import plot_changes
 from specvit.errors import DataError
 from specvit.logs import progress
 from specvit.models import SpecViT
@@ -77,12 +78,12 @@ def predict_split(
 
 def check_plots(model: SpecViT, render: Render, grid: Grid) -> None:
     """Raise DataError where the network was trained on other plots than these."""
-    if render_hash(model.render, model.grid) == render_hash(render, grid):
-        return
-    was = {**model.render.model_dump(), **model.grid.model_dump()}
-    now = {**render.model_dump(), **grid.model_dump()}
-    changed = [f"{key} = {was[key]} then, {now[key]} now" for key in was if was[key] != now[key]]
-    raise DataError(f"the network was trained on other plots ({'; '.join(changed)}): train again")
+    changes = plot_changes((model.render, model.grid), (render, grid))
+    changed = [f"{key} = {was} then, {now} now" for key, (was, now) in changes.items()]
+    if changed:
+        raise DataError(
+            f"the network was trained on other plots ({'; '.join(changed)}): train again"
+        )
 
 
 def _refuse(bad: Sequence[BadSample]) -> None:

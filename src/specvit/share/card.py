@@ -11,6 +11,7 @@ import jinja2
 import timm
 
 from specvit.config import Config, load_config
+from specvit.find_model import released
 from specvit.io import read_json
 from specvit.metrics.definitions import METRICS, headline, shown
 from specvit.models.vit import SpecViT
@@ -132,7 +133,7 @@ def _calibration(source: Path) -> str:
 def _licence(model: SpecViT) -> tuple[str, str]:
     """The licence's name for the hub, and a sentence."""
     own = "The weights are published under the MIT licence"
-    if model.settings.init is not None:
+    if model.settings.init is not None and model.settings.init not in released():
         return "other", f"{own}, as far as the model that they started from allows."
     if not model.settings.pretrained:
         return OWN_LICENCE, f"{own}."
