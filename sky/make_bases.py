@@ -50,7 +50,7 @@ HOT = {"O": 35000, "O5": 42000, "O7": 37000, "O8": 35000, "O9": 33000, "B0": 300
 
 def grid(limits: tuple[int, int]) -> Floats:
     """Wavelength (A) of the pixels from k = limits[0] to before limits[1]."""
-    return np.power(10.0, np.arange(*limits) * STEP)
+    return np.asarray(np.power(10.0, np.arange(*limits) * STEP))
 
 
 def resampled(wave: Floats, flux: Floats, limits: tuple[int, int]) -> Floats:
@@ -107,7 +107,8 @@ def star_library(folder: Path) -> tuple[list[str], Floats, Floats]:
     air = grid(STAR_GRID)
     weights[0][:, (air > 9280) & (air < 9720)] = 0.0
     # The few A stars of each coadd are faint in the red: it is left to single stars.
-    weights[0][np.ix_([name[0] == "A" for name in names[: len(logs[0])]], air > 7300)] = 0.0
+    of_type_a = np.char.startswith(names[: len(logs[0])], "A")
+    weights[0][np.ix_(of_type_a, air > 7300)] = 0.0
     logs[0], weights[0] = _completed(logs[0], weights[0], logs[1])
     # Too few stars in the coadd: its pixels scatter.
     second = np.abs(np.diff(logs[0], 2, axis=1))
@@ -164,8 +165,8 @@ def star_parameters(folder: Path, names: list[str], log_flux: Floats) -> Floats:
     for name, spectrum in zip(names, ours, strict=True):
         nearest = np.argsort(((theirs - spectrum) ** 2).sum(1))[:7]
         teff, logg, feh = np.median(table[known][nearest], axis=0)
-        kind = re.match(r"[A-Z]\d?", name)
-        kind = kind[0] if kind else ""
+        found = re.match(r"[A-Z]\d?", name)
+        kind = found[0] if found else ""
         if "Dwarf" in name:
             logg = max(logg, 4.2)
             feh = float(name.split("_")[1])
@@ -184,7 +185,7 @@ def star_parameters(folder: Path, names: list[str], log_flux: Floats) -> Floats:
 def _shape(log_flux: Floats) -> Floats:
     """Log flux less its slow run: lines and bands, with a tenth of the slow run left in."""
     slow = gaussian_filter1d(log_flux, 250, axis=1)
-    return log_flux - 0.8 * slow
+    return np.asarray(log_flux - 0.8 * slow)
 
 
 def star_type(name: str, teff: float) -> str:

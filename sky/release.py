@@ -21,9 +21,9 @@ from benchmarks.real_data import FINAL, Prepared
 from benchmarks.real_systems import SKY_REAL, answers_of, fit_calibration, gather
 from benchmarks.real_table import SAMPLES, SEED, counts
 from specvit.config.reporting import Evaluate
-from specvit.evaluate import scores_of
 from specvit.find_model import DEFAULT, RELEASED
 from specvit.io import read_json, write_json, write_text
+from specvit.metrics.answers import scores_of
 from specvit.metrics.definitions import METRICS as DEFINED
 from specvit.metrics.definitions import shown
 from specvit.metrics.groups import make_groups

@@ -21,7 +21,7 @@ class Network(NamedTuple):
 
 def plot_changes(then: tuple[Render, Grid], now: tuple[Render, Grid]) -> dict[str, tuple[Any, Any]]:
     """Settings, by key, that make other pictures now than then; their set's name makes none."""
-    changes = {}
+    changes: dict[str, tuple[Any, Any]] = {}
     for part, old, new in zip(("render", "grid"), then, now, strict=True):
         was, is_now = old.model_dump(exclude={"name"}), new.model_dump(exclude={"name"})
         changes |= {f"{part}.{key}": (was[key], is_now[key]) for key in was}
