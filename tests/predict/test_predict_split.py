@@ -142,7 +142,7 @@ def test_a_shard_without_spectra_is_a_sentence(model, tmp_path):
 
 def test_other_plots_than_the_trained_ones_are_refused(model, shards):
     check_plots(model, RENDER.model_copy(update={"name": "mine"}), Grid())
-    with pytest.raises(DataError, match=r"\(render.rows = 4 then, 8 now; grid.wave_max = 9200.0 then, 9"):
+    with pytest.raises(DataError, match=r"\(render\.rows = 4 then, 8 now; grid\.wave_max = 9"):
         check_plots(model, Render(size=32, rows=8), Grid(wave_max=9000.0))
     write_shard(shards[1], [row(14)], render="0123456789ab")
     with pytest.raises(DataError, match=r"test-000001\.tar has other plots \(0123456789ab\) than"):
