@@ -51,7 +51,6 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
     saved. Raises TrainingError where a task cannot be learned, DataError for damaged shards.
     """
     start = time.monotonic()
-    tasks = config.asked
     every = [path for split in SPLITS for path in _shards(config, split)]
     plots = render_hash(config.render[0], config.grid)
     plan = read_index(every, ()).check(config.split, plots)
@@ -60,16 +59,7 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
         for split in ("train", "val")
     )
     _check(train, val, config)
-    setup = Setup(
-        tasks,
-        config.baselines.of(name),
-        config.grid,
-        config.split.seed,
-        available_threads(),
-        gpu=config.train.gpus > 0,
-        before=_before(config, name),
-        read={key: attrgetter(key)(config) for key in registered()[name].reads},
-    )
+    setup = _setup(config, name)
     read_s = time.monotonic() - start
 
     start = time.monotonic()
@@ -85,14 +75,9 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
     del train, val
 
     start = time.monotonic()
-    labels = {task.name: list(task.labels) for task in tasks}
+    labels = {task.name: list(task.labels) for task in config.asked}
     answered = tasks_of(told["tasks"], labels)
-    predicted = {}
-    for split in ("val", "test"):
-        frame = predict_shards(model, _shards(config, split), answered, f"{name}, {split}")
-        path = config.paths.predictions(name, split)
-        write_predictions(path, frame, answered, plan, trained)
-        predicted[split] = len(frame)
+    predicted = _predict(model, config, name, answered, plan, trained)
     summary = {
         "model": name,
         KEY: dict(plan.values),
@@ -114,6 +99,31 @@ def run_baseline(config: Config, name: str) -> dict[str, Any]:
     write_json(folder / SUMMARY, summary)
     get_logger(__name__).info("%s: %s", name, folder / SUMMARY)
     return summary
+
+
+def _setup(config: Config, name: str) -> Setup[Any]:
+    return Setup(
+        config.asked,
+        config.baselines.of(name),
+        config.grid,
+        config.split.seed,
+        available_threads(),
+        gpu=config.train.gpus > 0,
+        before=_before(config, name),
+        read={key: attrgetter(key)(config) for key in registered()[name].reads},
+    )
+
+
+def _predict(
+    model: Baseline, config: Config, name: str, tasks: list[Task], plan: Plan, trained: str
+) -> dict[str, int]:
+    """Write what it answers to val and test; how many spectra each has."""
+    predicted = {}
+    for split in ("val", "test"):
+        frame = predict_shards(model, _shards(config, split), tasks, f"{name}, {split}")
+        write_predictions(config.paths.predictions(name, split), frame, tasks, plan, trained)
+        predicted[split] = len(frame)
+    return predicted
 
 
 def _trained(name: str, setup: Setup[Any], plan: Plan, read: list[Any]) -> str:
