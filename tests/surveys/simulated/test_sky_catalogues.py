@@ -23,6 +23,7 @@ from specvit.surveys.simulated.observations import (
     PROGRAMS,
     draw_universe,
 )
+from specvit.surveys.simulated.sdss_exposure import sdss_exposure
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +208,9 @@ def test_repeat_spectra_are_of_one_spectrum_with_other_noise(sky):
     repeat = int(np.flatnonzero(~rows["primary"] & (rows["zwarning"] == 0))[0])
     thing = rows["object"][repeat]
     first = int(np.flatnonzero(rows["primary"] & (rows["object"] == thing))[0])
-    (one, model_one), (two, model_two) = sky.sdss_exposure(first), sky.sdss_exposure(repeat)
+    (one, model_one), (two, model_two) = (
+        sdss_exposure(sky.universe, number) for number in (first, repeat)
+    )
     grid = np.arange(36000, 39400)
     left = np.interp(grid, one.pixels.loglam * 1e4, model_one)
     right = np.interp(grid, two.pixels.loglam * 1e4, model_two)

@@ -8,10 +8,10 @@ import pytest
 from specvit.config.surveys import Simulated
 from specvit.surveys.read import read_spectrum
 from specvit.surveys.simulated import SimulatedSky
-from specvit.surveys.simulated.exposure import BRIGHTSKY, FULLREJECT
 from specvit.surveys.simulated.instrument import BOSS, LAMOST, SDSS, sky_of
-from specvit.surveys.simulated.lamost_artefacts import calibration
+from specvit.surveys.simulated.lamost_exposure import calibration, lamost_exposure
 from specvit.surveys.simulated.observations import DEAD_FIBER, HALF_SPECTRUM, of_program
+from specvit.surveys.simulated.sdss_exposure import BRIGHTSKY, FULLREJECT, sdss_exposure
 
 
 def alive(sky) -> np.ndarray:
@@ -21,7 +21,7 @@ def alive(sky) -> np.ndarray:
 def test_noise_is_gaussian_with_the_stated_ivar_sdss(sky):
     chi, neighbours = [], []
     for number in alive(sky)[::9]:
-        exposure, model = sky.sdss_exposure(int(number))
+        exposure, model = sdss_exposure(sky.universe, int(number))
         good = exposure.ivar > 0
         chi.append(((exposure.flux - model) * np.sqrt(exposure.ivar))[good])
         chi[-1] /= exposure.pixels.spectrograph.stated
@@ -42,7 +42,7 @@ def test_noise_of_sky_lines_is_stated_too(sky):
     """Pixels on bright sky lines have lower ivar, and still chi of 1."""
     chi, drop = [], []
     for number in alive(sky)[::9]:
-        exposure, model = sky.sdss_exposure(int(number))
+        exposure, model = sdss_exposure(sky.universe, int(number))
         wavelength = exposure.pixels.wavelength
         line = (np.abs(wavelength - 5578.9) < 2) & (exposure.ivar > 0)
         beside = (np.abs(wavelength - 5600) < 10) & (exposure.ivar > 0)
@@ -56,7 +56,7 @@ def test_noise_of_sky_lines_is_stated_too(sky):
 def test_noise_agrees_with_ivar_lamost(sky):
     chi = []
     for number in range(0, 200, 8):
-        exposure, model = sky.lamost_exposure(number)
+        exposure, model = lamost_exposure(sky.universe, number)
         # Cosmic rays are flagged in or_mask, as in LAMOST; zero is no data.
         good = (exposure.flux != 0) & (exposure.or_mask == 0) & (exposure.ivar > 0)
         # The first releases left out pixels of low flux: the faint ones are not a fair sample.
@@ -69,7 +69,7 @@ def test_noise_agrees_with_ivar_lamost(sky):
 
 def test_the_file_holds_the_exposure(sky):
     number = int(alive(sky)[5])
-    exposure, _ = sky.sdss_exposure(number)
+    exposure, _ = sdss_exposure(sky.universe, number)
     spectrum = read_spectrum(sky.sdss.lite(number))
     np.testing.assert_allclose(spectrum.flux, exposure.flux, rtol=1e-5)
     np.testing.assert_allclose(spectrum.ivar, exposure.ivar, rtol=1e-5)
@@ -80,12 +80,12 @@ def test_the_file_holds_the_exposure(sky):
 
 def test_snr_of_the_catalogue_is_that_of_the_pixels(sky):
     for number in alive(sky)[::9]:
-        exposure, _ = sky.sdss_exposure(int(number))
+        exposure, _ = sdss_exposure(sky.universe, int(number))
         measured = np.median((exposure.flux * np.sqrt(exposure.ivar))[exposure.ivar > 0])
         assert measured == pytest.approx(sky.universe.sdss["snr_all"][number], rel=0.15, abs=0.15)
     ratios = []
     for number in range(0, 200, 8):
-        exposure, _ = sky.lamost_exposure(number)
+        exposure, _ = lamost_exposure(sky.universe, number)
         red = (exposure.pixels.wavelength > 5500) & (exposure.pixels.wavelength < 6900)
         red &= exposure.flux != 0
         measured = np.median((exposure.flux * np.sqrt(exposure.ivar))[red])
@@ -108,7 +108,7 @@ def test_masks_are_set_as_in_real_spectra(sky):
     share = {False: [], True: []}
     bright = []
     for number in alive(sky)[::5]:
-        exposure, model = sky.sdss_exposure(int(number))
+        exposure, model = sdss_exposure(sky.universe, int(number))
         boss = bool(of_program(sky.universe.sdss[number : number + 1], "boss")[0])
         share[boss].append((exposure.or_mask != 0).mean())
         flagged = (exposure.and_mask & 1 << BRIGHTSKY) != 0
@@ -127,7 +127,8 @@ def test_masks_are_set_as_in_real_spectra(sky):
 
 
 def test_some_spectra_have_gaps(sky):
-    without = [(sky.sdss_exposure(int(number))[0].ivar == 0).sum() for number in alive(sky)[:60]]
+    exposures = [sdss_exposure(sky.universe, int(number))[0] for number in alive(sky)[:60]]
+    without = [(exposure.ivar == 0).sum() for exposure in exposures]
     assert 5 < np.count_nonzero(without) < 45
     assert np.median(without) < 60
 
@@ -135,7 +136,7 @@ def test_some_spectra_have_gaps(sky):
 def test_lamost_has_zeros_with_ivar_at_its_end_and_sometimes_between_its_arms(sky):
     seams = 0
     for number in range(200):
-        exposure, _ = sky.lamost_exposure(number)
+        exposure, _ = lamost_exposure(sky.universe, number)
         assert exposure.flux[-2:].tolist() == [0, 0]
         assert exposure.ivar[-1] > 0 or (exposure.ivar == 0).sum() > 50
         inner = exposure.flux[500:-50] == 0
@@ -153,7 +154,7 @@ def test_half_of_lamost_lacks_the_airs_band_and_the_blue_end_of_red_stars(sky):
     """As in its first releases: ivar 0 at 7581-7682 A and around pixels without signal."""
     blue, old = [], 0
     for number in range(200):
-        exposure, _ = sky.lamost_exposure(number)
+        exposure, _ = lamost_exposure(sky.universe, number)
         wavelength, none = exposure.pixels.wavelength, exposure.ivar == 0
         band = none[(wavelength > 7585) & (wavelength < 7680)]
         assert band.all() or band.mean() < 0.1
@@ -171,7 +172,7 @@ def test_a_lost_arm_is_half_a_spectrum_with_a_warning():
     halves = np.flatnonzero(rows["zwarning"] & DEAD_FIBER == HALF_SPECTRUM)
     assert 2 < len(halves) < 40
     for number in halves[:3]:
-        exposure, _ = sky.sdss_exposure(int(number))
+        exposure, _ = sdss_exposure(sky.universe, int(number))
         assert 0.25 < (exposure.ivar == 0).mean() < 0.75
 
 
@@ -197,7 +198,7 @@ def test_lamost_flux_is_relative(sky):
     for thing in np.intersect1d(sdss["object"], lamost["object"]):
         left = int(np.flatnonzero((sdss["object"] == thing) & (sdss["zwarning"] == 0))[0])
         right = int(np.flatnonzero(lamost["object"] == thing)[0])
-        exposures = (*sky.sdss_exposure(left), *sky.lamost_exposure(right))
+        exposures = (*sdss_exposure(sky.universe, left), *lamost_exposure(sky.universe, right))
         levels = [
             np.median(flux[np.abs(exposure.pixels.wavelength - 6600) < 100])
             for exposure, flux in (exposures[:2], exposures[2:])
@@ -213,7 +214,7 @@ def test_a_dead_fiber_is_all_zero(sky):
     before = rows["zwarning"][number]
     try:
         rows["zwarning"][number] = DEAD_FIBER
-        exposure, _ = sky.sdss_exposure(number)
+        exposure, _ = sdss_exposure(sky.universe, number)
     finally:
         rows["zwarning"][number] = before
     assert not exposure.flux.any()

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from specvit.config.surveys import Simulated
 from specvit.spectrum.fits_write import Table, card, image
 from specvit.surveys.desi import CATALOGUE, coadd_path
-from specvit.surveys.simulated.desi_targets import DEPTH, draw_targets
-from specvit.surveys.simulated.exposure import Pixels, add_runs, noise_of, rounded
+from specvit.surveys.simulated.desi_targets import DEPTH, DESI_ROW, draw_targets
+from specvit.surveys.simulated.exposure import Pixels, noise_of, rounded, runs
 from specvit.surveys.simulated.files import first_hdu
 from specvit.surveys.simulated.instrument import DESI
-from specvit.surveys.simulated.objects import CLASS_NAMES, NONE, Structured
+from specvit.surveys.simulated.objects import CLASS_NAMES, NONE
 from specvit.surveys.simulated.observations import MISSING, Universe
-from specvit.surveys.simulated.seeds import Floats, Generator, generator
+from specvit.surveys.simulated.seeds import Floats, Generator, Structured, generator
+from specvit.surveys.simulated.spectra import flux_of
 from specvit.surveys.simulated.subclasses import redrock_subtype
 
 # First wavelength (A) and number of pixels of each camera, which are 0.8 A wide.
@@ -37,21 +37,16 @@ ZCATALOG = Table(
 )
 
 
+@dataclass(frozen=True)
 class DesiFiles:
-    """Makes the simulated DESI's files.
+    """Makes the simulated DESI's files."""
 
-    `model` gives the noise-free flux of an object on some pixels, as the other surveys see it.
-    """
-
-    def __init__(
-        self, settings: Simulated, universe: Universe, model: Callable[[np.void, Pixels], Floats]
-    ) -> None:
-        self._settings, self._universe, self._model = settings, universe, model
+    universe: Universe
 
     @cached_property
     def rows(self) -> Structured:
         """Its spectra, drawn when they are asked for, since most runs do not."""
-        return draw_targets(self._settings, self._universe)
+        return draw_targets(self.universe)
 
     def read(self, path: str) -> bytes | None:
         """The bytes at a path; None where it is none of DESI's, or there is no such coadd."""
@@ -89,34 +84,24 @@ class DesiFiles:
         The noise is that of the depth, in the catalogue's TSNR2; calibrated to 1 % a camera.
         """
         row = self.rows[number]
-        rng = generator(self._settings.seed, "desi", "exposure", number)
+        rng = generator(self.universe.settings.seed, "desi", "exposure", number)
         first, last = (int(np.log10(edge) * 1e4) for edge in (3595.0, 9830.0))
         pixels = Pixels(DESI, first, last - first)
-        model = self._model(row, pixels)
-        sigma, _ = noise_of(pixels, model, float(np.exp(rng.normal(0, 0.35))))
-        sigma = sigma * np.sqrt(DEPTH["dark"] / row["tsnr2"])
+        model = flux_of(self.universe, row, pixels)
+        sigma, _ = noise_of(rng, pixels, model)
+        sigma = sigma * np.sqrt(DEPTH["dark"] / row["tsnr2_lrg_r"])
         return {camera: _through(rng, camera, pixels, model, sigma) for camera in CAMERAS}
 
     def _values(self, rows: Structured) -> dict[str, Any]:
         """Columns of the catalogue and of coadds' maps of fibers."""
-        seen = self._universe.objects[rows["object"]]
+        seen = self.universe.seen(rows)
         nothing = seen["kind"] == NONE
-        return {
-            "TARGETID": rows["targetid"],
-            "TARGET_RA": rows["ra"],
-            "TARGET_DEC": rows["dec"],
+        return {name.upper(): rows[name] for name in DESI_ROW.names or ()} | {
             "OBJTYPE": np.where(nothing, "SKY", "TGT"),
-            "FIBERFLUX_R": rows["fiberflux"],
-            "SURVEY": rows["survey"],
-            "PROGRAM": rows["program"],
-            "HEALPIX": rows["healpix"],
-            "Z": rows["z"],
             "ZERR": rows["z_err"],
-            "ZWARN": rows["zwarn"],
             # Every fiber gets the class that fits best, those on nothing too.
             "SPECTYPE": CLASS_NAMES[np.where(nothing, rows["object"] % 3, seen["kind"])],
             "SUBTYPE": redrock_subtype(seen),
-            "TSNR2_LRG_R": rows["tsnr2"],
             "ZCAT_PRIMARY": np.where(rows["primary"], "T", "F"),
         }
 
@@ -138,9 +123,9 @@ def _through(
         noise = noise * (1 + 10 * np.exp(-from_end / 25))
     factor = float(np.exp(rng.normal(0, 0.01)))
     flux = np.interp(wave, pixels.wavelength, model) + noise * rng.standard_normal(len(wave))
-    mask = np.zeros(len(wave), np.int32)
+    bad = np.zeros(len(wave), bool)
     if rng.random() < 0.3:
-        add_runs(rng, mask, BADPIX, 0.004, 6)
+        bad = runs(rng, len(wave), 0.004, 6)
     # The coadd has no weight where all exposures are masked.
-    ivar = np.where(mask == 0, (factor * noise) ** -2, 0.0)
-    return rounded(np.where(mask == 0, factor * flux, 0.0)), rounded(ivar), mask
+    ivar = np.where(bad, 0.0, (factor * noise) ** -2)
+    return rounded(np.where(bad, 0.0, factor * flux)), rounded(ivar), bad * np.int32(1 << BADPIX)

@@ -14,9 +14,6 @@ from specvit.surveys.simulated.seeds import Floats, Generator
 BAND_CENTRES = np.array([3551.0, 4686.0, 6166.0, 7480.0, 8932.0])
 _BAND_EDGES = np.array([3000, 3900, 5500, 6900, 8200, 11000])
 
-# Mask bits of SDSS spectra (SPPIXMASK, Data Release 17).
-NEARBADPIXEL, FULLREJECT, BRIGHTSKY, NODATA = 16, 18, 23, 24
-
 
 @dataclass(frozen=True)
 class Pixels:
@@ -74,14 +71,15 @@ class Exposure:
     or_mask: NDArray[np.int32]
 
 
-def noise_of(pixels: Pixels, model: Floats, brightness: float) -> tuple[Floats, Floats]:
-    """Noise (sigma) and sky of a spectrum, before it is matched to the catalogue's S/N.
+def noise_of(rng: Generator, pixels: Pixels, model: Floats) -> tuple[Floats, Floats]:
+    """Noise (sigma) and sky of a spectrum on some night, before the catalogue's S/N is known.
 
-    Photon noise of object and sky over detector noise, and a share of the sky that subtraction
-    leaves; `brightness` scales the night's sky lines.
+    Photon noise of object and sky over detector noise, and a share of the sky's lines that
+    subtraction leaves.
     """
     where, templates = pixels.where, pixels.sky
-    continuum, lines = templates.continuum[where], brightness * templates.lines[where]
+    continuum = templates.continuum[where]
+    lines = float(np.exp(rng.normal(0, 0.35))) * templates.lines[where]  # nights differ
     sky = continuum + lines
     detector = pixels.spectrograph.detector
     photons = (sky + np.maximum(model, 0) + detector) / (continuum + detector)
@@ -106,11 +104,10 @@ def match_snr(
             median = float(np.median(ratio[start:stop:3]))  # smooth enough to skip pixels
             known.append(BAND_CENTRES[band])
             factors.append(np.log(np.clip(median / max(bands[band], 1e-3), 0.2, 5.0)))
-    tilt = np.exp(np.interp(wavelength, known, factors))
-    matched: Floats = sigma * tilt
+    matched = sigma * np.exp(np.interp(wavelength, known, factors))
     if total is not None:
         matched *= float(np.median(model / matched)) / total
-    return matched
+    return np.asarray(matched)
 
 
 def observe(
@@ -121,20 +118,11 @@ def observe(
     ivar is what the pipeline states; the pixels scatter by a little less and are correlated with
     their neighbours, because it interpolated them onto the common grid.
     """
-    brightness = float(np.exp(rng.normal(0, 0.35)))
-    sigma, sky = noise_of(pixels, model, brightness)
+    sigma, sky = noise_of(rng, pixels, model)
     sigma = match_snr(pixels.wavelength, model, sigma, bands, total)
     noise = interpolated_noise(rng, pixels.count) * pixels.spectrograph.stated
     masks = np.zeros((2, pixels.count), np.int32)
     return Exposure(pixels, model + sigma * noise, sigma**-2, sky, masks[0], masks[1])
-
-
-def veiled(rng: Generator, pixels: Pixels, model: Floats) -> Floats:
-    """Add to a few spectra light of another source, or of the night, without lines of its own."""
-    if rng.random() > 0.06:
-        return model
-    slope = rng.normal(0, 0.5) * (pixels.wavelength - 6200) / 2500
-    return np.asarray(model + rng.uniform(0, 0.8) * np.median(model) * np.exp(slope))
 
 
 def interpolated_noise(rng: Generator, count: int) -> Floats:
@@ -146,42 +134,6 @@ def interpolated_noise(rng: Generator, count: int) -> Floats:
     white = rng.standard_normal(count + 1)
     mixed = (1 - shift) * white[:-1] + shift * white[1:]
     return np.asarray(mixed / np.hypot(shift, 1 - shift))
-
-
-def mask_sdss(rng: Generator, exposure: Exposure, model: Floats) -> None:
-    """Set SDSS's masks and, in bad columns of the detectors, ivar = 0; changes the exposure."""
-    pixels = exposure.pixels
-    with np.errstate(divide="ignore"):
-        sigma = exposure.ivar**-0.5
-    # BRIGHTSKY as the pipeline defines it: sky above flux plus ten times its error.
-    bright = pixels.sky.bright[pixels.where] & (exposure.sky > model + 10 * sigma)
-    exposure.and_mask[bright] |= 1 << BRIGHTSKY
-    if rng.random() < 0.35:
-        bad = np.zeros(pixels.count, np.int32)
-        add_runs(rng, bad, NEARBADPIXEL, 0.004, 6)
-        if rng.random() < 0.1:
-            add_runs(rng, bad, NEARBADPIXEL, 0.02, 120)  # a bad stretch of the detector
-        lost = bad != 0
-        exposure.and_mask[lost] |= (1 << NEARBADPIXEL) | (1 << FULLREJECT)
-        exposure.ivar[lost] = 0
-        exposure.flux[lost] = model[lost]  # the pipeline interpolates over them
-    exposure.or_mask[:] = exposure.and_mask
-    for bit, share, length in pixels.spectrograph.or_mask:
-        add_runs(rng, exposure.or_mask, bit, share, length)
-
-
-def switch_off(exposure: Exposure, where: slice | NDArray[np.bool_] = slice(None)) -> None:
-    """Leave nothing of the spectrum: a dead fiber, or the part that a lost arm had."""
-    exposure.flux[where] = 0
-    exposure.ivar[where] = 0
-    exposure.and_mask[where] |= 1 << NODATA
-    exposure.or_mask[where] |= 1 << NODATA
-
-
-def with_data(exposure: Exposure) -> slice:
-    """From the first to the last pixel with data; all of them where none has."""
-    seen = np.flatnonzero(exposure.ivar > 0)
-    return slice(int(seen[0]), int(seen[-1]) + 1) if len(seen) else slice(0, len(exposure.ivar))
 
 
 def calibrate(exposure: Exposure, factor: Floats) -> None:
@@ -198,17 +150,14 @@ def arm_join(rng: Generator, wavelength: Floats, seam: float, size: float) -> Fl
     return np.asarray(np.exp(rng.normal(0, size) * hump + rng.normal(0, size / 3) * step))
 
 
-def add_runs(
-    rng: Generator, mask: NDArray[np.int32], bit: int, share: float, length: float
-) -> None:
-    """Set a bit on runs of pixels that together cover about this share."""
-    count = rng.poisson(share * len(mask) / length)
-    starts = rng.integers(0, len(mask), count)
-    ends = np.minimum(starts + 1 + rng.exponential(length, count).astype(np.int64), len(mask))
+def runs(rng: Generator, count: int, share: float, length: float) -> NDArray[np.bool_]:
+    """Pixels, of `count`, in runs that together cover about this share; lengths exponential."""
+    begun = rng.poisson(share * count / length)
+    starts = rng.integers(0, count, begun)
+    ends = np.minimum(starts + 1 + rng.exponential(length, begun).astype(np.int64), count)
     # Runs that are open at each pixel: those begun less those ended.
-    size = len(mask) + 1
-    still_open = np.cumsum(np.bincount(starts, None, size) - np.bincount(ends, None, size))
-    mask[still_open[:-1] > 0] |= 1 << bit
+    changes = np.bincount(starts, None, count + 1) - np.bincount(ends, None, count + 1)
+    return np.asarray(np.cumsum(changes)[:-1] > 0)
 
 
 def rounded(values: Floats) -> NDArray[np.float32]:

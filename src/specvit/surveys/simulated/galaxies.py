@@ -10,31 +10,26 @@ from scipy.ndimage import gaussian_filter1d
 from specvit.surveys.simulated import bases
 from specvit.surveys.simulated.dust import calzetti, extinction, interstellar_depth
 from specvit.surveys.simulated.exposure import Pixels
-from specvit.surveys.simulated.lines import HE_I_5876, LINE, LN10_STEP, add_gaussians, hydrogen
-from specvit.surveys.simulated.objects import (
-    LIGHT_SPEED,
-    Structured,
-    bpt_ratios,
-    halpha_ew,
-    light_shares,
-    nucleus_share,
+from specvit.surveys.simulated.lines import (
+    HE_I_5876,
+    LINE,
+    PIXEL_VELOCITY,
+    add_gaussians,
+    hydrogen,
 )
-from specvit.surveys.simulated.seeds import Floats
+from specvit.surveys.simulated.objects import bpt_ratios, halpha_ew, light_shares, nucleus_share
+from specvit.surveys.simulated.seeds import Floats, Structured
 
 
 @lru_cache(maxsize=1)
-def rest_wavelength() -> Floats:
-    """Vacuum wavelength (A) of the populations' grid."""
-    count = bases.populations().flux.shape[-1]
-    return np.asarray(np.power(10.0, (bases.POPULATION_START + np.arange(count)) * 1e-4))
+def _rest_grid() -> tuple[Floats, Floats]:
+    """Vacuum wavelengths (A) of the populations' grid, and what dust takes of starlight there."""
+    k = bases.POPULATION_START + np.arange(bases.populations().flux.shape[-1])
+    wavelength = np.power(10.0, k * 1e-4)
+    return wavelength, calzetti(wavelength)
 
 
-@lru_cache(maxsize=1)
-def _starlight_dust() -> Floats:
-    return calzetti(rest_wavelength())
-
-
-def stellar_light(row: np.void) -> Floats:
+def _starlight(row: np.void) -> Floats:
     """Starlight of a galaxy on the rest grid in f_lambda, about 1 at 5500 A; not yet broadened."""
     library = bases.populations()
     shares = light_shares(np.atleast_1d(row["tau"]), np.atleast_1d(row["burst"]))[0]
@@ -45,7 +40,7 @@ def stellar_light(row: np.void) -> Floats:
     mix = np.outer(shares, [1 - weight, weight]).ravel()
     light = mix @ library.flux[:, upper - 1 : upper + 1].reshape(len(mix), -1)
     # Stars feel 0.44 of the dust that the gas does (Calzetti et al. 2000).
-    light *= np.exp(-0.405 * float(row["ebv"]) * _starlight_dust())  # 0.4 ln 10 x 0.44
+    light *= np.exp(-0.405 * float(row["ebv"]) * _rest_grid()[1])  # 0.4 ln 10 x 0.44
     gas = interstellar_depth(bases.POPULATION_START, len(light), float(row["ebv"]))
     return np.asarray(light * np.exp(-0.2 * gas))
 
@@ -93,7 +88,7 @@ def emission_lines(row: Structured) -> tuple[Floats, Floats]:
     return table[:, 0], table[:, 1]
 
 
-def add_emission(flux: Floats, at_halpha: float, row: np.void, pixels: Pixels) -> Floats:
+def _add_emission(flux: Floats, at_halpha: float, row: np.void, pixels: Pixels) -> Floats:
     """Add the lines of ionised gas to a galaxy's observed spectrum; `at_halpha` is its level."""
     single = np.atleast_1d(row)
     waves, ratios = emission_lines(single)
@@ -106,16 +101,16 @@ def add_emission(flux: Floats, at_halpha: float, row: np.void, pixels: Pixels) -
     near = np.interp(observed, pixels.wavelength, pixels.dispersion)
     # Gas turns more slowly through the fiber than stars do; nuclei have wider lines.
     gas = 0.6 * float(row["sigma"]) * (1 + 0.8 * (row["agn"] > 0))
-    sigmas = np.hypot(near, gas / (LIGHT_SPEED * LN10_STEP))
+    sigmas = np.hypot(near, gas / PIXEL_VELOCITY)
     return flux + add_gaussians(pixels.first, pixels.count, observed, widths, sigmas)
 
 
 def galaxy_flux(pixels: Pixels, row: np.void) -> Floats:
     """Flux of a galaxy in f_lambda (arbitrary unit); shape (pixels.count,)."""
-    light = stellar_light(row)
-    at_halpha = float(light[slice(*np.searchsorted(rest_wavelength(), (6600, 6660)))].mean())
-    motion = float(row["sigma"]) / (LIGHT_SPEED * LN10_STEP)
+    light = _starlight(row)
+    at_halpha = float(light[slice(*np.searchsorted(_rest_grid()[0], (6600, 6660)))].mean())
+    motion = float(row["sigma"]) / PIXEL_VELOCITY
     broad = gaussian_filter1d(light, np.hypot(motion, pixels.spectrograph.extra), mode="nearest")
     start, z = bases.POPULATION_START, float(row["z"])
     observed = bases.shifted(broad, start, pixels.first, pixels.count, z)
-    return add_emission(observed, at_halpha, row, pixels)
+    return _add_emission(observed, at_halpha, row, pixels)

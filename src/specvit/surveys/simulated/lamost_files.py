@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from specvit.spectrum.fits_write import Table, card
-from specvit.surveys.simulated.exposure import Exposure, rounded
+from specvit.surveys.simulated.exposure import rounded
 from specvit.surveys.simulated.files import delivered, first_hdu
 from specvit.surveys.simulated.instrument import LAMOST
-from specvit.surveys.simulated.objects import CLASS_NAMES, LIGHT_SPEED, STAR, Structured
+from specvit.surveys.simulated.lamost_exposure import lamost_exposure
+from specvit.surveys.simulated.lines import LIGHT_SPEED
+from specvit.surveys.simulated.objects import CLASS_NAMES, STAR
 from specvit.surveys.simulated.observations import Universe
-from specvit.surveys.simulated.seeds import Floats
+from specvit.surveys.simulated.seeds import Floats, Structured
 from specvit.surveys.simulated.subclasses import lamost_subclass
 
 _CATALOGUE = re.compile(r"dr\d+/v[\d.]+/catdl\?name=(?P<name>\w[\w.]*)\.csv\.gz")
@@ -26,13 +28,11 @@ _ROWS = ("FLUX", "IVAR", "WAVELENGTH", "ANDMASK", "ORMASK")
 COADD = Table("COADD", ", ".join(f"{n} {LAMOST.pixels[0]}E" for n in (*_ROWS, "NORMALIZATION")))
 
 
+@dataclass(frozen=True)
 class LamostFiles:
-    """Makes the simulated LAMOST's files; `observe` gives the exposure of a row."""
+    """Makes the simulated LAMOST's files."""
 
-    def __init__(
-        self, universe: Universe, observe: Callable[[int], tuple[Exposure, Floats]]
-    ) -> None:
-        self._universe, self._observe = universe, observe
+    universe: Universe
 
     def read(self, path: str) -> bytes | None:
         """The bytes at a path, None where it is none of LAMOST's.
@@ -44,7 +44,7 @@ class LamostFiles:
         match = _SPECTRUM.fullmatch(path)
         if match is None:
             return None
-        rows, obsid = self._universe.lamost, int(match["obsid"])
+        rows, obsid = self.universe.lamost, int(match["obsid"])
         number = min(int(np.searchsorted(rows["obsid"], obsid)), len(rows) - 1)
         if rows["obsid"][number] != obsid:
             return _NOT_FOUND
@@ -53,13 +53,13 @@ class LamostFiles:
 
     def catalogue(self) -> bytes:
         """Return the LRS general catalogue: '|' separated, gzip, one row for every spectrum."""
-        rows = self._universe.lamost
+        rows = self.universe.lamost
         return _csv(len(rows), self._columns(rows) | {"fibermask": "0", "with_norm_flux": "1"})
 
     def stars(self) -> bytes:
         """Return the LRS catalogue of A, F, G and K stars with atmospheric parameters."""
-        rows = self._universe.lamost
-        seen = self._universe.objects[rows["object"]]
+        rows = self.universe.lamost
+        seen = self.universe.seen(rows)
         # LASP gives parameters to A, F, G and K stars with enough signal.
         keep = (seen["kind"] == STAR) & (seen["teff"] > 3900) & (seen["teff"] < 9000)
         keep &= ~seen["white_dwarf"] & (rows["snr"][:, 1] > 6)
@@ -81,8 +81,8 @@ class LamostFiles:
 
         Which of the two layouts a spectrum has follows its obsid: they do not follow the release.
         """
-        exposure, _ = self._observe(number)
-        row = self._universe.lamost[number]
+        exposure, _ = lamost_exposure(self.universe, number)
+        row = self.universe.lamost[number]
         arrays = [rounded(exposure.flux), rounded(exposure.ivar), exposure.pixels.wavelength]
         arrays += [exposure.and_mask, exposure.or_mask]
         cards = self._cards(row, release)
@@ -94,7 +94,7 @@ class LamostFiles:
 
     def _columns(self, rows: Structured) -> dict[str, Any]:
         """The columns that LAMOST's catalogues have in common, as DR10 v2.0 names them."""
-        seen = self._universe.objects[rows["object"]]
+        seen = self.universe.seen(rows)
         positions = zip(rows["ra"].tolist(), rows["dec"].tolist(), strict=True)
         return {
             "obsid": rows["obsid"].astype(str),
@@ -126,7 +126,7 @@ class LamostFiles:
 
     def _cards(self, row: np.void, release: str) -> list[bytes]:
         """What the header of a spectrum says, as far as anything reads it."""
-        seen = self._universe.objects[np.atleast_1d(row["object"])]
+        seen = self.universe.seen(np.atleast_1d(row))
         ra, dec = float(row["ra"]), float(row["dec"])
         # Releases before DR5, all of them images, called it SN_G.
         prefix = "SN_" if row["obsid"] % 10 == 0 else "SNR"

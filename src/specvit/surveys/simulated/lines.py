@@ -19,6 +19,8 @@ RYDBERG_WAVE = 911.76334
 """Limit of the Lyman series (A): 1 / R_H (NIST, CODATA 2018)."""
 LN10_STEP = np.log(10) * 1e-4
 """Relative width of a pixel of the common grid."""
+LIGHT_SPEED = 299792.458  # km/s
+PIXEL_VELOCITY = LIGHT_SPEED * LN10_STEP  # km/s
 
 
 def hydrogen(lower: int, upper: int) -> float:

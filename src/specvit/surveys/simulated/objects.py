@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specvit.surveys.simulated import bases
-from specvit.surveys.simulated.seeds import Floats, Generator
-
-Structured = NDArray[np.void]
+from specvit.surveys.simulated.lines import LIGHT_SPEED
+from specvit.surveys.simulated.seeds import Floats, Generator, Structured
 
 STAR, GALAXY, QSO, NONE = range(4)
 CLASS_NAMES = np.array(["STAR", "GALAXY", "QSO", "Unknown"])
-LIGHT_SPEED = 299792.458  # km/s
 QUASAR_SPLIT = 1.6
 """Redshift where the components of quasars change."""
 
@@ -264,8 +262,7 @@ def light_shares(tau: Floats, burst: Floats) -> Floats:
     mass *= 1 - np.asarray(burst)[:, None]
     mass[:, :3] += np.asarray(burst)[:, None] * np.array([0.15, 0.25, 0.6])
     light = mass / MASS_TO_LIGHT
-    shares: Floats = light / light.sum(axis=1, keepdims=True)
-    return shares
+    return np.asarray(light / light.sum(axis=1, keepdims=True))
 
 
 def _nucleus_ew(objects: Structured) -> Floats:
@@ -275,14 +272,13 @@ def _nucleus_ew(objects: Structured) -> Floats:
 def halpha_ew(objects: Structured) -> Floats:
     """Halpha equivalent width (A) that star formation and nucleus give; shape (n,)."""
     young = light_shares(objects["tau"], objects["burst"])[:, 0]
-    total: Floats = HALPHA_EW_YOUNG * young * 10 ** (-0.3 * objects["ebv"]) + _nucleus_ew(objects)
-    return total
+    stars = HALPHA_EW_YOUNG * young * 10 ** (-0.3 * objects["ebv"])
+    return np.asarray(stars + _nucleus_ew(objects))
 
 
 def nucleus_share(objects: Structured) -> Floats:
     """Share of Halpha that comes from the active nucleus; shape (n,)."""
-    share: Floats = _nucleus_ew(objects) / np.maximum(halpha_ew(objects), 1e-6)
-    return share
+    return np.asarray(_nucleus_ew(objects) / np.maximum(halpha_ew(objects), 1e-6))
 
 
 def bpt_ratios(objects: Structured) -> tuple[Floats, Floats]:

@@ -10,15 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from specvit.config.surveys import Simulated
-from specvit.surveys.simulated.objects import (
-    GALAXY,
-    NONE,
-    OBJECT,
-    STAR,
-    Structured,
-    draw_objects,
-)
-from specvit.surveys.simulated.seeds import Floats, Generator, generator
+from specvit.surveys.simulated.objects import GALAXY, NONE, OBJECT, STAR, draw_objects
+from specvit.surveys.simulated.seeds import Floats, Generator, Structured, generator
 
 ARCSEC = 1 / 3600
 Ints = NDArray[np.int64]
@@ -100,9 +93,14 @@ SHARED_LIMIT = 18.0
 class Universe:
     """Objects and the spectra that each survey took of them, in the order of their names."""
 
+    settings: Simulated
     objects: Structured
     sdss: Structured
     lamost: Structured
+
+    def seen(self, rows: Structured) -> Structured:
+        """The objects that these rows of a survey are of."""
+        return np.asarray(self.objects[rows["object"]])
 
 
 def of_program(rows: Structured, name: str) -> NDArray[Any]:
@@ -129,8 +127,7 @@ def _scatter(rng: Generator, ra: Floats, dec: Floats, radius: float) -> tuple[Fl
 
 def jitter(rng: Generator, values: Floats, arcsec: float) -> Floats:
     """Positions (deg) as another survey measured them."""
-    offsets: Floats = np.round(values + rng.uniform(-arcsec, arcsec, len(values)) * ARCSEC, 6)
-    return offsets
+    return np.round(values + rng.uniform(-arcsec, arcsec, len(values)) * ARCSEC, 6)
 
 
 def _rank_within(rng: Generator, groups: Ints) -> Ints:
@@ -193,15 +190,13 @@ def _band_snr(rng: Generator, total: Floats, seen: Structured, telescope: Floats
     relative = (flux / flux[:, 2:3]) ** 0.75 * telescope
     # The median over all pixels lies near that over g, r and i.
     relative /= np.median(relative[:, 1:4], axis=1, keepdims=True)
-    bands: Floats = total[:, None] * relative * np.exp(rng.normal(0, 0.05, (n, 5)))
-    return bands
+    return np.asarray(total[:, None] * relative * np.exp(rng.normal(0, 0.05, (n, 5))))
 
 
 def _snr(magnitude: Floats, pivot: float | Floats) -> Floats:
     """Median S/N of a pixel: 5 at the pivot magnitude, sky-limited fainter, photons brighter."""
     signal = 10 ** (-0.4 * (magnitude - pivot))
-    ratio: Floats = 5.0 * signal / np.sqrt((1 + 0.6 * signal) / 1.6)
-    return ratio
+    return np.asarray(5.0 * signal / np.sqrt((1 + 0.6 * signal) / 1.6))
 
 
 def _sdss_fields(rng: Generator, count: int, program: Program) -> tuple[Ints, Ints]:
@@ -370,4 +365,4 @@ def draw_universe(settings: Simulated) -> Universe:
     objects, lamost = _lamost(generator(settings.seed, "lamost"), settings, objects, plates)
     sdss = sdss[np.lexsort((sdss["fiber"], sdss["mjd"], sdss["plate"]))]
     lamost = lamost[np.argsort(lamost["obsid"])]
-    return Universe(objects, sdss, lamost)
+    return Universe(settings, objects, sdss, lamost)

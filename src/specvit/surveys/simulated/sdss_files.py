@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from importlib import resources
 from typing import Any
 
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from specvit.spectrum.fits_write import Table, card, image
 from specvit.surveys.sdss.paths import RELEASES, Release, plate_of
-from specvit.surveys.simulated.exposure import Exposure, rounded, with_data
+from specvit.surveys.simulated.exposure import rounded
 from specvit.surveys.simulated.files import delivered, first_hdu
 from specvit.surveys.simulated.lines import LINE
-from specvit.surveys.simulated.objects import CLASS_NAMES, NONE, STAR, Structured
+from specvit.surveys.simulated.objects import CLASS_NAMES, NONE, STAR
 from specvit.surveys.simulated.observations import MISFILED_PLATE, Universe, of_program
-from specvit.surveys.simulated.seeds import Floats
+from specvit.surveys.simulated.sdss_exposure import sdss_exposure
+from specvit.surveys.simulated.seeds import Structured
 from specvit.surveys.simulated.subclasses import sdss_subclass
 
 DR17 = RELEASES["dr17"]
@@ -51,19 +52,11 @@ LINES = {
 _IMAGES = {"flux": ">f4", "ivar": ">f4", "and_mask": ">i4", "or_mask": ">i4", "wdisp": ">f4"}
 
 
+@dataclass(frozen=True)
 class SdssFiles:
-    """Makes the simulated SDSS's files.
+    """Makes the simulated SDSS's files."""
 
-    `observe` gives the exposure of a row and its noise-free spectrum; with True, as if it had been
-    taken with the BOSS spectrographs.
-    """
-
-    def __init__(
-        self, universe: Universe, observe: Callable[[int, bool], tuple[Exposure, Floats]]
-    ) -> None:
-        self._universe, self._observe = universe, observe
-        # Rising: rows are in the order of their names.
-        self._nights = universe.sdss["plate"] * 100_000 + universe.sdss["mjd"]
+    universe: Universe
 
     def read(self, path: str) -> bytes | None:
         """The bytes at a path; None where it is none of SDSS's, or the file is missing."""
@@ -79,7 +72,7 @@ class SdssFiles:
 
     def catalogue(self, release: Release) -> bytes:
         """Return specObj or spAll-lite: one row for every spectrum."""
-        rows, table = self._universe.sdss, FIELDS if release.has_fields else CATALOGUE
+        rows, table = self.universe.sdss, FIELDS if release.has_fields else CATALOGUE
         values = self._values(rows, release)
         if not release.has_fields:
             values["SPECOBJID"] = np.char.rjust(_spec_ids(rows).astype("U22"), 22)
@@ -87,9 +80,9 @@ class SdssFiles:
 
     def stars(self) -> bytes:
         """Return BossNet's table: all stars but white dwarfs, and its flag by its own bounds."""
-        best = np.full(len(self._universe.objects), -np.inf)
-        np.maximum.at(best, self._universe.sdss["object"], self._universe.sdss["snr_all"])
-        objects = self._universe.objects
+        objects, rows = self.universe.objects, self.universe.sdss
+        best = np.full(len(objects), -np.inf)
+        np.maximum.at(best, rows["object"], rows["snr_all"])
         which = np.flatnonzero((objects["kind"] == STAR) & ~objects["white_dwarf"] & (best > 0))
         seen, error = objects[which], 1 + 20 / np.maximum(best[which], 1)
         wobble = np.sin(which * 78.233) * 0.9
@@ -106,19 +99,19 @@ class SdssFiles:
 
     def lite(self, number: int, release: Release = DR17) -> bytes:
         """Return a lite file: coadded spectrum, row of the catalogue, lines (none is fitted)."""
-        row, fields = self._universe.sdss[number : number + 1], release.has_fields
+        row, fields = self.universe.sdss[number : number + 1], release.has_fields
         boss = bool(fields or of_program(row, "boss")[0])
         first, pixels = self._pixels(number, fields)
-        start = first_hdu() if fields else first_hdu(*_cards(row[0], first))
         count = len(pixels["flux"])
         if boss:
             pixels = {name.upper(): values for name, values in pixels.items()}
+        start = first_hdu() if fields else first_hdu(*_cards(row[0], first))
         summary = (FIELDS if fields else SUMMARY[boss]).hdu(1, self._values(row, release))
         return start + PIXELS[boss].hdu(count, pixels) + summary + LINES[boss]
 
     def _spectrum(self, path: str, first: int, mjd: int, third: int) -> bytes | None:
         """The lite file at this path as it arrives, whichever release it is of."""
-        rows = self._universe.sdss
+        rows = self.universe.sdss
         for release in RELEASES.values():
             plate, name, column = first, third, "fiber"
             if release.has_fields:
@@ -133,7 +126,7 @@ class SdssFiles:
     def _plate(self, path: str, plate: int, mjd: int) -> bytes | None:
         """The spPlate file at this path; fibers without a target are empty."""
         night = self._night(plate, mjd)
-        rows = self._universe.sdss[night]
+        rows = self.universe.sdss[night]
         if not len(rows):
             return None
         fibers = 1000 if of_program(rows, "boss")[0] else 640
@@ -155,10 +148,16 @@ class SdssFiles:
         night = plate * 100_000 + mjd
         return slice(*np.searchsorted(self._nights, [night, night + 1]).tolist())
 
+    @cached_property
+    def _nights(self) -> NDArray[np.int64]:
+        # Rising: rows are in the order of their names.
+        return np.asarray(self.universe.sdss["plate"] * 100_000 + self.universe.sdss["mjd"])
+
     def _pixels(self, number: int, boss: bool = False) -> tuple[int, dict[str, NDArray[Any]]]:
         """First pixel and columns of a spectrum, which ends where it has data as real ones do."""
-        exposure, model = self._observe(number, boss)
-        kept = with_data(exposure)
+        exposure, model = sdss_exposure(self.universe, number, boss)
+        seen = np.flatnonzero(exposure.ivar > 0)
+        kept = slice(seen[0], seen[-1] + 1) if len(seen) else slice(0, len(exposure.ivar))
         columns: dict[str, NDArray[Any]] = {
             "flux": rounded(exposure.flux),
             "loglam": exposure.pixels.loglam,
@@ -169,12 +168,12 @@ class SdssFiles:
             "sky": rounded(exposure.sky),
             "model": rounded(model),
         }
-        first = exposure.pixels.first + kept.start
+        first = exposure.pixels.first + int(kept.start)
         return first, {name: values[kept] for name, values in columns.items()}
 
     def _values(self, rows: Structured, release: Release) -> dict[str, Any]:
         """What these spectra have a value for among all columns of catalogues and lite files."""
-        seen = self._universe.objects[rows["object"]]
+        seen = self.universe.seen(rows)
         boss, nothing = of_program(rows, "boss"), seen["kind"] == NONE
         # The pipeline gives every fiber the class that fits best, those on nothing too.
         names = CLASS_NAMES[np.where(nothing, rows["fiber"] % 3, seen["kind"])]
@@ -223,8 +222,8 @@ def _run2d(rows: Structured, release: Release) -> NDArray[np.str_]:
 def _spec_ids(rows: Structured) -> NDArray[np.int64]:
     """SPECOBJID: plate, fiber, MJD - 50000 and run2d packed into 64 bits (SDSS CAS)."""
     number = np.array([_RUN2D_NUMBER[name] for name in _run2d(rows, DR17).tolist()], np.int64)
-    ids: NDArray[np.int64] = (rows["plate"] << 50) + (rows["fiber"] << 38)
-    return np.asarray(ids + ((rows["mjd"] - 50000) << 24) + (number << 10))
+    fibers = (rows["plate"] << 50) + (rows["fiber"] << 38)
+    return np.asarray(fibers + ((rows["mjd"] - 50000) << 24) + (number << 10))
 
 
 def _plate_cards(plate: int, mjd: int, first: int) -> list[bytes]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Structured = NDArray[np.void]
 Generator = np.random.Generator
 
 

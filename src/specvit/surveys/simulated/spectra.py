@@ -9,9 +9,10 @@ from specvit.surveys.simulated import bases
 from specvit.surveys.simulated.dust import extinction, interstellar_depth
 from specvit.surveys.simulated.exposure import Pixels
 from specvit.surveys.simulated.galaxies import galaxy_flux
-from specvit.surveys.simulated.objects import GALAXY, NONE, QSO
+from specvit.surveys.simulated.objects import GALAXY, NONE, QSO, STAR
+from specvit.surveys.simulated.observations import Universe
 from specvit.surveys.simulated.quasars import quasar_flux
-from specvit.surveys.simulated.seeds import Floats, Generator
+from specvit.surveys.simulated.seeds import Floats, Generator, generator
 
 # Flux (1e-17 erg/s/cm2/A) of an object of AB magnitude 20 at 6166 A, the middle of r.
 FLUX_AT_20 = 2.86
@@ -36,6 +37,20 @@ def model_flux(row: np.void, pixels: Pixels, rng: Generator) -> Floats:
     red = slice(*np.searchsorted(pixels.wavelength, (5600, 6800)))
     scale = FLUX_AT_20 * 10 ** (-0.4 * (float(row["rmag"]) - 20)) / float(flux[red].mean())
     return np.asarray(flux * scale)
+
+
+def flux_of(universe: Universe, row: np.void, pixels: Pixels) -> Floats:
+    """Flux (1e-17 erg/s/cm2/A) of the object of a survey's row; shape (pixels.count,).
+
+    Over a few stars lies light of another source, or of the night, without lines of its own.
+    """
+    thing = int(row["object"])
+    rng = generator(universe.settings.seed, "object", thing)
+    flux = model_flux(universe.objects[thing], pixels, rng)
+    if universe.objects["kind"][thing] == STAR and rng.random() < 0.06:
+        slope = rng.normal(0, 0.5) * (pixels.wavelength - 6200) / 2500
+        flux = flux + rng.uniform(0, 0.8) * np.median(flux) * np.exp(slope)
+    return flux
 
 
 def star_flux(pixels: Pixels, row: np.void) -> Floats:

@@ -6,16 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specvit.surveys.simulated import bases
-from specvit.surveys.simulated.objects import (
-    GALAXY,
-    QSO,
-    STAR,
-    Structured,
-    bpt_ratios,
-    halpha_ew,
-)
+from specvit.surveys.simulated.objects import GALAXY, QSO, STAR, bpt_ratios, halpha_ew
 from specvit.surveys.simulated.observations import reduced_early
-from specvit.surveys.simulated.seeds import Floats
+from specvit.surveys.simulated.seeds import Floats, Structured
 
 
 def sdss_subclass(seen: Structured, snr: Floats, boss: NDArray[np.bool_]) -> NDArray[np.str_]:

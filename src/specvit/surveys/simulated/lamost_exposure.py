@@ -1,4 +1,4 @@
-"""What LAMOST's spectra have that SDSS's do not: relative flux, seams, gaps, air's own lines."""
+"""A row of LAMOST as it observes it: relative flux, seams, gaps, the air's own lines."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from functools import lru_cache
 import numpy as np
 
 from specvit.surveys.simulated.dust import extinction
-from specvit.surveys.simulated.exposure import Exposure, arm_join
+from specvit.surveys.simulated.exposure import (
+    Exposure,
+    arm_join,
+    calibrate,
+    choose_pixels,
+    observe,
+)
 from specvit.surveys.simulated.instrument import LAMOST, sky_of
-from specvit.surveys.simulated.seeds import Floats, Generator
+from specvit.surveys.simulated.objects import STAR
+from specvit.surveys.simulated.observations import Universe, reduced_early
+from specvit.surveys.simulated.seeds import Floats, Generator, generator
+from specvit.surveys.simulated.spectra import flux_of
 
 COSMIC_RAY = 1 << 1  # bit set in or_mask where one exposure was hit
 # A, cut out of spectra of the first releases: the air's strongest band and, of some, the join.
@@ -20,8 +29,28 @@ _TELLURIC = ((6869, 6884, 0.22), (6884, 6947, 0.10), (7166, 7340, 0.05), (7595, 
              (7622, 7685, 0.28), (8130, 8345, 0.05), (8950, 9100, 0.10))  # fmt: skip
 
 
+def lamost_exposure(universe: Universe, number: int) -> tuple[Exposure, Floats]:
+    """Observe one LAMOST row; also the noise-free spectrum, in the unit of the flux."""
+    row = universe.lamost[number]
+    rng = generator(universe.settings.seed, "lamost", "exposure", number)
+    pixels = choose_pixels(LAMOST, rng)
+    seen = universe.objects[row["object"]]
+    # What the pipeline's correction misses of the air's bands: up to a third, either way.
+    air = np.exp(-rng.uniform(-0.1, 0.35) * _telluric_depth()[pixels.where])
+    model = flux_of(universe, row, pixels) * air
+    exposure = observe(rng, pixels, model, row["snr"], None)
+    star = seen["kind"] == STAR
+    ebv = float(seen["ebv"]) if star else 0.0
+    factor = calibration(rng, pixels.wavelength, ebv, float(row["snr_all"]))
+    calibrate(exposure, factor)
+    # Most galaxies and quasars are from later releases.
+    old = bool(reduced_early(row["plan"]) and (star or rng.random() < 0.2))
+    _damage(rng, exposure, old)
+    return exposure, model * factor
+
+
 @lru_cache(maxsize=1)
-def telluric_depth() -> Floats:
+def _telluric_depth() -> Floats:
     """Optical depth of the air's bands on the common grid."""
     wavelength = sky_of(LAMOST).wavelength
     depth = np.zeros(len(wavelength))
@@ -31,11 +60,6 @@ def telluric_depth() -> Floats:
         depth[inside] += mean * (1 + 0.5 * np.cos(2 * np.pi * 9 * place)) * (1.3 - 0.6 * place)
     kernel = np.exp(-0.5 * (np.arange(-5, 6) / 1.1) ** 2)
     return np.convolve(depth, kernel / kernel.sum(), mode="same")
-
-
-def through_air(rng: Generator, where: slice, model: Floats) -> Floats:
-    """Leave what the pipeline's correction misses of the air's bands: up to a third, either way."""
-    return np.asarray(model * np.exp(-rng.uniform(-0.1, 0.35) * telluric_depth()[where]))
 
 
 def calibration(rng: Generator, wavelength: Floats, ebv: float, snr: float) -> Floats:
@@ -53,7 +77,7 @@ def calibration(rng: Generator, wavelength: Floats, ebv: float, snr: float) -> F
     return np.asarray(scale * np.exp(tilt + dust) * join)
 
 
-def damage_pixels(rng: Generator, exposure: Exposure, old: bool) -> None:
+def _damage(rng: Generator, exposure: Exposure, old: bool) -> None:
     """Cosmic rays, gaps, and the end without data; `old`: as the first releases were reduced.
 
     LAMOST writes flux 0 where there is no data, and an ivar all the same; the first releases
