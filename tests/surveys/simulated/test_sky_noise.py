@@ -8,9 +8,9 @@ import pytest
 from specvit.config.surveys import Simulated
 from specvit.surveys.read import read_spectrum
 from specvit.surveys.simulated import SimulatedSky
-from specvit.surveys.simulated.instrument import BOSS, LAMOST, SDSS, sky_of
+from specvit.surveys.simulated.instrument import BOSS, LAMOST, SDSS
 from specvit.surveys.simulated.lamost_exposure import calibration, lamost_exposure
-from specvit.surveys.simulated.observations import DEAD_FIBER, HALF_SPECTRUM, of_program
+from specvit.surveys.simulated.observations import DEAD_FIBER, LITTLE_COVERAGE, of_program
 from specvit.surveys.simulated.sdss_exposure import BRIGHTSKY, FULLREJECT, sdss_exposure
 
 
@@ -169,7 +169,7 @@ def test_half_of_lamost_lacks_the_airs_band_and_the_blue_end_of_red_stars(sky):
 def test_a_lost_arm_is_half_a_spectrum_with_a_warning():
     sky = SimulatedSky(Simulated(sdss_spectra=3000, lamost_spectra=1))
     rows = sky.universe.sdss
-    halves = np.flatnonzero(rows["zwarning"] & DEAD_FIBER == HALF_SPECTRUM)
+    halves = np.flatnonzero(rows["zwarning"] & DEAD_FIBER == LITTLE_COVERAGE)
     assert 2 < len(halves) < 40
     for number in halves[:3]:
         exposure, _ = sdss_exposure(sky.universe, int(number))
@@ -223,7 +223,7 @@ def test_a_dead_fiber_is_all_zero(sky):
 
 @pytest.mark.parametrize("spectrograph", [SDSS, BOSS, LAMOST])
 def test_night_sky_has_its_lines(spectrograph):
-    sky = sky_of(spectrograph)
+    sky = spectrograph.sky
     for line in (5578.9, 6302.0, 8828.8, 8920.7):
         near = np.argmin(np.abs(sky.wavelength - line))
         assert sky.lines[near] > 2 * sky.continuum[near]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from specvit.surveys.simulated.seeds import Floats
+from specvit.surveys.simulated.seeds import Bools, Floats, Ints
 
 # First k of each grid, as in sky/make_bases.py.
 STAR_START, POPULATION_START = 35480, 33000
@@ -32,9 +32,9 @@ class Stars:
     mean: Floats  # of log flux
     vectors: Floats
     coefficients: Floats
-    giant: NDArray[np.bool_]
-    super_giant: NDArray[np.bool_]
-    neighbours: NDArray[np.int64]  # the most like each star among its kind, itself first
+    giant: Bools
+    super_giant: Bools
+    neighbours: Ints  # the most like each star among its kind, itself first
     # What the surveys' pipelines call each: BOSS's template, the older SDSS templates' type, ...
     boss: NDArray[np.str_]
     legacy: NDArray[np.str_]
@@ -51,7 +51,6 @@ class Stars:
 class Populations:
     """Single stellar populations by age and metals, 1 at 5500 A."""
 
-    ages: Floats  # Gyr
     metals: Floats  # [M/H]
     mean: Floats  # of log flux
     vectors: Floats
@@ -73,19 +72,15 @@ class Quasars:
 
 
 @lru_cache(maxsize=1)
-def _file() -> dict[str, NDArray[np.generic]]:
+def _file() -> dict[str, NDArray[Any]]:
     with resources.files(__package__).joinpath("bases.npz").open("rb") as handle:
-        return dict(np.load(handle))
-
-
-def _array(name: str) -> NDArray[Any]:
+        arrays = dict(np.load(handle))
     # Double: sums in single precision would depend on the machine's order of adding.
-    values = _file()[name]
-    return values.astype(np.float64) if values.dtype.kind == "f" else values
+    return {n: a.astype(np.float64) if a.dtype.kind == "f" else a for n, a in arrays.items()}
 
 
 def _arrays(kind: type[Any], name: str) -> dict[str, NDArray[Any]]:
-    return {field.name: _array(f"{name}_{field.name}") for field in fields(kind)}
+    return {field.name: _file()[f"{name}_{field.name}"] for field in fields(kind)}
 
 
 @lru_cache(maxsize=1)
@@ -106,10 +101,9 @@ def quasars(which: str) -> Quasars:
     return Quasars(**_arrays(Quasars, f"quasar_{which}"))
 
 
-@lru_cache(maxsize=1)
 def troughs() -> Floats:
     """Return transmissions of broad absorption lines, every second pixel from TROUGH_START."""
-    return _array("troughs")
+    return _file()["troughs"]
 
 
 def shifted(values: Floats, start: int, first: int, count: int, z: float) -> Floats:

@@ -22,9 +22,11 @@ from specvit.surveys.simulated.seeds import Floats, Generator, Structured, gener
 from specvit.surveys.simulated.spectra import flux_of
 from specvit.surveys.simulated.subclasses import redrock_subtype
 
-# First wavelength (A) and number of pixels of each camera, which are 0.8 A wide.
-CAMERAS = {"B": (3600.0, 2751), "R": (5760.0, 2326), "Z": (7520.0, 2881)}
-PIXEL = 0.8
+# Vacuum wavelengths (A) of each camera's pixels.
+CAMERAS = {
+    camera: start + 0.8 * np.arange(count)
+    for camera, start, count in (("B", 3600, 2751), ("R", 5760, 2326), ("Z", 7520, 2881))
+}
 BADPIX = 1  # bit of desispec's specmask that is set on pixels of a bad detector column
 
 _COADD = re.compile(r"/coadd-([a-z0-9]+)-([a-z]+)-(\d{1,9})\.fits")
@@ -67,11 +69,11 @@ class DesiFiles:
         where += [card("SPGRP", "healpix"), card("HPXPIXEL", int(rows["healpix"][0]))]
         pieces = [first_hdu(*where), FIBERMAP.hdu(len(rows), self._values(rows))]
         observed = [self.observe(int(number)) for number in numbers]
-        for camera in CAMERAS:
+        for camera, wave in CAMERAS.items():
             flux, ivar, mask = (np.stack(arrays) for arrays in zip(
                 *(one[camera] for one in observed), strict=True))  # fmt: skip
             pieces += [
-                image(f"{camera}_WAVELENGTH", wavelengths(camera).astype(">f8"), "Angstrom"),
+                image(f"{camera}_WAVELENGTH", wave.astype(">f8"), "Angstrom"),
                 image(f"{camera}_FLUX", flux.astype(">f4"), "10**-17 erg/(s cm2 Angstrom)"),
                 image(f"{camera}_IVAR", ivar.astype(">f4")),
                 image(f"{camera}_MASK", mask.astype(">i4")),
@@ -106,17 +108,11 @@ class DesiFiles:
         }
 
 
-def wavelengths(camera: str) -> Floats:
-    """Vacuum wavelengths (A) of a camera's pixels."""
-    start, count = CAMERAS[camera]
-    return np.asarray(start + PIXEL * np.arange(count))
-
-
 def _through(
     rng: Generator, camera: str, pixels: Pixels, model: Floats, sigma: Floats
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
     """One camera's flux, ivar and mask."""
-    wave = wavelengths(camera)
+    wave = CAMERAS[camera]
     noise = np.interp(wave, pixels.wavelength, sigma)
     if camera == "R":  # dichroics send little light to its ends
         from_end = np.minimum(wave - wave[0], wave[-1] - wave)

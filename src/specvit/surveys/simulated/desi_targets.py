@@ -72,7 +72,7 @@ def draw_targets(universe: Universe) -> Structured:
     rows["snr_all"] = np.round(np.where(nothing, 0.5, snr), 4)
     measure(rng, rows, seen)
     doubtful = doubtful_redshifts(rng, rows)
-    rows["zwarn"] = np.where(doubtful | nothing, 1 << SMALL_DELTA_CHI2, 0)
+    rows["zwarn"] = np.where(doubtful | nothing, SMALL_DELTA_CHI2, 0)
     misjudge(rng, rows, seen, doubtful)
     rows["fate"], _ = fates(rng, len(rows), settings)
     return rows[np.lexsort((rows["targetid"], rows["healpix"], rows["program"], rows["survey"]))]

@@ -8,10 +8,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from specvit.surveys.simulated.instrument import GRID_START, STEP, Sky, Spectrograph, sky_of
-from specvit.surveys.simulated.seeds import Floats, Generator
+from specvit.surveys.simulated.instrument import BAND_CENTRES, GRID_START, STEP, Sky, Spectrograph
+from specvit.surveys.simulated.seeds import Bools, Floats, Generator
 
-BAND_CENTRES = np.array([3551.0, 4686.0, 6166.0, 7480.0, 8932.0])
 _BAND_EDGES = np.array([3000, 3900, 5500, 6900, 8200, 11000])
 
 
@@ -36,24 +35,20 @@ class Pixels:
     @property
     def wavelength(self) -> Floats:
         """Vacuum wavelength in Angstrom."""
-        return self.sky.wavelength[self.where]
-
-    @property
-    def dispersion(self) -> Floats:
-        """Sigma of the line spread function in pixels."""
-        return self.sky.dispersion[self.where]
+        return self.sky.wavelength
 
     @property
     def sky(self) -> Sky:
-        """The spectrograph's templates."""
-        return sky_of(self.spectrograph)
+        """The spectrograph's templates at these pixels."""
+        templates = vars(self.spectrograph.sky).items()
+        return Sky(**{name: values[self.where] for name, values in templates})
 
 
 def choose_pixels(spectrograph: Spectrograph, rng: Generator) -> Pixels:
     """Draw the wavelength range of one fiber."""
-    low, high = spectrograph.first
-    few, many = spectrograph.pixels
-    return Pixels(spectrograph, int(rng.integers(low, high + 1)), int(rng.integers(few, many + 1)))
+    ranges = (spectrograph.first, spectrograph.pixels)
+    first, count = (int(rng.integers(low, high, endpoint=True)) for low, high in ranges)
+    return Pixels(spectrograph, first, count)
 
 
 @dataclass(frozen=True)
@@ -70,6 +65,11 @@ class Exposure:
     and_mask: NDArray[np.int32]
     or_mask: NDArray[np.int32]
 
+    def calibrate(self, factor: Floats) -> None:
+        """Multiply the spectrum and its error, as a wrong calibration does."""
+        self.flux[:] *= factor
+        self.ivar[:] /= factor**2
+
 
 def noise_of(rng: Generator, pixels: Pixels, model: Floats) -> tuple[Floats, Floats]:
     """Noise (sigma) and sky of a spectrum on some night, before the catalogue's S/N is known.
@@ -77,24 +77,18 @@ def noise_of(rng: Generator, pixels: Pixels, model: Floats) -> tuple[Floats, Flo
     Photon noise of object and sky over detector noise, and a share of the sky's lines that
     subtraction leaves.
     """
-    where, templates = pixels.where, pixels.sky
-    continuum = templates.continuum[where]
-    lines = float(np.exp(rng.normal(0, 0.35))) * templates.lines[where]  # nights differ
-    sky = continuum + lines
-    detector = pixels.spectrograph.detector
-    photons = (sky + np.maximum(model, 0) + detector) / (continuum + detector)
-    variance = templates.noise[where] ** 2 * photons
-    variance += (pixels.spectrograph.residual * lines) ** 2
+    templates, detector = pixels.sky, pixels.spectrograph.detector
+    lines = float(np.exp(rng.normal(0, 0.35))) * templates.lines  # nights differ
+    sky = templates.continuum + lines
+    photons = (sky + np.maximum(model, 0) + detector) / (templates.continuum + detector)
+    variance = templates.noise**2 * photons + (pixels.spectrograph.residual * lines) ** 2
     return np.sqrt(variance), sky
 
 
-def match_snr(
-    wavelength: Floats, model: Floats, sigma: Floats, bands: Floats, total: float | None
-) -> Floats:
-    """Scale the noise so that the median S/N is the catalogue's.
+def match_snr(wavelength: Floats, model: Floats, sigma: Floats, bands: Floats) -> Floats:
+    """Scale the noise smoothly so that the median S/N in ugriz is the catalogue's.
 
-    By a smooth factor in ugriz (the night's transparency, the fiber's losses); then, where the
-    catalogue has a total over all pixels, by one for all to match that.
+    Nights differ in their transparency, and fibers in their losses.
     """
     ratio = model / sigma
     edges = np.searchsorted(wavelength, _BAND_EDGES)
@@ -104,22 +98,21 @@ def match_snr(
             median = float(np.median(ratio[start:stop:3]))  # smooth enough to skip pixels
             known.append(BAND_CENTRES[band])
             factors.append(np.log(np.clip(median / max(bands[band], 1e-3), 0.2, 5.0)))
-    matched = sigma * np.exp(np.interp(wavelength, known, factors))
-    if total is not None:
-        matched *= float(np.median(model / matched)) / total
-    return np.asarray(matched)
+    return np.asarray(sigma * np.exp(np.interp(wavelength, known, factors)))
 
 
 def observe(
     rng: Generator, pixels: Pixels, model: Floats, bands: Floats, total: float | None
 ) -> Exposure:
-    """Observe a noise-free spectrum at the S/N that the catalogue gives.
+    """Observe a noise-free spectrum at the catalogue's S/N: in bands and, if it has one, in total.
 
     ivar is what the pipeline states; the pixels scatter by a little less and are correlated with
     their neighbours, because it interpolated them onto the common grid.
     """
     sigma, sky = noise_of(rng, pixels, model)
-    sigma = match_snr(pixels.wavelength, model, sigma, bands, total)
+    sigma = match_snr(pixels.wavelength, model, sigma, bands)
+    if total is not None:
+        sigma *= float(np.median(model / sigma)) / total
     noise = interpolated_noise(rng, pixels.count) * pixels.spectrograph.stated
     masks = np.zeros((2, pixels.count), np.int32)
     return Exposure(pixels, model + sigma * noise, sigma**-2, sky, masks[0], masks[1])
@@ -136,12 +129,6 @@ def interpolated_noise(rng: Generator, count: int) -> Floats:
     return np.asarray(mixed / np.hypot(shift, 1 - shift))
 
 
-def calibrate(exposure: Exposure, factor: Floats) -> None:
-    """Multiply the spectrum and its error, as a wrong calibration does."""
-    exposure.flux[:] *= factor
-    exposure.ivar[:] /= factor**2
-
-
 def arm_join(rng: Generator, wavelength: Floats, seam: float, size: float) -> Floats:
     """Factor of a hump, and a step that fades, where two arms of a spectrograph meet."""
     offset = wavelength - seam - rng.uniform(-70, 70)
@@ -150,7 +137,7 @@ def arm_join(rng: Generator, wavelength: Floats, seam: float, size: float) -> Fl
     return np.asarray(np.exp(rng.normal(0, size) * hump + rng.normal(0, size / 3) * step))
 
 
-def runs(rng: Generator, count: int, share: float, length: float) -> NDArray[np.bool_]:
+def runs(rng: Generator, count: int, share: float, length: float) -> Bools:
     """Pixels, of `count`, in runs that together cover about this share; lengths exponential."""
     begun = rng.poisson(share * count / length)
     starts = rng.integers(0, count, begun)

@@ -10,13 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 from specvit.surveys.simulated import bases
 from specvit.surveys.simulated.dust import calzetti, extinction, interstellar_depth
 from specvit.surveys.simulated.exposure import Pixels
-from specvit.surveys.simulated.lines import (
-    HE_I_5876,
-    LINE,
-    PIXEL_VELOCITY,
-    add_gaussians,
-    hydrogen,
-)
+from specvit.surveys.simulated.lines import LINE, PIXEL_VELOCITY, add_gaussians, hydrogen
 from specvit.surveys.simulated.objects import bpt_ratios, halpha_ew, light_shares, nucleus_share
 from specvit.surveys.simulated.seeds import Floats, Structured
 
@@ -80,7 +74,7 @@ def emission_lines(row: Structured) -> tuple[Floats, Floats]:
         (LINE["[O_I] 6363"], o1 / 3.0),
         (LINE["[Ne_III] 3868"], 0.09 * o3 * hbeta),
         (LINE["[Ne_III] 3970"], 0.028 * o3 * hbeta),
-        (HE_I_5876, 0.11 * hbeta),
+        (5877.309, 0.11 * hbeta),  # He I, as in a later version of LINE's source
         (LINE["He_II 4685"], 0.25 * nucleus * hbeta),
         (LINE["[Ar_III] 7135"], 0.022 * o3),
     ]
@@ -98,7 +92,7 @@ def _add_emission(flux: Floats, at_halpha: float, row: np.void, pixels: Pixels) 
     observed = waves * (1 + float(row["z"]))
     # f_lambda stays as it is when redshifted here, so the width grows with the wavelength.
     widths = float(halpha_ew(single)[0]) * at_halpha * reddened * (1 + float(row["z"]))
-    near = np.interp(observed, pixels.wavelength, pixels.dispersion)
+    near = np.interp(observed, pixels.wavelength, pixels.sky.dispersion)
     # Gas turns more slowly through the fiber than stars do; nuclei have wider lines.
     gas = 0.6 * float(row["sigma"]) * (1 + 0.8 * (row["agn"] > 0))
     sigmas = np.hypot(near, gas / PIXEL_VELOCITY)

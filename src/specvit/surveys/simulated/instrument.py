@@ -8,51 +8,17 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property
 from importlib import resources
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from specvit.surveys.simulated.seeds import Floats
+from specvit.surveys.simulated.seeds import Bools, Floats
 
 GRID_START, GRID_STOP = 35450, 40300
 STEP = 1e-4
-
-
-@dataclass(frozen=True, eq=False)
-class Spectrograph:
-    """Curves over vacuum wavelength (A), given at knots and interpolated."""
-
-    name: str
-    first: list[int]  # range of the first pixel's k
-    pixels: list[int]  # range of the number of pixels
-    knots: list[float]
-    dispersion: list[float]
-    """Sigma of the line spread function in pixels: 1844 / (resolving power R)."""
-    noise: list[float]
-    """Noise of the sky continuum in 1e-17 erg/s/cm2/A: arms meet near 6000 A."""
-    background: list[float]
-    """Sky continuum through the fiber in the same unit."""
-    line_scale: float
-    """Sky lines through the fiber, relative to those of a 2 arcsec fiber."""
-    residual: float
-    """What sky subtraction leaves of the lines, as a fraction."""
-    detector: float
-    """Detector noise as a sky continuum that would make the same noise."""
-    arms: float
-    """Where the blue and the red spectrum meet (A)."""
-    extra: float
-    """Sigma (pixels) by which it is less sharp than the library's spectra, which are SDSS's."""
-    stated: float
-    """Scatter of the pixels over the error that ivar states."""
-    or_mask: list[tuple[int, float, float]] = field(default_factory=list)
-    """Bits (SPPIXMASK), the share of pixels with each, and how long its runs are (pixels)."""
-
-
-_TEXT = resources.files(__package__).joinpath("spectrographs.toml").read_text("utf-8")
-SDSS, BOSS, LAMOST, DESI = (Spectrograph(n, **keys) for n, keys in tomllib.loads(_TEXT).items())
+BAND_CENTRES = np.array([3551.0, 4686.0, 6166.0, 7480.0, 8932.0])  # ugriz (A)
 
 
 @dataclass(frozen=True)
@@ -64,35 +30,57 @@ class Sky:
     noise: Floats
     continuum: Floats
     lines: Floats
-    bright: NDArray[np.bool_]  # more than 1.25 times the running median: a bright sky line
+    bright: Bools  # more than 1.25 times the running median: a bright sky line
 
 
-def _line_list() -> Floats:
-    """Night-sky emission lines: vacuum wavelength (A) and peak in 1e-17 erg/s/cm2/A.
+@dataclass(frozen=True)
+class Spectrograph:
+    """Curves over vacuum wavelength (A), given at knots and interpolated."""
 
-    [O I], Na I and OH lines after Osterbrock et al. (1996, PASP 108, 277), Hg I of street lamps;
-    wavelengths to 1 A, peaks of a typical night through a 2 arcsec fiber.
-    """
-    text = resources.files(__package__).joinpath("sky_lines.txt").read_text("utf-8")
-    return np.array([line.split() for line in text.split(",")], np.float64)
+    name: str
+    first: list[int]  # range of the first pixel's k
+    pixels: list[int]  # range of the number of pixels
+    knots: list[float]
+    dispersion: list[float]  # sigma of the line spread function in pixels: 1844 / (resolving power)
+    noise: list[float]  # of the sky continuum in 1e-17 erg/s/cm2/A: arms meet near 6000 A
+    background: list[float]  # sky continuum through the fiber in the same unit
+    line_scale: float  # sky lines through the fiber, relative to those of a 2 arcsec fiber
+    residual: float  # what sky subtraction leaves of the lines, as a fraction
+    detector: float  # its noise as a sky continuum that would make the same noise
+    arms: float  # where the blue and the red spectrum meet (A)
+    extra: float  # sigma (pixels) by which it is less sharp than the library's spectra, SDSS's
+    stated: float  # scatter of the pixels over the error that ivar states
+    # Bits (SPPIXMASK), the share of pixels with each, and how long its runs are (pixels).
+    or_mask: list[tuple[int, float, float]] = field(default_factory=list)
+
+    @cached_property
+    def sky(self) -> Sky:
+        """Its templates of the night sky."""
+        k = np.arange(GRID_START, GRID_STOP)
+        wavelength = np.power(10.0, k * STEP)
+        dispersion, noise, continuum = (
+            np.interp(wavelength, self.knots, values)
+            for values in (self.dispersion, self.noise, self.background)
+        )
+        lines = np.zeros(len(k))
+        for line, peak in _LINES:
+            centre = np.log10(line) / STEP - GRID_START
+            near = slice(max(int(centre) - 8, 0), int(centre) + 9)
+            offset = (np.arange(len(k))[near] - centre) / dispersion[near]
+            lines[near] += self.line_scale * peak * np.exp(-0.5 * offset**2)
+        total = continuum + lines
+        bright = total > 1.25 * median_filter(total, 99)
+        return Sky(wavelength, dispersion, noise, continuum, lines, bright)
 
 
-@lru_cache(maxsize=4)
-def sky_of(spectrograph: Spectrograph) -> Sky:
-    """Return the templates of a spectrograph, built once a process."""
-    k = np.arange(GRID_START, GRID_STOP)
-    wavelength = np.power(10.0, k * STEP)
+def _text(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text("utf-8")
 
-    def curve(values: list[float]) -> Floats:
-        return np.asarray(np.interp(wavelength, spectrograph.knots, values))
 
-    dispersion, continuum = curve(spectrograph.dispersion), curve(spectrograph.background)
-    lines = np.zeros(len(k))
-    for line, peak in _line_list():
-        centre = np.log10(line) / STEP - GRID_START
-        near = slice(max(int(centre) - 8, 0), int(centre) + 9)
-        offset = (np.arange(len(k))[near] - centre) / dispersion[near]
-        lines[near] += spectrograph.line_scale * peak * np.exp(-0.5 * offset**2)
-    total = continuum + lines
-    bright = total > 1.25 * median_filter(total, 99)
-    return Sky(wavelength, dispersion, curve(spectrograph.noise), continuum, lines, bright)
+SDSS, BOSS, LAMOST, DESI = (
+    Spectrograph(name, **keys) for name, keys in tomllib.loads(_text("spectrographs.toml")).items()
+)
+# Night-sky emission lines: vacuum wavelength (to 1 A) and peak in 1e-17 erg/s/cm2/A, of a typical
+# night through a 2 arcsec fiber. [O I], Na I and OH after Osterbrock et al. (1996, PASP 108, 277),
+# Hg I of street lamps.
+_LINES = np.array([line.split() for line in _text("sky_lines.txt").split(",")], np.float64)

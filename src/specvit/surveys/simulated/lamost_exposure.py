@@ -7,14 +7,8 @@ from functools import lru_cache
 import numpy as np
 
 from specvit.surveys.simulated.dust import extinction
-from specvit.surveys.simulated.exposure import (
-    Exposure,
-    arm_join,
-    calibrate,
-    choose_pixels,
-    observe,
-)
-from specvit.surveys.simulated.instrument import LAMOST, sky_of
+from specvit.surveys.simulated.exposure import Exposure, arm_join, choose_pixels, observe
+from specvit.surveys.simulated.instrument import LAMOST
 from specvit.surveys.simulated.objects import STAR
 from specvit.surveys.simulated.observations import Universe, reduced_early
 from specvit.surveys.simulated.seeds import Floats, Generator, generator
@@ -42,7 +36,7 @@ def lamost_exposure(universe: Universe, number: int) -> tuple[Exposure, Floats]:
     star = seen["kind"] == STAR
     ebv = float(seen["ebv"]) if star else 0.0
     factor = calibration(rng, pixels.wavelength, ebv, float(row["snr_all"]))
-    calibrate(exposure, factor)
+    exposure.calibrate(factor)
     # Most galaxies and quasars are from later releases.
     old = bool(reduced_early(row["plan"]) and (star or rng.random() < 0.2))
     _damage(rng, exposure, old)
@@ -52,7 +46,7 @@ def lamost_exposure(universe: Universe, number: int) -> tuple[Exposure, Floats]:
 @lru_cache(maxsize=1)
 def _telluric_depth() -> Floats:
     """Optical depth of the air's bands on the common grid."""
-    wavelength = sky_of(LAMOST).wavelength
+    wavelength = LAMOST.sky.wavelength
     depth = np.zeros(len(wavelength))
     for low, high, mean in _TELLURIC:
         inside = (wavelength > low) & (wavelength < high)

@@ -13,8 +13,6 @@ LINE: dict[str, float] = tomllib.loads(
     resources.files(__package__).joinpath("lines.toml").read_text("utf-8")
 )
 """Lines that SDSS's pipeline fits, by its names."""
-HE_I_5876 = 5877.309  # as in the later version of the same table
-
 RYDBERG_WAVE = 911.76334
 """Limit of the Lyman series (A): 1 / R_H (NIST, CODATA 2018)."""
 LN10_STEP = np.log(10) * 1e-4
@@ -28,16 +26,14 @@ def hydrogen(lower: int, upper: int) -> float:
     return RYDBERG_WAVE / (1 / lower**2 - 1 / upper**2)
 
 
-def add_gaussians(
-    first: int, count: int, waves: Floats, widths: Floats, sigmas: Floats, reach: int = 24
-) -> Floats:
+def add_gaussians(first: int, count: int, waves: Floats, widths: Floats, sigmas: Floats) -> Floats:
     """Sum of Gaussian lines on `count` pixels from k = first.
 
     `waves` and `widths` (areas over level 1) in observed A, `sigmas` in pixels; each is summed
-    within `reach` pixels of its centre.
+    within 24 pixels of its centre.
     """
     centres = np.log10(waves) * 1e4 - first
-    near = np.rint(centres).astype(np.int64)[:, None] + np.arange(-reach, reach + 1)
+    near = np.rint(centres).astype(np.int64)[:, None] + np.arange(-24, 25)
     offset = (near - centres[:, None]) / sigmas[:, None]
     heights = widths / (waves * LN10_STEP * sigmas * np.sqrt(2 * np.pi))
     values = heights[:, None] * np.exp(-0.5 * offset**2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from specvit.surveys.simulated.lines import LIGHT_SPEED
 from specvit.surveys.simulated.seeds import Floats, Generator, Structured
 
 STAR, GALAXY, QSO, NONE = range(4)
+Columns = dict[str, Any]
+"""Values of some fields of OBJECT."""
 CLASS_NAMES = np.array(["STAR", "GALAXY", "QSO", "Unknown"])
 QUASAR_SPLIT = 1.6
 """Redshift where the components of quasars change."""
@@ -52,13 +55,12 @@ OBJECT = np.dtype(
 )
 
 
-def _stars(
-    rng: Generator, n: int, shares: dict[str, float], halo: float, giants: float
-) -> dict[str, Any]:
+def _stars(rng: Generator, n: int, shares: dict[str, float], halo: float, giants: float) -> Columns:
     """Stars of the library by type shares; `halo` and `giants` are shares of those populations."""
     library = bases.stars()
     letters = np.array([name[:1] if name != "WD" else "WD" for name in library.types.tolist()])
-    poor = library.parameters[:, 2] < -0.8
+    teff, logg, feh = library.parameters.T
+    poor = feh < -0.8
     # Early M stars are by far the brightest of theirs, K giants mostly of the red clump; of F stars
     # the late ones are the commonest.
     trend = np.array([{"M": -0.55, "F": 0.25}.get(kind[:1], 0.0) for kind in library.types])
@@ -72,35 +74,28 @@ def _stars(
     evolved = np.where(chosen == "A", 1.3 * halo, evolved)
     is_halo, is_giant = rng.random(n) < halo, rng.random(n) < evolved
     template = np.zeros(n, np.int64)
-    for letter in shares:
-        for metal_poor, giant in ((False, False), (False, True), (True, False), (True, True)):
-            rows = np.flatnonzero((chosen == letter) & (is_halo == metal_poor))
-            rows = rows[is_giant[rows] == giant]
-            fit = weight * (letters == letter)
-            for wanted in (poor == metal_poor, library.giant == giant):
-                fit = fit * wanted if (fit * wanted).any() else fit
-            template[rows] = rng.choice(len(fit), len(rows), p=fit / fit.sum())
+    for letter, metal_poor, giant in product(shares, (False, True), (False, True)):
+        rows = (chosen == letter) & (is_halo == metal_poor) & (is_giant == giant)
+        fit = weight * (letters == letter)
+        for wanted in (poor == metal_poor, library.giant == giant):
+            fit = fit * wanted if (fit * wanted).any() else fit
+        template[rows] = rng.choice(len(fit), rows.sum(), p=fit / fit.sum())
     partner = library.neighbours[template, rng.integers(0, library.neighbours.shape[1], n)]
     mix = rng.uniform(0, 0.5, n)
-    own, other = np.log(library.parameters[template, 0]), np.log(library.parameters[partner, 0])
-    gravity, metals = (
-        (1 - mix) * library.parameters[template, i] + mix * library.parameters[partner, i]
-        for i in (1, 2)
-    )
     velocity = np.where(poor[template], rng.normal(0, 130, n), rng.normal(-5, 38, n))
     return {
         "template": template,
         "partner": partner,
         "mix": mix,
-        "teff": np.exp((1 - mix) * own + mix * other),
-        "logg": gravity,
-        "feh": metals,
+        "teff": np.exp((1 - mix) * np.log(teff[template]) + mix * np.log(teff[partner])),
+        "logg": (1 - mix) * logg[template] + mix * logg[partner],
+        "feh": (1 - mix) * feh[template] + mix * feh[partner],
         "white_dwarf": chosen == "WD",
         "z": velocity / LIGHT_SPEED,
     }
 
 
-def _sdss_stars(rng: Generator, n: int, faint: float) -> dict[str, Any]:
+def _sdss_stars(rng: Generator, n: int, faint: float) -> Columns:
     shares = {"O": 0.4, "B": 3, "A": 17, "F": 29, "G": 14, "K": 17, "M": 17, "WD": 6}
     stars = _stars(rng, n, shares, halo=0.45, giants=0.3)
     stars["ebv"] = rng.exponential(0.04, n).clip(0, 0.5)
@@ -111,7 +106,7 @@ def _sdss_stars(rng: Generator, n: int, faint: float) -> dict[str, Any]:
     return stars
 
 
-def _lamost_stars(rng: Generator, n: int) -> dict[str, Any]:
+def _lamost_stars(rng: Generator, n: int) -> Columns:
     shares = {"O": 0.5, "B": 4, "A": 15, "F": 29, "G": 28, "K": 16, "M": 8, "WD": 0.5}
     stars = _stars(rng, n, shares, halo=0.08, giants=0.22)
     # Towards the Galactic anticentre there is dust up to E(B-V) of 2.
@@ -122,7 +117,7 @@ def _lamost_stars(rng: Generator, n: int) -> dict[str, Any]:
     return stars
 
 
-def _galaxies(rng: Generator, n: int, passive: float) -> dict[str, Any]:
+def _galaxies(rng: Generator, n: int, passive: float) -> Columns:
     """Star formation history, gas, nucleus and dust; `passive` is the share of quiescent ones."""
     quiet = rng.random(n) < passive
     tau = np.where(quiet, rng.uniform(0.9, 2.7, n), 10 ** rng.uniform(0.5, 1.3, n))
@@ -153,7 +148,7 @@ def _galaxies(rng: Generator, n: int, passive: float) -> dict[str, Any]:
 
 def _near_galaxies(
     rng: Generator, n: int, limit: float, z_limit: float, passive: float, lost: float
-) -> dict[str, Any]:
+) -> Columns:
     """Galaxies to a magnitude; the fiber misses the outskirts, `lost` magnitudes."""
     galaxies = _galaxies(rng, n, passive)
     # Euclidean counts 10**(0.6 m) are an exponential in m; the factor is 0.6 ln 10.
@@ -168,7 +163,7 @@ def _near_galaxies(
 
 def _red_galaxies(
     rng: Generator, n: int, centre: float, width: float, low: float, high: float, magnitude: float
-) -> dict[str, Any]:
+) -> Columns:
     galaxies = _galaxies(rng, n, passive=0.88)
     z = rng.normal(centre, width, n).clip(low, high)
     galaxies["z"] = z + rng.uniform(-0.01, 0.01, n)
@@ -186,7 +181,7 @@ def _quasars(
     magnitude: float,
     near: float,
     far: float,
-) -> dict[str, Any]:
+) -> Columns:
     """Redshift log-normal in 1 + z between limits, shares of them `near` at 0.05-1, `far` to 5."""
     z = np.exp(rng.normal(np.log1p(mode), width, n)) - 1
     outside = (z < low) | (z > high)
@@ -213,13 +208,13 @@ def _quasars(
     }
 
 
-def _nothing(rng: Generator, n: int, magnitude: float) -> dict[str, Any]:
+def _nothing(rng: Generator, n: int, magnitude: float) -> Columns:
     """Fibers on empty sky, unplugged or broken: what light there is, is not any object's."""
     return _sdss_stars(rng, n, 20.0) | {"rmag": magnitude + rng.normal(0, 0.7, n), "z": 0.0}
 
 
 # Ways in which the surveys select objects: class, and what draws them with which arguments.
-SAMPLES: dict[str, tuple[int, Callable[..., dict[str, Any]], tuple[float, ...]]] = {
+SAMPLES: dict[str, tuple[int, Callable[..., Columns], tuple[float, ...]]] = {
     "legacy_star": (STAR, _sdss_stars, (19.4,)),
     "segue_star": (STAR, _sdss_stars, (19.0,)),
     "boss_star": (STAR, _sdss_stars, (20.3,)),
@@ -242,12 +237,10 @@ def draw_objects(rng: Generator, samples: NDArray[np.str_]) -> Structured:
     """Return one object for each sample name, without coordinates; shape (len(samples),)."""
     objects = np.zeros(len(samples), OBJECT)
     for name, (kind, draw, arguments) in SAMPLES.items():
-        rows = np.flatnonzero(samples == name)
-        if not len(rows):
-            continue
-        objects["kind"][rows] = kind
-        for field, values in draw(rng, len(rows), *arguments).items():
-            objects[field][rows] = values
+        if len(rows := np.flatnonzero(samples == name)):
+            objects["kind"][rows] = kind
+            for field, values in draw(rng, len(rows), *arguments).items():
+                objects[field][rows] = values
     return objects
 
 

@@ -10,16 +10,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from specvit.config.surveys import Simulated
+from specvit.surveys.simulated.instrument import BAND_CENTRES
 from specvit.surveys.simulated.objects import GALAXY, NONE, OBJECT, STAR, draw_objects
-from specvit.surveys.simulated.seeds import Floats, Generator, Structured, generator
+from specvit.surveys.simulated.seeds import Bools, Floats, Generator, Ints, Structured, generator
 
 ARCSEC = 1 / 3600
-Ints = NDArray[np.int64]
 
 # Bits of ZWARNING, and what the pipeline sets for a fiber that saw nothing (LITTLE_COVERAGE too).
-SKY, LITTLE_COVERAGE, SMALL_DELTA_CHI2, MANY_OUTLIERS, UNPLUGGED = 0, 1, 2, 4, 7
-DEAD_FIBER = (1 << LITTLE_COVERAGE) | (1 << SMALL_DELTA_CHI2)
-HALF_SPECTRUM = 1 << LITTLE_COVERAGE
+SKY, LITTLE_COVERAGE, SMALL_DELTA_CHI2, MANY_OUTLIERS, UNPLUGGED = (
+    1 << bit for bit in (0, 1, 2, 4, 7)
+)
+DEAD_FIBER = LITTLE_COVERAGE | SMALL_DELTA_CHI2
 
 # Fate of a file on the server.
 INTACT, MISSING, CORRUPT = range(3)
@@ -74,12 +75,11 @@ PROGRAMS = (
 # SEGUE plate whose catalogue rows say run2d 26 while its spectra are under 104, as in DR17.
 MISFILED_PLATE = 3000
 MISFILED_MJDS = (54843, 54892)
-SEGUE2 = 2
 
 LAMOST_SAMPLES = {
     "lamost_star": 0.65,
     "lamost_galaxy": 0.235,
-    "lamost_qso": 0.10,
+    "lamost_qso": 0.1,
     "lamost_none": 0.015,
 }
 SECOND_EPOCH = 28  # days until a field is observed again
@@ -132,10 +132,8 @@ def jitter(rng: Generator, values: Floats, arcsec: float) -> Floats:
 
 def _rank_within(rng: Generator, groups: Ints) -> Ints:
     """Number the members of each group from 0, in random order."""
-    order = rng.permutation(len(groups))
-    rank = np.empty(len(groups), np.int64)
-    rank[order] = pd.Series(groups[order]).groupby(groups[order]).cumcount()
-    return rank
+    shuffled = pd.Series(groups).iloc[rng.permutation(len(groups))]
+    return np.asarray(shuffled.groupby(shuffled).cumcount().sort_index())
 
 
 def fates(rng: Generator, n: int, settings: Simulated) -> tuple[Ints, Ints]:
@@ -143,11 +141,10 @@ def fates(rng: Generator, n: int, settings: Simulated) -> tuple[Ints, Ints]:
     missing = round(n * settings.missing_fraction)
     corrupt = min(round(n * settings.corrupt_fraction), n - missing)
     order = rng.permutation(n)
-    fate = np.zeros(n, np.int64)
+    fate, damage = np.zeros((2, n), np.int64)
     fate[order[:missing]] = MISSING
-    fate[order[missing : missing + corrupt]] = CORRUPT
-    damage = np.zeros(n, np.int64)
-    damage[order[missing : missing + corrupt]] = np.arange(corrupt)
+    broken = order[missing : missing + corrupt]
+    fate[broken], damage[broken] = CORRUPT, np.arange(corrupt)
     return fate, damage
 
 
@@ -160,14 +157,12 @@ def measure(rng: Generator, rows: Structured, seen: Structured) -> None:
     rows["z"] = np.round(seen["z"] + rows["z_err"] * rng.normal(0, 1, len(rows)), 8)
 
 
-def doubtful_redshifts(rng: Generator, rows: Structured) -> NDArray[np.bool_]:
+def doubtful_redshifts(rng: Generator, rows: Structured) -> Bools:
     """By far the commonest warning of all pipelines, rising steeply at low S/N."""
     return np.asarray(rng.random(len(rows)) < 0.01 + 0.5 * np.exp(-rows["snr_all"] / 1.2))
 
 
-def misjudge(
-    rng: Generator, rows: Structured, seen: Structured, doubtful: NDArray[np.bool_]
-) -> None:
+def misjudge(rng: Generator, rows: Structured, seen: Structured, doubtful: Bools) -> None:
     """About a third of the doubtful redshifts are plainly wrong, and all of those of nothing."""
     wrong = doubtful & (rng.random(len(rows)) < 0.35) & (seen["kind"] != STAR)
     wrong |= seen["kind"] == NONE
@@ -176,21 +171,16 @@ def misjudge(
 
 def _band_snr(rng: Generator, total: Floats, seen: Structured, telescope: Floats) -> Floats:
     """S/N in ugriz for a median S/N: the telescope's response times the object's colour."""
-    n = len(total)
     # Colour as the temperature of a black body of about the same slope.
-    teff = np.choose(
-        seen["kind"],
-        [seen["teff"], np.where(seen["tau"] > 1.5, 4800.0, 3900.0), np.full(n, 7500.0), 6000.0],
-    ).clip(2700, 15000)
-    waves = (
-        np.array([3551.0, 4686.0, 6166.0, 7480.0, 8932.0])
-        * np.where(seen["kind"] == GALAXY, 1 / (1 + seen["z"]), 1.0)[:, None]
-    )
+    galaxies = np.where(seen["tau"] > 1.5, 4800.0, 3900.0)
+    teff = np.choose(seen["kind"], [seen["teff"], galaxies, 7500.0, 6000.0]).clip(2700, 15000)
+    shift = np.where(seen["kind"] == GALAXY, 1 / (1 + seen["z"]), 1.0)
+    waves = BAND_CENTRES * shift[:, None]
     flux = waves**-5 / np.expm1(1.4388e8 / (waves * teff[:, None]))
     relative = (flux / flux[:, 2:3]) ** 0.75 * telescope
     # The median over all pixels lies near that over g, r and i.
     relative /= np.median(relative[:, 1:4], axis=1, keepdims=True)
-    return np.asarray(total[:, None] * relative * np.exp(rng.normal(0, 0.05, (n, 5))))
+    return np.asarray(total[:, None] * relative * np.exp(rng.normal(0, 0.05, flux.shape)))
 
 
 def _snr(magnitude: Floats, pivot: float | Floats) -> Floats:
@@ -208,30 +198,30 @@ def _sdss_fields(rng: Generator, count: int, program: Program) -> tuple[Ints, In
     return plates, mjds
 
 
-def _sdss(rng: Generator, settings: Simulated) -> tuple[Structured, Structured, Floats]:
+def _sdss(settings: Simulated) -> tuple[Structured, Structured, Floats]:
     """Objects, spectra and centres of plates (ra, dec; deg) of the simulated SDSS."""
+    rng = generator(settings.seed, "sdss")
     total = settings.sdss_spectra
     again = min(round(total * settings.repeat_fraction), total // 2)
     fresh = total - again
     objects = np.zeros(fresh, OBJECT)
     rows = np.zeros(total, SDSS_ROW)
-    program_of = _deal(rng, fresh, {str(i): p.share for i, p in enumerate(PROGRAMS)}).astype(int)
+    survey = _deal(rng, fresh, {program.survey: program.share for program in PROGRAMS})
     fields = []
     for number, program in enumerate(PROGRAMS):
-        mine = np.flatnonzero(program_of == number)
+        mine = np.flatnonzero(survey == program.survey)
         objects[mine] = draw_objects(rng, _deal(rng, len(mine), program.samples))
         count = max(1, min(-(-len(mine) // 150), program.plates[1] - program.plates[0]))
         plates, mjds = _sdss_fields(rng, count, program)
-        if number == SEGUE2:
+        if program.survey == "segue2":
             plates[0], mjds[0] = MISFILED_PLATE, MISFILED_MJDS[0]
         # North Galactic cap, where most plates are.
         ra, dec = rng.uniform(125, 240, count), rng.uniform(2, 58, count)
         field = np.arange(len(mine)) % count
         rows["plate"][mine], rows["mjd"][mine] = plates[field], mjds[field]
         rows["program"][mine] = number
-        objects["ra"][mine], objects["dec"][mine] = _scatter(
-            rng, ra[field], dec[field], SDSS_RADIUS
-        )
+        place = _scatter(rng, ra[field], dec[field], SDSS_RADIUS)
+        objects["ra"][mine], objects["dec"][mine] = place
         fields.append(np.column_stack([ra, dec]))
     rows["object"][:fresh] = np.arange(fresh)
     rows["primary"][:fresh] = True
@@ -239,15 +229,14 @@ def _sdss(rng: Generator, settings: Simulated) -> tuple[Structured, Structured, 
     source = rng.choice(fresh, again, replace=False)
     for name in ("object", "plate", "program"):
         rows[name][fresh:] = rows[name][source]
-    later = np.where(
-        rows["plate"][source] == MISFILED_PLATE, MISFILED_MJDS[1] - MISFILED_MJDS[0], SECOND_EPOCH
-    )
+    misfiled = rows["plate"][source] == MISFILED_PLATE
+    later = np.where(misfiled, MISFILED_MJDS[1] - MISFILED_MJDS[0], SECOND_EPOCH)
     rows["mjd"][fresh:] = rows["mjd"][source] + later
     _sdss_fibers(rng, rows)
     seen = objects[rows["object"]]
-    jitter = np.where(rows["primary"], 0.0, 0.12)
-    rows["ra"] = np.round(seen["ra"] + jitter * ARCSEC * rng.uniform(-1, 1, total), 7)
-    rows["dec"] = np.round(seen["dec"] + jitter * ARCSEC * rng.uniform(-1, 1, total), 7)
+    error = np.where(rows["primary"], 0.0, 0.12) * ARCSEC
+    for name in ("ra", "dec"):
+        rows[name] = np.round(seen[name] + error * rng.uniform(-1, 1, total), 7)
     _sdss_quality(rng, rows, seen)
     rows["fate"], rows["damage"] = fates(rng, total, settings)
     return objects, rows, np.concatenate(fields)
@@ -272,22 +261,21 @@ def _sdss_quality(rng: Generator, rows: Structured, seen: Structured) -> None:
     rows["snr"] = np.round(_band_snr(rng, rows["snr_all"], seen, response), 4)
     measure(rng, rows, seen)
     doubtful = doubtful_redshifts(rng, rows)
-    rows["zwarning"] = np.where(doubtful, 1 << SMALL_DELTA_CHI2, 0)
+    rows["zwarning"] = np.where(doubtful, SMALL_DELTA_CHI2, 0)
     chance = rng.random(len(rows))
-    rows["zwarning"] |= np.where(~doubtful & (chance < 0.004), 1 << MANY_OUTLIERS, 0)
+    rows["zwarning"] |= np.where(~doubtful & (chance < 0.004), MANY_OUTLIERS, 0)
     # A dead fiber: nothing in the spectrum, and no redshift either.
     rows["zwarning"] = np.where(chance > 0.999, DEAD_FIBER, rows["zwarning"])
     # One arm lost: half a spectrum, whose redshift may be right all the same.
-    rows["zwarning"] |= np.where(~doubtful & (np.abs(chance - 0.5) < 0.002), HALF_SPECTRUM, 0)
+    rows["zwarning"] |= np.where(~doubtful & (np.abs(chance - 0.5) < 0.002), LITTLE_COVERAGE, 0)
     misjudge(rng, rows, seen, doubtful)
-    unplugged = np.where(rng.random(len(rows)) < 0.3, 1 << UNPLUGGED, 1 << SKY)
-    rows["zwarning"] |= np.where(seen["kind"] == NONE, unplugged | 1 << SMALL_DELTA_CHI2, 0)
+    unplugged = np.where(rng.random(len(rows)) < 0.3, UNPLUGGED, SKY)
+    rows["zwarning"] |= np.where(seen["kind"] == NONE, unplugged | SMALL_DELTA_CHI2, 0)
 
 
-def _lamost(
-    rng: Generator, settings: Simulated, objects: Structured, plates: Floats
-) -> tuple[Structured, Structured]:
-    """New objects and all spectra of the simulated LAMOST; some are of SDSS's objects."""
+def _lamost(settings: Simulated, objects: Structured, plates: Floats) -> tuple[Structured, ...]:
+    """All objects and the spectra of the simulated LAMOST; some are of SDSS's `objects`."""
+    rng = generator(settings.seed, "lamost")
     total = settings.lamost_spectra
     again = min(round(total * settings.repeat_fraction), total // 2)
     count = max(8, -(-total // 1500))
@@ -299,27 +287,25 @@ def _lamost(
     field, distance = _nearest(objects["ra"], objects["dec"], ra, dec)
     bright = (objects["rmag"] < SHARED_LIMIT) & (objects["kind"] != NONE)
     within = np.flatnonzero(bright & (distance < LAMOST_RADIUS))
-    shared = min(-(-again // 2), len(within))
-    repeats = again - shared
+    # Rows are of new objects, then of those that SDSS has too, then of either again.
     fresh = total - again
+    first = fresh + min(-(-again // 2), len(within))
 
     new = draw_objects(rng, _deal(rng, fresh, LAMOST_SAMPLES))
     rows = np.zeros(total, LAMOST_ROW)
-    plan = np.empty(total, np.int64)
+    thing, plan = rows["object"], rows["plan"]
     plan[:fresh] = rng.integers(0, len(ra), fresh)
     new["ra"], new["dec"] = _scatter(rng, ra[plan[:fresh]], dec[plan[:fresh]], LAMOST_RADIUS)
-    rows["object"][:fresh] = len(objects) + np.arange(fresh)
-    both = rng.choice(within, shared, replace=False)
-    rows["object"][fresh : fresh + shared] = both
-    plan[fresh : fresh + shared] = field[both]
-    source = rng.choice(fresh + shared, repeats, replace=False)
-    rows["object"][fresh + shared :] = rows["object"][source]
-    plan[fresh + shared :] = plan[source] + len(ra)  # the second visit has a plan of its own
-    rows["plan"] = plan
+    thing[:fresh] = len(objects) + np.arange(fresh)
+    both = rng.choice(within, first - fresh, replace=False)
+    thing[fresh:first], plan[fresh:first] = both, field[both]
+    source = rng.choice(first, total - first, replace=False)
+    # The second visit has a plan of its own.
+    thing[first:], plan[first:] = thing[source], plan[source] + len(ra)
     rows["mjd"] = first_mjd[plan % len(ra)] + SECOND_EPOCH * (plan // len(ra))
 
     everything = np.concatenate([objects, new])
-    seen = everything[rows["object"]]
+    seen = everything[thing]
     _lamost_fibers(rng, rows)
     rows["ra"] = jitter(rng, seen["ra"], 0.2)
     rows["dec"] = jitter(rng, seen["dec"], 0.2)
@@ -334,7 +320,7 @@ def _lamost(
     return everything, rows
 
 
-def reduced_early(plan: Ints) -> NDArray[np.bool_]:
+def reduced_early(plan: Ints) -> Bools:
     """Whether LAMOST's spectra of these plans are reduced as its first releases were."""
     return np.asarray(plan % 9 < 5)
 
@@ -361,8 +347,8 @@ def _lamost_fibers(rng: Generator, rows: Structured) -> None:
 
 def draw_universe(settings: Simulated) -> Universe:
     """Draw objects and spectra of both surveys; time and memory grow linearly with their number."""
-    objects, sdss, plates = _sdss(generator(settings.seed, "sdss"), settings)
-    objects, lamost = _lamost(generator(settings.seed, "lamost"), settings, objects, plates)
+    objects, sdss, plates = _sdss(settings)
+    objects, lamost = _lamost(settings, objects, plates)
     sdss = sdss[np.lexsort((sdss["fiber"], sdss["mjd"], sdss["plate"]))]
     lamost = lamost[np.argsort(lamost["obsid"])]
     return Universe(settings, objects, sdss, lamost)

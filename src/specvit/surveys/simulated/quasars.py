@@ -72,12 +72,14 @@ def _forest(pixels: Pixels, z: float, rng: Generator) -> Floats:
     if wavelength[0] > LYMAN_ALPHA * (1 + z):
         return np.ones(pixels.count)
     depth = np.zeros(pixels.count)
+    log_a, mean = _mean_absorption()
     for line, ratio in ((LYMAN_ALPHA, 1.0), (LYMAN_BETA, 0.16)):
         blue = wavelength < line * (1 + z)
         effective = 0.751 * (wavelength[blue] / line / 4.5) ** 2.90 - 0.132
         # The gas that absorbs in beta is elsewhere: any field of the same kind will do.
         values = field[blue] if ratio == 1.0 else -field[blue]
-        depth[blue] += ratio * _amplitude(effective) * np.exp(SCATTER * values)
+        amplitude = 10 ** np.interp(np.maximum(effective, 0.01), mean, log_a)
+        depth[blue] += ratio * amplitude * np.exp(SCATTER * values)
     # Lyman limit: nearly everything beyond it is gone (Worseck et al. 2014, MNRAS 445, 1745).
     limit = RYDBERG_WAVE * (1 + z)
     depth += 18 * np.maximum(1 - wavelength / limit, 0)
@@ -91,11 +93,6 @@ def _mean_absorption() -> tuple[Floats, Floats]:
     g, weight = np.polynomial.hermite_e.hermegauss(80)
     depths = 10 ** log_a[:, None] * np.exp(SCATTER * g)
     return log_a, -np.log(np.exp(-depths) @ weight / weight.sum())
-
-
-def _amplitude(effective: Floats) -> Floats:
-    log_a, mean = _mean_absorption()
-    return np.asarray(10 ** np.interp(np.maximum(effective, 0.01), mean, log_a))
 
 
 def _metal_depth(pixels: Pixels, z: float, rng: Generator) -> Floats:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from specvit.surveys.simulated.exposure import (
-    Exposure,
-    arm_join,
-    calibrate,
-    choose_pixels,
-    observe,
-    runs,
-)
+from specvit.surveys.simulated.exposure import Exposure, arm_join, choose_pixels, observe, runs
 from specvit.surveys.simulated.instrument import BOSS, SDSS
-from specvit.surveys.simulated.observations import DEAD_FIBER, HALF_SPECTRUM, PROGRAMS, Universe
-from specvit.surveys.simulated.seeds import Floats, Generator, generator
+from specvit.surveys.simulated.observations import DEAD_FIBER, LITTLE_COVERAGE, PROGRAMS, Universe
+from specvit.surveys.simulated.seeds import Bools, Floats, Generator, generator
 from specvit.surveys.simulated.spectra import flux_of
 
 # Mask bits of SDSS spectra (SPPIXMASK, Data Release 17).
@@ -36,11 +28,11 @@ def sdss_exposure(universe: Universe, number: int, boss: bool = False) -> tuple[
     # Calibrated to 4 % in colour (Adelman-McCarthy et al. 2008, ApJS 175, 297).
     tilt = np.exp(rng.normal(0, 0.04) * (wavelength - 6200) / 2500)
     factor = tilt * arm_join(rng, wavelength, pixels.spectrograph.arms, 0.015)
-    calibrate(exposure, factor)
+    exposure.calibrate(factor)
     _mask(rng, exposure, model * factor)
     if row["zwarning"] == DEAD_FIBER:
         _switch_off(exposure, slice(None))
-    elif row["zwarning"] & HALF_SPECTRUM:
+    elif row["zwarning"] & LITTLE_COVERAGE:
         blue = wavelength < pixels.spectrograph.arms
         _switch_off(exposure, blue if rng.random() < 0.4 else ~blue)
     return exposure, model * factor
@@ -51,7 +43,7 @@ def _mask(rng: Generator, exposure: Exposure, model: Floats) -> None:
     pixels = exposure.pixels
     sigma = exposure.ivar**-0.5
     # BRIGHTSKY as the pipeline defines it: sky above flux plus ten times its error.
-    bright = pixels.sky.bright[pixels.where] & (exposure.sky > model + 10 * sigma)
+    bright = pixels.sky.bright & (exposure.sky > model + 10 * sigma)
     exposure.and_mask[bright] |= 1 << BRIGHTSKY
     if rng.random() < 0.35:
         lost = runs(rng, pixels.count, 0.004, 6)
@@ -65,7 +57,7 @@ def _mask(rng: Generator, exposure: Exposure, model: Floats) -> None:
         exposure.or_mask[runs(rng, pixels.count, share, length)] |= 1 << bit
 
 
-def _switch_off(exposure: Exposure, where: slice | NDArray[np.bool_]) -> None:
+def _switch_off(exposure: Exposure, where: slice | Bools) -> None:
     """Leave nothing of the spectrum: a dead fiber, or the part that a lost arm had."""
     exposure.flux[where] = exposure.ivar[where] = 0
     exposure.and_mask[where] |= 1 << NODATA

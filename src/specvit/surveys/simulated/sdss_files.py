@@ -164,7 +164,7 @@ class SdssFiles:
             "ivar": rounded(exposure.ivar),
             "and_mask": exposure.and_mask,
             "or_mask": exposure.or_mask,
-            "wdisp": exposure.pixels.dispersion,
+            "wdisp": exposure.pixels.sky.dispersion,
             "sky": rounded(exposure.sky),
             "model": rounded(model),
         }
@@ -175,9 +175,6 @@ class SdssFiles:
         """What these spectra have a value for among all columns of catalogues and lite files."""
         seen = self.universe.seen(rows)
         boss, nothing = of_program(rows, "boss"), seen["kind"] == NONE
-        # The pipeline gives every fiber the class that fits best, those on nothing too.
-        names = CLASS_NAMES[np.where(nothing, rows["fiber"] % 3, seen["kind"])]
-        # One object in 40 has no photometric match, as in the real table.
         photometric = (1237645879551000000 + rows["object"]).astype("U19")
         values: dict[str, Any] = {
             # Free text in the real tables: where a row can say that it is simulated.
@@ -186,6 +183,7 @@ class SdssFiles:
             "PROGRAMNAME": of_program(rows, "name"),
             "TARGETTYPE": np.where(nothing, "SKY", "SCIENCE"),
             "SPECPRIMARY": rows["primary"],
+            # One object in 40 has no photometric match, as in the real table.
             "BESTOBJID": np.where(rows["object"] % 40 == 7, "", photometric),
             "RUN2D": _run2d(rows, release),
             "PLATE": rows["plate"],
@@ -193,7 +191,8 @@ class SdssFiles:
             "FIBERID": rows["fiber"],
             "PLUG_RA": rows["ra"],
             "PLUG_DEC": rows["dec"],
-            "CLASS": names,
+            # The pipeline gives every fiber the class that fits best, those on nothing too.
+            "CLASS": CLASS_NAMES[np.where(nothing, rows["fiber"] % 3, seen["kind"])],
             "SUBCLASS": sdss_subclass(seen, rows["snr_all"], boss),
             "Z": rows["z"],
             "Z_ERR": rows["z_err"],

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from specvit.surveys.simulated import bases
 from specvit.surveys.simulated.objects import GALAXY, QSO, STAR, bpt_ratios, halpha_ew
 from specvit.surveys.simulated.observations import reduced_early
-from specvit.surveys.simulated.seeds import Floats, Structured
+from specvit.surveys.simulated.seeds import Bools, Floats, Ints, Structured
 
 
-def sdss_subclass(seen: Structured, snr: Floats, boss: NDArray[np.bool_]) -> NDArray[np.str_]:
+def sdss_subclass(seen: Structured, snr: Floats, boss: Bools) -> NDArray[np.str_]:
     """SUBCLASS of SDSS: template of a star, activity of a galaxy or quasar; shape (n,).
 
     Galaxies: by emission lines detected, AGN where log([O III]/Hb) > 0.7 - 1.2 (log([N II]/Ha) +
@@ -37,7 +37,7 @@ def sdss_subclass(seen: Structured, snr: Floats, boss: NDArray[np.bool_]) -> NDA
     return out
 
 
-def lamost_subclass(seen: Structured, plan: NDArray[np.int64]) -> NDArray[np.str_]:
+def lamost_subclass(seen: Structured, plan: Ints) -> NDArray[np.str_]:
     """Subclass of LAMOST: type of a star (dM, gM for dwarfs and giants), Non for the others.
 
     Its pipeline's types are not the library's: giants of the red clump are G5 and stars of 6700 to
