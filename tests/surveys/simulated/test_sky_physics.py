@@ -23,7 +23,7 @@ from specvit.surveys.simulated.objects import (
     STAR,
     bpt_ratios,
     draw_objects,
-    halpha_ew,
+    halpha,
     light_shares,
 )
 from specvit.surveys.simulated.quasars import quasar_flux
@@ -124,7 +124,7 @@ def test_star_formation_sets_light_and_lines():
     assert shares[0, -1] > 0.8
     galaxies = np.zeros(2, OBJECT)
     galaxies["tau"] = 1.0, 20.0
-    quiet, forming = halpha_ew(galaxies)
+    (quiet, forming), _ = halpha(galaxies)
     assert quiet < 0.5
     # A nearly constant rate: some 20-40 A (Kennicutt 1998).
     assert 15 < forming < 45

@@ -87,8 +87,7 @@ class DesiFiles:
         """
         row = self.rows[number]
         rng = generator(self.universe.settings.seed, "desi", "exposure", number)
-        first, last = (int(np.log10(edge) * 1e4) for edge in (3595.0, 9830.0))
-        pixels = Pixels(DESI, first, last - first)
+        pixels = Pixels(DESI, DESI.first[0], DESI.pixels[0])
         model = flux_of(self.universe, row, pixels)
         sigma, _ = noise_of(rng, pixels, model)
         sigma = sigma * np.sqrt(DEPTH["dark"] / row["tsnr2_lrg_r"])

@@ -21,9 +21,8 @@ def extinction(wavelength: Floats) -> Floats:
     y = x - 1.82
     a = np.polyval([-0.505, 1.647, -0.827, -1.718, 1.137, 0.701, -0.609, 0.104, 1.0], y)
     b = np.polyval([3.347, -10.805, 5.491, 11.102, -7.985, -3.989, 2.908, 1.952, 0.0], y)
-    a = np.where(x < 1.1, 0.574 * x**1.61, a)
-    b = np.where(x < 1.1, -0.527 * x**1.61, b)
-    return np.asarray(3.1 * a + b)
+    infrared = 3.1 * (0.574 * x**1.61) - 0.527 * x**1.61
+    return np.where(x < 1.1, infrared, 3.1 * a + b)
 
 
 def calzetti(wavelength: Floats) -> Floats:

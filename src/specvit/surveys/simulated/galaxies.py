@@ -11,7 +11,7 @@ from specvit.surveys.simulated import bases
 from specvit.surveys.simulated.dust import calzetti, extinction, interstellar_depth
 from specvit.surveys.simulated.exposure import Pixels
 from specvit.surveys.simulated.lines import LINE, PIXEL_VELOCITY, add_gaussians, hydrogen
-from specvit.surveys.simulated.objects import bpt_ratios, halpha_ew, light_shares, nucleus_share
+from specvit.surveys.simulated.objects import bpt_ratios, halpha, light_shares
 from specvit.surveys.simulated.seeds import Floats, Structured
 
 
@@ -52,7 +52,7 @@ def emission_lines(row: Structured) -> tuple[Floats, Floats]:
     (Storey & Zeippen 2000, MNRAS 312, 813).
     """
     n2, o3 = (10 ** float(value[0]) for value in bpt_ratios(row))
-    nucleus = float(nucleus_share(row)[0])
+    nucleus = float(halpha(row)[1][0])
     oxygen = float(row["oh"][0])
     hbeta = 1 / 2.86
     # [O II]/Hb peaks at intermediate metallicity (Kewley & Dopita 2002); nuclei are about 3.
@@ -91,7 +91,7 @@ def _add_emission(flux: Floats, at_halpha: float, row: np.void, pixels: Pixels) 
     reddened = ratios * 10 ** (-0.4 * float(row["ebv"]) * (dust[:-1] - dust[-1]))
     observed = waves * (1 + float(row["z"]))
     # f_lambda stays as it is when redshifted here, so the width grows with the wavelength.
-    widths = float(halpha_ew(single)[0]) * at_halpha * reddened * (1 + float(row["z"]))
+    widths = float(halpha(single)[0][0]) * at_halpha * reddened * (1 + float(row["z"]))
     near = np.interp(observed, pixels.wavelength, pixels.sky.dispersion)
     # Gas turns more slowly through the fiber than stars do; nuclei have wider lines.
     gas = 0.6 * float(row["sigma"]) * (1 + 0.8 * (row["agn"] > 0))

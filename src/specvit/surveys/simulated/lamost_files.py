@@ -35,14 +35,10 @@ class LamostFiles:
     universe: Universe
 
     def read(self, path: str) -> bytes | None:
-        """The bytes at a path, None where it is none of LAMOST's.
-
-        A spectrum that is missing gives the JSON page that the server sends with status 200.
-        """
+        """The bytes at a path, None where it is none of LAMOST's; a page for a missing spectrum."""
         if match := _CATALOGUE.fullmatch(path):
             return self.stars() if "stellar" in match["name"] else self.catalogue()
-        match = _SPECTRUM.fullmatch(path)
-        if match is None:
+        if not (match := _SPECTRUM.fullmatch(path)):
             return None
         rows, obsid = self.universe.lamost, int(match["obsid"])
         number = min(int(np.searchsorted(rows["obsid"], obsid)), len(rows) - 1)
@@ -95,12 +91,11 @@ class LamostFiles:
     def _columns(self, rows: Structured) -> dict[str, Any]:
         """The columns that LAMOST's catalogues have in common, as DR10 v2.0 names them."""
         seen = self.universe.seen(rows)
-        positions = zip(rows["ra"].tolist(), rows["dec"].tolist(), strict=True)
         return {
             "obsid": rows["obsid"].astype(str),
             "uid": np.char.add("G", (rows["object"] + 10**13).astype(str)),
             "gp_id": (rows["object"] + 1).astype(str),
-            "designation": [_designation(ra, dec) for ra, dec in positions],
+            "designation": [_designation(*place) for place in rows[["ra", "dec"]].tolist()],
             "obsdate": (np.datetime64("1858-11-17") + (rows["mjd"] - 1)).astype(str),
             "lmjd": rows["mjd"].astype(str),
             "mjd": (rows["mjd"] - 1).astype(str),

@@ -171,17 +171,8 @@ def _red_galaxies(
     return galaxies
 
 
-def _quasars(
-    rng: Generator,
-    n: int,
-    mode: float,
-    width: float,
-    low: float,
-    high: float,
-    magnitude: float,
-    near: float,
-    far: float,
-) -> Columns:
+def _quasars(rng: Generator, n: int, mode: float, width: float, low: float, high: float,
+             magnitude: float, near: float, far: float) -> Columns:  # fmt: skip
     """Redshift log-normal in 1 + z between limits, shares of them `near` at 0.05-1, `far` to 5."""
     z = np.exp(rng.normal(np.log1p(mode), width, n)) - 1
     outside = (z < low) | (z > high)
@@ -258,20 +249,12 @@ def light_shares(tau: Floats, burst: Floats) -> Floats:
     return np.asarray(light / light.sum(axis=1, keepdims=True))
 
 
-def _nucleus_ew(objects: Structured) -> Floats:
-    return np.where(objects["agn"] > 0, 2.0 + 14.0 * objects["agn"], 0.0)
-
-
-def halpha_ew(objects: Structured) -> Floats:
-    """Halpha equivalent width (A) that star formation and nucleus give; shape (n,)."""
+def halpha(objects: Structured) -> tuple[Floats, Floats]:
+    """Halpha equivalent width (A) of star formation and nucleus, and the nucleus's share; (n,)."""
     young = light_shares(objects["tau"], objects["burst"])[:, 0]
     stars = HALPHA_EW_YOUNG * young * 10 ** (-0.3 * objects["ebv"])
-    return np.asarray(stars + _nucleus_ew(objects))
-
-
-def nucleus_share(objects: Structured) -> Floats:
-    """Share of Halpha that comes from the active nucleus; shape (n,)."""
-    return np.asarray(_nucleus_ew(objects) / np.maximum(halpha_ew(objects), 1e-6))
+    nucleus = np.where(objects["agn"] > 0, 2.0 + 14.0 * objects["agn"], 0.0)
+    return stars + nucleus, nucleus / np.maximum(stars + nucleus, 1e-6)
 
 
 def bpt_ratios(objects: Structured) -> tuple[Floats, Floats]:
@@ -285,7 +268,7 @@ def bpt_ratios(objects: Structured) -> tuple[Floats, Floats]:
     # Stronger nuclei are Seyferts, weaker ones LINERs.
     n2_nucleus = np.full(len(objects), 0.05)
     o3_nucleus = 0.2 + 0.8 * objects["agn"]
-    share = nucleus_share(objects)
+    _, share = halpha(objects)
     n2 = np.log10((1 - share) * 10**n2_stars + share * 10**n2_nucleus)
     o3 = np.log10((1 - share) * 10**o3_stars + share * 10**o3_nucleus)
     return n2, o3

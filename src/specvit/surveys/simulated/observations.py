@@ -17,9 +17,7 @@ from specvit.surveys.simulated.seeds import Bools, Floats, Generator, Ints, Stru
 ARCSEC = 1 / 3600
 
 # Bits of ZWARNING, and what the pipeline sets for a fiber that saw nothing (LITTLE_COVERAGE too).
-SKY, LITTLE_COVERAGE, SMALL_DELTA_CHI2, MANY_OUTLIERS, UNPLUGGED = (
-    1 << bit for bit in (0, 1, 2, 4, 7)
-)
+SKY, LITTLE_COVERAGE, SMALL_DELTA_CHI2, MANY_OUTLIERS, UNPLUGGED = 1, 2, 4, 16, 128
 DEAD_FIBER = LITTLE_COVERAGE | SMALL_DELTA_CHI2
 
 # Fate of a file on the server.
@@ -76,12 +74,8 @@ PROGRAMS = (
 MISFILED_PLATE = 3000
 MISFILED_MJDS = (54843, 54892)
 
-LAMOST_SAMPLES = {
-    "lamost_star": 0.65,
-    "lamost_galaxy": 0.235,
-    "lamost_qso": 0.1,
-    "lamost_none": 0.015,
-}
+LAMOST_SAMPLES = {"lamost_star": 0.65, "lamost_galaxy": 0.235, "lamost_qso": 0.10,
+                  "lamost_none": 0.015}  # fmt: skip
 SECOND_EPOCH = 28  # days until a field is observed again
 SDSS_RADIUS = 1.45  # deg, of a plate
 LAMOST_RADIUS = 2.4
@@ -189,15 +183,6 @@ def _snr(magnitude: Floats, pivot: float | Floats) -> Floats:
     return np.asarray(5.0 * signal / np.sqrt((1 + 0.6 * signal) / 1.6))
 
 
-def _sdss_fields(rng: Generator, count: int, program: Program) -> tuple[Ints, Ints]:
-    """Plate numbers of a programme, rising, and the MJD of each one's first epoch."""
-    low, high = program.plates
-    plates = low + np.sort(rng.choice(high - low, count, replace=False))
-    first, last = program.mjds
-    mjds = first + (plates - low) * (last - first) // (high - low)
-    return plates, mjds
-
-
 def _sdss(settings: Simulated) -> tuple[Structured, Structured, Floats]:
     """Objects, spectra and centres of plates (ra, dec; deg) of the simulated SDSS."""
     rng = generator(settings.seed, "sdss")
@@ -211,8 +196,10 @@ def _sdss(settings: Simulated) -> tuple[Structured, Structured, Floats]:
     for number, program in enumerate(PROGRAMS):
         mine = np.flatnonzero(survey == program.survey)
         objects[mine] = draw_objects(rng, _deal(rng, len(mine), program.samples))
-        count = max(1, min(-(-len(mine) // 150), program.plates[1] - program.plates[0]))
-        plates, mjds = _sdss_fields(rng, count, program)
+        (low, high), (first, last) = program.plates, program.mjds
+        count = max(1, min(-(-len(mine) // 150), high - low))
+        plates = low + np.sort(rng.choice(high - low, count, replace=False))
+        mjds = first + (plates - low) * (last - first) // (high - low)
         if program.survey == "segue2":
             plates[0], mjds[0] = MISFILED_PLATE, MISFILED_MJDS[0]
         # North Galactic cap, where most plates are.

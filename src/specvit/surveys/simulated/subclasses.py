@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specvit.surveys.simulated import bases
-from specvit.surveys.simulated.objects import GALAXY, QSO, STAR, bpt_ratios, halpha_ew
+from specvit.surveys.simulated.objects import GALAXY, QSO, STAR, bpt_ratios, halpha
 from specvit.surveys.simulated.observations import reduced_early
 from specvit.surveys.simulated.seeds import Bools, Floats, Ints, Structured
 
@@ -23,7 +23,7 @@ def sdss_subclass(seen: Structured, snr: Floats, boss: Bools) -> NDArray[np.str_
     out[star] = np.where(boss, library.boss[template], library.legacy[template])[star]
     rows = np.flatnonzero(seen["kind"] == GALAXY)
     galaxies = seen[rows]
-    ew = halpha_ew(galaxies)
+    ew, _ = halpha(galaxies)
     n2, o3 = bpt_ratios(galaxies)
     # Lines count where they are measured; Halpha must be within the spectrum.
     reach = np.where(boss[rows], 10300, 9150) / 6565 - 1
