@@ -73,16 +73,14 @@ def _forest(pixels: Pixels, z: float, rng: Generator) -> Floats:
         return np.ones(pixels.count)
     depth = np.zeros(pixels.count)
     log_a, mean = _mean_absorption()
-    for line, ratio in ((LYMAN_ALPHA, 1.0), (LYMAN_BETA, 0.16)):
+    # The gas that absorbs in beta is elsewhere: any field of the same kind will do.
+    for line, ratio, gas in ((LYMAN_ALPHA, 1.0, field), (LYMAN_BETA, 0.16, -field)):
         blue = wavelength < line * (1 + z)
         effective = 0.751 * (wavelength[blue] / line / 4.5) ** 2.90 - 0.132
-        # The gas that absorbs in beta is elsewhere: any field of the same kind will do.
-        values = field[blue] if ratio == 1.0 else -field[blue]
         amplitude = 10 ** np.interp(np.maximum(effective, 0.01), mean, log_a)
-        depth[blue] += ratio * amplitude * np.exp(SCATTER * values)
+        depth[blue] += ratio * amplitude * np.exp(SCATTER * gas[blue])
     # Lyman limit: nearly everything beyond it is gone (Worseck et al. 2014, MNRAS 445, 1745).
-    limit = RYDBERG_WAVE * (1 + z)
-    depth += 18 * np.maximum(1 - wavelength / limit, 0)
+    depth += 18 * np.maximum(1 - wavelength / (RYDBERG_WAVE * (1 + z)), 0)
     return np.asarray(gaussian_filter1d(np.exp(-depth), 1.0))
 
 
