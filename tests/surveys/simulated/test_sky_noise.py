@@ -21,9 +21,9 @@ def alive(sky) -> np.ndarray:
 def test_noise_is_gaussian_with_the_stated_ivar_sdss(sky):
     chi, neighbours = [], []
     for number in alive(sky)[::9]:
-        exposure, model = sdss_exposure(sky.universe, int(number))
+        exposure = sdss_exposure(sky.universe, int(number))
         good = exposure.ivar > 0
-        chi.append(((exposure.flux - model) * np.sqrt(exposure.ivar))[good])
+        chi.append(((exposure.flux - exposure.model) * np.sqrt(exposure.ivar))[good])
         chi[-1] /= exposure.pixels.spectrograph.stated
         neighbours.append(np.corrcoef(chi[-1][:-1], chi[-1][1:])[0, 1])
     chi = np.concatenate(chi)
@@ -42,11 +42,11 @@ def test_noise_of_sky_lines_is_stated_too(sky):
     """Pixels on bright sky lines have lower ivar, and still chi of 1."""
     chi, drop = [], []
     for number in alive(sky)[::9]:
-        exposure, model = sdss_exposure(sky.universe, int(number))
+        exposure = sdss_exposure(sky.universe, int(number))
         wavelength = exposure.pixels.wavelength
         line = (np.abs(wavelength - 5578.9) < 2) & (exposure.ivar > 0)
         beside = (np.abs(wavelength - 5600) < 10) & (exposure.ivar > 0)
-        chi.append(((exposure.flux - model) * np.sqrt(exposure.ivar))[line])
+        chi.append(((exposure.flux - exposure.model) * np.sqrt(exposure.ivar))[line])
         drop.append(np.sqrt(np.median(exposure.ivar[beside]) / exposure.ivar[line].min()))
     assert np.concatenate(chi).std() == pytest.approx(1, abs=0.15)
     # Real spectra: 4 to 11 times noisier in [O I] 5577, less for bright objects.
@@ -56,12 +56,12 @@ def test_noise_of_sky_lines_is_stated_too(sky):
 def test_noise_agrees_with_ivar_lamost(sky):
     chi = []
     for number in range(0, 200, 8):
-        exposure, model = lamost_exposure(sky.universe, number)
+        exposure = lamost_exposure(sky.universe, number)
         # Cosmic rays are flagged in or_mask, as in LAMOST; zero is no data.
         good = (exposure.flux != 0) & (exposure.or_mask == 0) & (exposure.ivar > 0)
         # The first releases left out pixels of low flux: the faint ones are not a fair sample.
         good &= exposure.pixels.wavelength > 5000
-        chi.append(((exposure.flux - model) * np.sqrt(exposure.ivar))[good])
+        chi.append(((exposure.flux - exposure.model) * np.sqrt(exposure.ivar))[good])
     chi = np.concatenate(chi)
     assert chi.mean() == pytest.approx(0, abs=0.03)
     assert chi.std() == pytest.approx(LAMOST.stated, abs=0.02)
@@ -69,7 +69,7 @@ def test_noise_agrees_with_ivar_lamost(sky):
 
 def test_the_file_holds_the_exposure(sky):
     number = int(alive(sky)[5])
-    exposure, _ = sdss_exposure(sky.universe, number)
+    exposure = sdss_exposure(sky.universe, number)
     spectrum = read_spectrum(sky.sdss.lite(number))
     np.testing.assert_allclose(spectrum.flux, exposure.flux, rtol=1e-5)
     np.testing.assert_allclose(spectrum.ivar, exposure.ivar, rtol=1e-5)
@@ -80,12 +80,12 @@ def test_the_file_holds_the_exposure(sky):
 
 def test_snr_of_the_catalogue_is_that_of_the_pixels(sky):
     for number in alive(sky)[::9]:
-        exposure, _ = sdss_exposure(sky.universe, int(number))
+        exposure = sdss_exposure(sky.universe, int(number))
         measured = np.median((exposure.flux * np.sqrt(exposure.ivar))[exposure.ivar > 0])
         assert measured == pytest.approx(sky.universe.sdss["snr_all"][number], rel=0.15, abs=0.15)
     ratios = []
     for number in range(0, 200, 8):
-        exposure, _ = lamost_exposure(sky.universe, number)
+        exposure = lamost_exposure(sky.universe, number)
         red = (exposure.pixels.wavelength > 5500) & (exposure.pixels.wavelength < 6900)
         red &= exposure.flux != 0
         measured = np.median((exposure.flux * np.sqrt(exposure.ivar))[red])
@@ -108,7 +108,7 @@ def test_masks_are_set_as_in_real_spectra(sky):
     share = {False: [], True: []}
     bright = []
     for number in alive(sky)[::5]:
-        exposure, model = sdss_exposure(sky.universe, int(number))
+        exposure = sdss_exposure(sky.universe, int(number))
         boss = bool(of_program(sky.universe.sdss[number : number + 1], "boss")[0])
         share[boss].append((exposure.or_mask != 0).mean())
         flagged = (exposure.and_mask & 1 << BRIGHTSKY) != 0
@@ -119,7 +119,9 @@ def test_masks_are_set_as_in_real_spectra(sky):
         if flagged.any():
             # SDSS's definition: sky above flux plus ten times its error.
             good = flagged & (exposure.ivar > 0)
-            assert (exposure.sky > model + 10 * exposure.ivar.clip(1e-30) ** -0.5)[good].all()
+            assert (exposure.sky > exposure.model + 10 * exposure.ivar.clip(1e-30) ** -0.5)[
+                good
+            ].all()
     # Real files: or_mask on a tenth of the pixels before BOSS, about half since.
     assert 0.05 < np.mean(share[False]) < 0.25
     assert 0.4 < np.mean(share[True]) < 0.8
@@ -127,7 +129,7 @@ def test_masks_are_set_as_in_real_spectra(sky):
 
 
 def test_some_spectra_have_gaps(sky):
-    exposures = [sdss_exposure(sky.universe, int(number))[0] for number in alive(sky)[:60]]
+    exposures = [sdss_exposure(sky.universe, int(number)) for number in alive(sky)[:60]]
     without = [(exposure.ivar == 0).sum() for exposure in exposures]
     assert 5 < np.count_nonzero(without) < 45
     assert np.median(without) < 60
@@ -136,7 +138,7 @@ def test_some_spectra_have_gaps(sky):
 def test_lamost_has_zeros_with_ivar_at_its_end_and_sometimes_between_its_arms(sky):
     seams = 0
     for number in range(200):
-        exposure, _ = lamost_exposure(sky.universe, number)
+        exposure = lamost_exposure(sky.universe, number)
         assert exposure.flux[-2:].tolist() == [0, 0]
         assert exposure.ivar[-1] > 0 or (exposure.ivar == 0).sum() > 50
         inner = exposure.flux[500:-50] == 0
@@ -154,7 +156,7 @@ def test_half_of_lamost_lacks_the_airs_band_and_the_blue_end_of_red_stars(sky):
     """As in its first releases: ivar 0 at 7581-7682 A and around pixels without signal."""
     blue, old = [], 0
     for number in range(200):
-        exposure, _ = lamost_exposure(sky.universe, number)
+        exposure = lamost_exposure(sky.universe, number)
         wavelength, none = exposure.pixels.wavelength, exposure.ivar == 0
         band = none[(wavelength > 7585) & (wavelength < 7680)]
         assert band.all() or band.mean() < 0.1
@@ -172,7 +174,7 @@ def test_a_lost_arm_is_half_a_spectrum_with_a_warning():
     halves = np.flatnonzero(rows["zwarning"] & DEAD_FIBER == LITTLE_COVERAGE)
     assert 2 < len(halves) < 40
     for number in halves[:3]:
-        exposure, _ = sdss_exposure(sky.universe, int(number))
+        exposure = sdss_exposure(sky.universe, int(number))
         assert 0.25 < (exposure.ivar == 0).mean() < 0.75
 
 
@@ -198,10 +200,10 @@ def test_lamost_flux_is_relative(sky):
     for thing in np.intersect1d(sdss["object"], lamost["object"]):
         left = int(np.flatnonzero((sdss["object"] == thing) & (sdss["zwarning"] == 0))[0])
         right = int(np.flatnonzero(lamost["object"] == thing)[0])
-        exposures = (*sdss_exposure(sky.universe, left), *lamost_exposure(sky.universe, right))
+        exposures = (sdss_exposure(sky.universe, left), lamost_exposure(sky.universe, right))
         levels = [
-            np.median(flux[np.abs(exposure.pixels.wavelength - 6600) < 100])
-            for exposure, flux in (exposures[:2], exposures[2:])
+            np.median(exposure.model[np.abs(exposure.pixels.wavelength - 6600) < 100])
+            for exposure in exposures
         ]
         scales.append(levels[1] / levels[0])
     assert len(scales) > 4
@@ -214,7 +216,7 @@ def test_a_dead_fiber_is_all_zero(sky):
     before = rows["zwarning"][number]
     try:
         rows["zwarning"][number] = DEAD_FIBER
-        exposure, _ = sdss_exposure(sky.universe, number)
+        exposure = sdss_exposure(sky.universe, number)
     finally:
         rows["zwarning"][number] = before
     assert not exposure.flux.any()

@@ -53,12 +53,13 @@ def choose_pixels(spectrograph: Spectrograph, rng: Generator) -> Pixels:
 
 @dataclass(frozen=True)
 class Exposure:
-    """One observed spectrum; arrays of shape (pixels.count,), flux in the model's unit.
+    """One observed spectrum; arrays of shape (pixels.count,), flux and sky in the model's unit.
 
     Frozen in its pixels; what happens on the way (masks, gaps, calibration) changes the arrays.
     """
 
     pixels: Pixels
+    model: Floats  # noise-free
     flux: Floats
     ivar: Floats
     sky: Floats
@@ -67,6 +68,7 @@ class Exposure:
 
     def calibrate(self, factor: Floats) -> None:
         """Multiply the spectrum and its error, as a wrong calibration does."""
+        self.model[:] *= factor
         self.flux[:] *= factor
         self.ivar[:] /= factor**2
 
@@ -115,7 +117,7 @@ def observe(
         sigma *= float(np.median(model / sigma)) / total
     noise = interpolated_noise(rng, pixels.count) * pixels.spectrograph.stated
     masks = np.zeros((2, pixels.count), np.int32)
-    return Exposure(pixels, model + sigma * noise, sigma**-2, sky, masks[0], masks[1])
+    return Exposure(pixels, model, model + sigma * noise, sigma**-2, sky, *masks)
 
 
 def interpolated_noise(rng: Generator, count: int) -> Floats:

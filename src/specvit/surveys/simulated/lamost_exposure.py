@@ -23,8 +23,8 @@ _TELLURIC = ((6869, 6884, 0.22), (6884, 6947, 0.10), (7166, 7340, 0.05), (7595, 
              (7622, 7685, 0.28), (8130, 8345, 0.05), (8950, 9100, 0.10))  # fmt: skip
 
 
-def lamost_exposure(universe: Universe, number: int) -> tuple[Exposure, Floats]:
-    """Observe one LAMOST row; also the noise-free spectrum, in the unit of the flux."""
+def lamost_exposure(universe: Universe, number: int) -> Exposure:
+    """Observe one LAMOST row."""
     row = universe.lamost[number]
     rng = generator(universe.settings.seed, "lamost", "exposure", number)
     pixels = choose_pixels(LAMOST, rng)
@@ -35,12 +35,11 @@ def lamost_exposure(universe: Universe, number: int) -> tuple[Exposure, Floats]:
     exposure = observe(rng, pixels, model, row["snr"], None)
     star = seen["kind"] == STAR
     ebv = float(seen["ebv"]) if star else 0.0
-    factor = calibration(rng, pixels.wavelength, ebv, float(row["snr_all"]))
-    exposure.calibrate(factor)
+    exposure.calibrate(calibration(rng, pixels.wavelength, ebv, float(row["snr_all"])))
     # Most galaxies and quasars are from later releases.
     old = bool(reduced_early(row["plan"]) and (star or rng.random() < 0.2))
     _damage(rng, exposure, old)
-    return exposure, model * factor
+    return exposure
 
 
 @lru_cache(maxsize=1)

@@ -77,7 +77,7 @@ class LamostFiles:
 
         Which of the two layouts a spectrum has follows its obsid: they do not follow the release.
         """
-        exposure, _ = lamost_exposure(self.universe, number)
+        exposure = lamost_exposure(self.universe, number)
         row = self.universe.lamost[number]
         arrays = [rounded(exposure.flux), rounded(exposure.ivar), exposure.pixels.wavelength]
         arrays += [exposure.and_mask, exposure.or_mask]

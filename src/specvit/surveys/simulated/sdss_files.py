@@ -155,7 +155,7 @@ class SdssFiles:
 
     def _pixels(self, number: int, boss: bool = False) -> tuple[int, dict[str, NDArray[Any]]]:
         """First pixel and columns of a spectrum, which ends where it has data as real ones do."""
-        exposure, model = sdss_exposure(self.universe, number, boss)
+        exposure = sdss_exposure(self.universe, number, boss)
         seen = np.flatnonzero(exposure.ivar > 0)
         kept = slice(seen[0], seen[-1] + 1) if len(seen) else slice(0, len(exposure.ivar))
         columns: dict[str, NDArray[Any]] = {
@@ -166,7 +166,7 @@ class SdssFiles:
             "or_mask": exposure.or_mask,
             "wdisp": exposure.pixels.sky.dispersion,
             "sky": rounded(exposure.sky),
-            "model": rounded(model),
+            "model": rounded(exposure.model),
         }
         first = exposure.pixels.first + int(kept.start)
         return first, {name: values[kept] for name, values in columns.items()}
