@@ -76,9 +76,6 @@ def test_lamost_image_in_double_precision_and_old_keys() -> None:
     names = {"LMJD": 55862, "PLANID": "B6212", "SPID": 6, "FIBERID": "126"}
     header = read_header(lamost_image_file(FLUX, dtype=np.float64, **keys, **names))
     assert (header.snr, header.identity) == (4.5, "55862-B6212_sp06-126")
-    # DR3 has files whose number overflowed.
-    header = read_header(lamost_image_file(FLUX, OBSID=-28762, **names))
-    assert header.identity == "55862-B6212_sp06-126"
 
 
 def test_lamost_table() -> None:

@@ -79,10 +79,9 @@ def identity(source: FitsSource, layout: str, row: int = 0) -> str:
 
 def _identity(card: dict[str, Value]) -> str:
     obsid = whole(card["OBSID"])
-    if obsid is not None and obsid > 0:
+    if obsid is not None:
         return str(obsid)
-    # The first releases have no OBSID, or one that overflowed its number (DR3: -28762): plan,
-    # night, spectrograph and fiber name the same thing.
+    # The first releases have no OBSID: plan, night, spectrograph and fiber name the same thing.
     night, plan = whole(card["LMJD"]), text(card["PLANID"])
     spectrograph, fiber = whole(card["SPID"]), whole(card["FIBERID"])
     if None in (night, plan, spectrograph, fiber):
