@@ -88,10 +88,7 @@ def noise_of(rng: Generator, pixels: Pixels, model: Floats) -> tuple[Floats, Flo
 
 
 def match_snr(wavelength: Floats, model: Floats, sigma: Floats, bands: Floats) -> Floats:
-    """Scale the noise smoothly so that the median S/N in ugriz is the catalogue's.
-
-    Nights differ in their transparency, and fibers in their losses.
-    """
+    """Scale the noise smoothly to the catalogue's median S/N in ugriz: nights and fibers differ."""
     ratio = model / sigma
     edges = np.searchsorted(wavelength, _BAND_EDGES)
     known, factors = [], []

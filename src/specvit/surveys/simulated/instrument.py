@@ -23,7 +23,7 @@ BAND_CENTRES = np.array([3551.0, 4686.0, 6166.0, 7480.0, 8932.0])  # ugriz (A)
 
 @dataclass(frozen=True)
 class Sky:
-    """Templates of one spectrograph on the whole grid; each of shape (GRID_STOP - GRID_START,)."""
+    """Templates of one spectrograph, each on the same pixels: all of the grid or an exposure's."""
 
     wavelength: Floats
     dispersion: Floats

@@ -73,10 +73,7 @@ class LamostFiles:
         return _csv(len(rows), self._columns(rows) | own)
 
     def spectrum(self, number: int, release: str) -> bytes:
-        """Return a gzip FITS file.
-
-        Which of the two layouts a spectrum has follows its obsid: they do not follow the release.
-        """
+        """Return a gzip FITS file; the obsid tells its layout, since that of a release is mixed."""
         exposure = lamost_exposure(self.universe, number)
         row = self.universe.lamost[number]
         arrays = [rounded(exposure.flux), rounded(exposure.ivar), exposure.pixels.wavelength]

@@ -274,7 +274,7 @@ def _lamost(settings: Simulated, objects: Structured, plates: Floats) -> tuple[S
     field, distance = _nearest(objects["ra"], objects["dec"], ra, dec)
     bright = (objects["rmag"] < SHARED_LIMIT) & (objects["kind"] != NONE)
     within = np.flatnonzero(bright & (distance < LAMOST_RADIUS))
-    # Rows are of new objects, then of those that SDSS has too, then of either again.
+    # Rows are of new objects, from `fresh` on of those that SDSS has too, from `first` on repeats.
     fresh = total - again
     first = fresh + min(-(-again // 2), len(within))
 
