@@ -104,9 +104,3 @@ def quasars(which: str) -> Quasars:
 def troughs() -> Floats:
     """Return transmissions of broad absorption lines, every second pixel from TROUGH_START."""
     return _file()["troughs"]
-
-
-def shifted(values: Floats, start: int, first: int, count: int, z: float) -> Floats:
-    """Move a rest-frame spectrum that begins at k = start onto `count` pixels from k = first."""
-    place = first - start - np.log10(1 + z) * 1e4 + np.arange(count)
-    return np.asarray(np.interp(place, np.arange(len(values)), values))

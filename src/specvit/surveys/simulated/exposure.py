@@ -43,6 +43,11 @@ class Pixels:
         templates = vars(self.spectrograph.sky).items()
         return Sky(**{name: values[self.where] for name, values in templates})
 
+    def shifted(self, light: Floats, start: int, z: float) -> Floats:
+        """A rest-frame spectrum on the common grid from k = start, as these pixels see it."""
+        place = self.first - start - np.log10(1 + z) * 1e4 + np.arange(self.count)
+        return np.asarray(np.interp(place, np.arange(len(light)), light))
+
 
 def choose_pixels(spectrograph: Spectrograph, rng: Generator) -> Pixels:
     """Draw the wavelength range of one fiber."""

@@ -105,6 +105,5 @@ def galaxy_flux(pixels: Pixels, row: np.void) -> Floats:
     at_halpha = float(light[slice(*np.searchsorted(_rest_grid()[0], (6600, 6660)))].mean())
     motion = float(row["sigma"]) / PIXEL_VELOCITY
     broad = gaussian_filter1d(light, np.hypot(motion, pixels.spectrograph.extra), mode="nearest")
-    start, z = bases.POPULATION_START, float(row["z"])
-    observed = bases.shifted(broad, start, pixels.first, pixels.count, z)
+    observed = pixels.shifted(broad, bases.POPULATION_START, float(row["z"]))
     return _add_emission(observed, at_halpha, row, pixels)

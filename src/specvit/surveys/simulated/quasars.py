@@ -34,7 +34,7 @@ def quasar_flux(pixels: Pixels, row: np.void, rng: Generator) -> Floats:
     which = "low" if z < QUASAR_SPLIT else "high"
     library = bases.quasars(which)
     light = library.coefficients[int(row["template"])] @ library.vectors
-    flux = bases.shifted(light, bases.QUASAR_START[which], pixels.first, pixels.count, z)
+    flux = pixels.shifted(light, bases.QUASAR_START[which], z)
     # The fit of a real one is positive where it was seen; beyond, at least its faintest there.
     flux = np.maximum(flux, 0.05 * np.median(flux))
     rest = pixels.wavelength / (1 + z)

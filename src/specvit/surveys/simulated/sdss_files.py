@@ -48,6 +48,10 @@ LINES = {
     boss: Table(name, _LISTS["SPZLINE"]).hdu(len(LINE), _FITTED)
     for boss, name in ((False, "SPZLINE"), (True, None))
 }
+# Columns of catalogues and summaries that are a field of the rows; each table has some of them.
+_OF_ROWS = {"PLATE": "plate", "MJD": "mjd", "FIBERID": "fiber", "PLUG_RA": "ra", "PLUG_DEC": "dec",
+            "RACAT": "ra", "DECCAT": "dec", "Z": "z", "Z_ERR": "z_err", "ZWARNING": "zwarning",
+            "SN_MEDIAN_ALL": "snr_all", "SPECPRIMARY": "primary"}  # fmt: skip
 # Of a plate's file, in its order; behind them would come the plug map.
 _IMAGES = {"flux": ">f4", "ivar": ">f4", "and_mask": ">i4", "or_mask": ">i4", "wdisp": ">f4"}
 
@@ -176,38 +180,24 @@ class SdssFiles:
         seen = self.universe.seen(rows)
         boss, nothing = of_program(rows, "boss"), seen["kind"] == NONE
         photometric = (1237645879551000000 + rows["object"]).astype("U19")
-        values: dict[str, Any] = {
+        values = {column: rows[name] for column, name in _OF_ROWS.items()} | {
             # Free text in the real tables: where a row can say that it is simulated.
             "CHUNK": "simulated",
             "SURVEY": of_program(rows, "survey"),
             "PROGRAMNAME": of_program(rows, "name"),
             "TARGETTYPE": np.where(nothing, "SKY", "SCIENCE"),
-            "SPECPRIMARY": rows["primary"],
             # One object in 40 has no photometric match, as in the real table.
             "BESTOBJID": np.where(rows["object"] % 40 == 7, "", photometric),
             "RUN2D": _run2d(rows, release),
-            "PLATE": rows["plate"],
-            "MJD": rows["mjd"],
-            "FIBERID": rows["fiber"],
-            "PLUG_RA": rows["ra"],
-            "PLUG_DEC": rows["dec"],
             # The pipeline gives every fiber the class that fits best, those on nothing too.
             "CLASS": CLASS_NAMES[np.where(nothing, rows["fiber"] % 3, seen["kind"])],
             "SUBCLASS": sdss_subclass(seen, rows["snr_all"], boss),
-            "Z": rows["z"],
-            "Z_ERR": rows["z_err"],
-            "ZWARNING": rows["zwarning"],
-            "SN_MEDIAN_ALL": rows["snr_all"],
+            "CATALOGID": rows["object"] + _FIRST_TARGET,
+            "SDSS_ID": rows["object"] + 1,
         }
-        if release.has_fields:
+        if release.has_fields:  # another FIELD is in older summaries: of the photometry
+            values["FIELD"] = rows["plate"] + _FIRST_FIELD
             values["SURVEY"] = values["PROGRAMNAME"] = np.where(seen["kind"] == STAR, "mwm", "bhm")
-            values |= {
-                "FIELD": rows["plate"] + _FIRST_FIELD,
-                "CATALOGID": rows["object"] + _FIRST_TARGET,
-                "SDSS_ID": rows["object"] + 1,
-                "RACAT": rows["ra"],
-                "DECCAT": rows["dec"],
-            }
         return values
 
 

@@ -58,7 +58,7 @@ def star_flux(pixels: Pixels, row: np.void) -> Floats:
     light = bases.stars().flux(int(row["template"]), int(row["partner"]), float(row["mix"]))
     if pixels.spectrograph.extra > 0:
         light = gaussian_filter1d(light, pixels.spectrograph.extra, mode="nearest")
-    flux = bases.shifted(light, bases.STAR_START, pixels.first, pixels.count, float(row["z"]))
+    flux = pixels.shifted(light, bases.STAR_START, float(row["z"]))
     ebv = float(row["ebv"])
     depth = 0.921 * ebv * extinction(pixels.wavelength)  # 0.4 ln 10
     return np.asarray(flux * np.exp(-depth - interstellar_depth(pixels.first, pixels.count, ebv)))
