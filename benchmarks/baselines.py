@@ -5,9 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ from specvit.config.learning import RedshiftBins
 from specvit.errors import ConfigError
 from specvit.io import write_json
 from specvit.logs import setup_logging
-from specvit.machine import available_threads, peak_rss_mb
+from specvit.machine import available_threads, peak_rss_mb, worker_processes
 from specvit.tasks import tasks_of
 
 TASKS = ["class", "redshift"]
@@ -209,8 +207,7 @@ def _grow(name: str, sizes: list[int], data: Path) -> Growth:
 
 def _apart(function: Callable[..., Point], *arguments: Any) -> Point:
     """Call a function in a process of its own, whose peak memory starts from nothing."""
-    context = get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=setup_logging) as pool:
+    with worker_processes(1, setup_logging) as pool:
         return pool.submit(function, *arguments).result()
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from specvit.config import Config
 from specvit.config.data import Grid, Render, Split
 from specvit.config.surveys import Simulated
 from specvit.errors import SpectrumError
+from specvit.machine import worker_processes
 from specvit.plan import Plan
 
 SDSS_SHARE = 0.6
@@ -61,9 +60,7 @@ def draw_sky(config: Config, spectra: int, seconds: float) -> dict[str, Any]:
         for split, part in zip(("val", "train"), parts, strict=True)
         for path, rows in _dealt(config, split, part)
     ]
-    # Not forked: threads of this process (pyarrow has some) would not live on in a copy of it.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(len(shards), mp_context=context) as pool:
+    with worker_processes(len(shards)) as pool:
         counts = list(pool.map(draw_shard, shards))
     list_shards(shards[0].path.parent)
     drawn = [sum(column) for column in zip(*counts, strict=True)]

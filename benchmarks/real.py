@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,13 +123,12 @@ def _run(bench: Bench, todo: list[tuple[str, str]], jobs: int, minutes: float | 
     from benchmarks.real_systems import run_job
     from specvit.config.baselines import registered
     from specvit.logs import setup_logging
+    from specvit.machine import worker_processes
 
     end = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
     starts = {name for name, one in registered().items() if one.after is not None}
     failed = []
-    with ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=setup_logging
-    ) as pool:
+    with worker_processes(jobs, setup_logging) as pool:
         for later in (False, True):  # what starts from another baseline, when that is there
             some = [job for job in todo if (job[0] in starts) is later]
             futures = {pool.submit(run_job, bench, *job, end): job for job in some}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,7 @@ from specvit.config.data import Grid
 from specvit.config.surveys import Simulated
 from specvit.errors import DataError, SpectrumError
 from specvit.logs import progress
-from specvit.machine import available_cores
+from specvit.machine import available_cores, worker_processes
 from specvit.shards.sample import scaled_flux
 from specvit.spectrum import to_grid
 from specvit.surveys.read import read_spectrum
@@ -36,9 +34,8 @@ def simulated_rows(count: int, grid: Grid, seed: int = 1) -> Rows:
     ]
     values: list[dict[str, Any]] = []
     flux = np.empty((drawn, grid.pixels), dtype=np.float16)
-    context = get_context("spawn")
     with (
-        ProcessPoolExecutor(available_cores(), mp_context=context) as pool,
+        worker_processes(available_cores()) as pool,
         progress("simulated spectra", drawn) as tick,
     ):
         for job, (some, rows) in zip(jobs, pool.map(_piece, jobs), strict=True):

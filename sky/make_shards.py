@@ -8,9 +8,8 @@ What is made is what the workflow makes, to the byte. Next: `specvit train`, `pr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, as_completed
 from functools import partial
-from multiprocessing import get_context
 
 import click
 
@@ -20,6 +19,7 @@ from specvit.commands.options import config_option
 from specvit.config import Config, load_config
 from specvit.download import download_shard
 from specvit.logs import progress, setup_logging
+from specvit.machine import worker_processes
 from specvit.shards import ShardJob, write_summary
 from specvit.shards.make import make_shard
 
@@ -59,7 +59,7 @@ def main(sources: tuple[str, ...], processes: int) -> None:
     """Make catalogue, spectra and shards of a run."""
     setup_logging()
     config: Config = load_config(sources)
-    with ProcessPoolExecutor(processes, get_context("spawn"), setup_logging) as pool:
+    with worker_processes(processes, setup_logging) as pool:
         if not config.paths.catalog.exists():
             in_pool(pool, "surveys", partial(select, sources), config.surveys.active)
             build_catalog(config)

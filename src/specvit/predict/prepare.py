@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -13,7 +10,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
-from multiprocessing import connection
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -22,6 +18,7 @@ from numpy.typing import NDArray
 
 from specvit.config.data import Grid, Render
 from specvit.errors import MachineError, SpectrumError, blamed_on_the_file
+from specvit.machine import worker_processes
 from specvit.plot import draw
 from specvit.predict.fetch import fetch
 from specvit.predict.sources import Item, is_address
@@ -134,9 +131,7 @@ def prepare(items: Iterable[Item], wanted: Wanted, processes: int = 1) -> Iterat
         for chunk in everything:
             yield from _prepare_chunk(chunk, wanted)
         return
-    # Not forked: torch's threads in this process would not live on in a copy of it.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, initializer=_start) as pool:
+    with worker_processes(processes, _deaf) as pool:
         try:
             yield from _in_turn(pool, everything, wanted, AHEAD * processes)
         except BrokenProcessPool as error:
@@ -147,17 +142,9 @@ def prepare(items: Iterable[Item], wanted: Wanted, processes: int = 1) -> Iterat
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _start() -> None:
-    """Set up a process: it ends with the one that it works for, and not by Ctrl-C before it."""
+def _deaf() -> None:
+    """Not ended by Ctrl-C before the process that it works for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _chunks(items: Iterable[Item]) -> Iterator[tuple[Item, ...]]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from specvit.errors import DataError, MachineError, SpectrumError, blamed_on_the
 from specvit.io import atomic_path, sha256_file, write_json
 from specvit.locks import writing
 from specvit.logs import Ticker, progress
+from specvit.machine import worker_processes
 from specvit.paths import RunPaths
 from specvit.plan import KEY
 from specvit.shards.index import IndexWriter, index_path
@@ -153,10 +153,8 @@ def make_shards(jobs: Iterable[ShardJob], processes: int = 1) -> None:
             with progress(f"{job.render.label}/{job.shard}") as tick:
                 make_shard(job, tick)
         return
-    # Not forked: threads of this process (pyarrow has some) would not live on in a copy of it.
-    context = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context) as pool,
+        worker_processes(min(processes, len(jobs))) as pool,
         progress("shards", len(jobs), "shards") as tick,
     ):
         futures = [pool.submit(make_shard, job) for job in jobs]

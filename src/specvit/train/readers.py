@@ -10,7 +10,6 @@ import errno
 import os
 import resource
 import signal
-import threading
 import weakref
 from dataclasses import dataclass
 from multiprocessing import connection, forkserver, parent_process, resource_tracker
@@ -23,6 +22,7 @@ import numpy.typing as npt
 import torch
 
 from specvit.errors import MachineError, SpecvitError, TrainingError
+from specvit.machine import end_with_parent
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 TOLD_WITHIN_S = 5  # of a reader's death
@@ -41,7 +41,9 @@ class Reader(ForkServerProcess):
 
     def run(self) -> None:
         """Do the work, watching."""
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+        # Torch's loader looks whether its reader has got another parent. A reader's parent is the
+        # server that forked it, which lives as long as a reader does: both would stay for ever.
+        end_with_parent()
         super().run()
 
     def end(self) -> None:
@@ -52,15 +54,6 @@ class Reader(ForkServerProcess):
 
 
 _STARTED: weakref.WeakSet[Reader] = weakref.WeakSet()
-
-
-def _end_with_parent() -> None:
-    # Torch's loader looks whether its reader has got another parent. A reader's parent is the
-    # server that forked it, which lives as long as a reader does: both would stay for ever.
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 @atexit.register
