@@ -2,12 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 from made_run import training_log
 
 from specvit.errors import DataError
 from specvit.report import panels
-from specvit.report.learning import LearningLog
+from specvit.report.learning import Curve, LearningLog
 from specvit.report.style import style
 from specvit.tasks import TASKS
 
@@ -71,3 +72,12 @@ def test_a_log_that_is_not_of_a_finished_training_is_named(log, text):
     log.unlink()
     with pytest.raises(DataError, match=r"log\.jsonl .*train"):
         LearningLog.read(log)
+
+
+def test_a_share_that_is_always_zero_is_not_drawn_in_the_middle():
+    from matplotlib.figure import Figure
+
+    none = Curve(np.array([1.0, 2.0]), np.zeros(2))
+    ax = Figure().subplots()
+    panels.watched(ax, {"vit": none}, {"vit": 1}, "Outliers [%]")
+    assert ax.get_ylim()[0] == 0

@@ -125,6 +125,8 @@ def watched(ax: Axes, curves: dict[str, Curve], chosen: dict[str, int], title: s
         ax.plot(curve.epoch[kept], curve.value[kept], "o", **ring)
     last = max(float(curve.epoch.max()) for curve in curves.values() if len(curve.epoch))
     ax.set_xlim(0, last * 1.03)
+    if not any(curve.value.any() for curve in curves.values()):
+        ax.set_ylim(bottom=0)  # no failure in any epoch: there are none below zero either
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("Epoch")
     ax.set_ylabel(title)
