@@ -19,7 +19,7 @@ from specvit.config.baselines import registered
 from specvit.config.reporting import FIGURES
 from specvit.errors import ConfigError
 from specvit.report import style as looks
-from specvit.report.figures import Material, build, compose, draw_panel
+from specvit.report.figures import Figure, Material, Panel, build, compose, draw_panel
 from specvit.report.names import figure_names, train_fractions
 from specvit.report.style import COLUMN_MM, PAGE_MM, PNG_DPI, file_bytes, style
 from specvit.report.svg import inline_svg
@@ -322,3 +322,31 @@ def test_a_picture_of_many_spectra_is_a_density():
         buffer = io.BytesIO()
         canvas.savefig(buffer, format="pdf")
     assert len(buffer.getvalue()) < 500_000
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_many_long_names_leave_the_axes_their_width(columns):
+    """Each in rows above its axes; wider, they would squeeze them to a strip."""
+    from specvit.report import panels
+
+    names = ["ViT", "Random Forest", "SpecFormer, MLP", "SpecFormer, k-NN", "published-correlation"]
+
+    def draw(ax):
+        for name in names:
+            ax.plot([0, 1], [0, 1], label=name)
+        ax.set_xlabel("x")
+        ax.set_ylabel("y")
+        panels.legend_above(ax)
+
+    figure = Figure("pit", "", "", tuple(Panel("all", draw) for _ in range(columns)), columns, 0.7)
+    with style():
+        canvas = compose(figure, simulated=True)
+        widths = [ax.get_position().width for ax in canvas.axes]
+        assert min(widths) > 0.7 / columns
+        everything = canvas.bbox
+        for ax in canvas.axes:
+            box = ax.get_legend().get_window_extent()
+            assert box.x0 >= everything.x0
+            assert box.x1 <= everything.x1
+            title = next(one for one in (ax.title, ax._left_title) if one.get_text())
+            assert box.y1 <= title.get_window_extent().y0 + 1

@@ -438,7 +438,7 @@ def compose(figure: Figure, simulated: bool, page_mm: float = PAGE_MM) -> Canvas
     for i, (ax, panel) in enumerate(zip(axes, figure.panels, strict=False)):
         panel.draw(ax)
         letter = f"({chr(ord('a') + i)})  " if count > 1 else ""
-        ax.set_title(letter + panel.title, loc="left", pad=6 + 10 * panels.legend_rows(ax))
+        ax.set_title(letter + panel.title, loc="left", pad=6 + 10.5 * panels.legend_rows(ax))
     for ax in axes[count:]:
         ax.set_visible(False)
     if simulated:

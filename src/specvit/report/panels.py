@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.textpath import TextPath
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
@@ -37,7 +42,8 @@ from specvit.tasks import Task
 GREYS = LinearSegmentedColormap.from_list("specvit", ["#f3f5f7", "#a4aeb9", "#56616d", "#1f262e"])
 MANY = 20_000  # points beyond which a density says more than dots
 CROWD = 60  # outliers beyond which their circles would hide everything
-ROW = 66  # letters of labels and their symbols that fit into a row above the axes
+LABEL = {"handlelength": 1.4, "handletextpad": 0.3, "columnspacing": 1.0}  # em, beside its text
+Y_LABELS_PT = 40  # of a panel's width, taken by the labels left of its axes
 MIN_BIN = 5  # spectra in a bin of confidence that an accuracy is drawn of
 MIN_RUNNING = 30  # spectra behind each point of a running median
 PERCENT_TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)
@@ -45,8 +51,27 @@ REDSHIFT_TICKS = (0, 0.1, 0.2, 0.5, 1, 2, 3, 5, 7)
 
 
 def legend_rows(ax: Axes) -> int:
-    """How many rows the labels of the axes need above them; 0 without labels."""
-    return -(-sum(len(label) + 7 for label in ax.get_legend_handles_labels()[1]) // ROW)
+    """How many rows the labels of the axes need above them; 0 without labels.
+
+    As many as the widest of them asks for: a row wider than the axes would squeeze them.
+    """
+    labels = ax.get_legend_handles_labels()[1]
+    if not labels:
+        return 0
+    font = FontProperties(size=mpl.rcParams["legend.fontsize"])
+    em = font.get_size_in_points()
+    widest = max(TextPath((0, 0), label, prop=font).get_extents().width for label in labels)
+    columns = (_width_pt(ax) + em * LABEL["columnspacing"]) // (widest + em * sum(LABEL.values()))
+    return math.ceil(len(labels) / max(columns, 1))
+
+
+def _width_pt(ax: Axes) -> float:
+    """About how wide the axes will be, in points: their share of the figure, less their labels."""
+    place = ax.get_subplotspec()
+    columns = 1 if place is None else place.get_gridspec().ncols
+    canvas = ax.get_figure(root=True)
+    assert canvas is not None, "axes of a figure"
+    return 72 * canvas.get_figwidth() / columns - Y_LABELS_PT
 
 
 def legend_above(ax: Axes) -> None:
@@ -59,9 +84,7 @@ def legend_above(ax: Axes) -> None:
         bbox_to_anchor=(-0.01, 1.0),
         ncols=-(-len(ax.get_legend_handles_labels()[1]) // rows),
         borderaxespad=0.1,
-        handletextpad=0.3,
-        handlelength=1.4,
-        columnspacing=1.0,
+        **LABEL,
     )
     for handle in legend.legend_handles:
         if handle is not None:
@@ -95,8 +118,14 @@ def losses(ax: Axes, logs: dict[str, LearningLog], task: Task) -> None:
     shown = np.concatenate([first.value, *(curve.value for curve in curves.values())])
     if len(shown) and shown.min() > 0 and shown.max() > 5 * shown.min():
         ax.set_yscale("log")
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.yaxis.set_minor_formatter(FuncFormatter(_one_two_five))
+        _plain_labels(ax.yaxis, shown)
+
+
+def _plain_labels(axis: Axis, values: Floats) -> None:
+    """Plain numbers along a logarithmic axis; between the decades too, if these span few."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    few = values.max() < 100 * values.min()
+    axis.set_minor_formatter(FuncFormatter(_one_two_five) if few else NullFormatter())
 
 
 def _one_two_five(value: float, _: object) -> str:
@@ -277,7 +306,7 @@ def residuals(
     if what == "snr":
         ax.set_xscale("log")
         ax.set_xlabel("Signal-to-noise ratio per pixel (median)")
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        _plain_labels(ax.xaxis, x)
     else:
         _redshift_axis(
             ax, "x", float(min(x.min(initial=0), -0.02)), float(x.max(initial=0.1)) * 1.1
