@@ -53,16 +53,19 @@ REDSHIFT_TICKS = (0, 0.1, 0.2, 0.5, 1, 2, 3, 5, 7)
 def legend_rows(ax: Axes) -> int:
     """How many rows the labels of the axes need above them; 0 without labels.
 
-    As many as the widest of them asks for: a row wider than the axes would squeeze them.
+    As few as are no wider than the axes, which they would squeeze.
     """
     labels = ax.get_legend_handles_labels()[1]
     if not labels:
         return 0
     font = FontProperties(size=mpl.rcParams["legend.fontsize"])
-    em = font.get_size_in_points()
-    widest = max(TextPath((0, 0), label, prop=font).get_extents().width for label in labels)
-    columns = (_width_pt(ax) + em * LABEL["columnspacing"]) // (widest + em * sum(LABEL.values()))
-    return math.ceil(len(labels) / max(columns, 1))
+    beside = font.get_size_in_points() * sum(LABEL.values())
+    widths = [TextPath((0, 0), label, prop=font).get_extents().width + beside for label in labels]
+    for columns in range(len(labels), 1, -1):
+        # As matplotlib fills them, one column after the other.
+        if sum(max(column) for column in np.array_split(widths, columns)) <= _width_pt(ax):
+            return math.ceil(len(labels) / columns)
+    return len(labels)
 
 
 def _width_pt(ax: Axes) -> float:
