@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,16 +70,19 @@ def network_described(folder: Path) -> dict[str, Any]:
     return settings
 
 
+def network_of(told: Mapping[str, Any]) -> Network:
+    """The settings in what `network_described` read. Raises LookupError, ValidationError."""
+    return Network(
+        Model.model_validate_json(json.dumps(told["model"])),
+        Render.model_validate_json(json.dumps(told["render"])),
+        Grid.model_validate_json(json.dumps(told["grid"])),
+    )
+
+
 def network_in(folder: Path) -> Network:
     """The settings of a trained network. Raises DataError where they are none of this version."""
-    told = network_described(folder)
     try:
-        text = {name: json.dumps(told[name]) for name in Network._fields}
-        return Network(
-            Model.model_validate_json(text["model"]),
-            Render.model_validate_json(text["render"]),
-            Grid.model_validate_json(text["grid"]),
-        )
+        return network_of(network_described(folder))
     except (LookupError, ValidationError) as error:
         reason = on_one_line(error, 240)
         raise DataError(f"{folder} does not hold a model of specvit: {reason}") from error

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 import specvit
 from specvit.errors import DataError
-from specvit.find_model import FORMAT, SETTINGS, network_described, network_in
+from specvit.find_model import FORMAT, SETTINGS, network_described, network_of
 from specvit.io import atomic_open, sha256_file, write_json
 from specvit.models.labels import LabelStats
 from specvit.models.vit import SpecViT
@@ -70,7 +70,7 @@ def load_model(folder: Path) -> SpecViT:
     if settings.get("weights_sha256") != sha256_file(path):
         raise DataError(f"{path} does not belong to {folder / SETTINGS}: their hashes differ")
     try:
-        config, render, grid = network_in(folder)
+        config, render, grid = network_of(settings)
         stats = LabelStats.from_dict(settings["label_stats"])
         tasks = tasks_of(settings["tasks"], settings["labels"])
         labels = {task.name: list(task.labels) for task in tasks}

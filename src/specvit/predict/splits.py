@@ -107,7 +107,9 @@ def _predict(
     name, model, paths = network.name, network.model, config.paths
     describe = None if known is None or split != "test" else known.describe
     frame = predict_split(
-        *(model, shards, split),
+        model,
+        shards,
+        split,
         describe=describe,
         device=network.device,
         workers=config.train.workers,
